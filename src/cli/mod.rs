@@ -1,0 +1,1 @@
+//! Flags and verbs, one file a verb.

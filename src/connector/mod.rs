@@ -1,0 +1,1 @@
+//! The users' data and its journal. The only home of their drivers.

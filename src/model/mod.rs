@@ -1,0 +1,28 @@
+//! The words: plain data that knows its own validity, and nothing of SQL, XML or HTTP.
+
+mod account;
+mod identity;
+mod job;
+mod log;
+mod message;
+mod page;
+mod policy;
+mod repository;
+mod resource;
+mod time;
+mod version;
+
+pub use account::{Account, Grant, Role};
+pub use identity::{SiteId, Uid};
+pub use job::{Job, JobId, Timing};
+pub use log::{Action, Direction, LogEntry, LogId, Outcome};
+pub use message::{
+    Counts, FEATURES, Hello, HelloResource, Limits, PROTOCOL, PullRequest, PushRequest, Quarantined, Receipt, Refusal, Registered,
+    Registration, Session, Spoken,
+};
+pub use page::{Cell, Digest, Kind, Page, Record, RecordView, Span, Value};
+pub use policy::{Method, Mode, Policy, Rules, Strategy};
+pub use repository::{Health, Repository, RepositoryId};
+pub use resource::{AttachedTable, Database, Identity, Resource, ResourceId, TableSpec};
+pub use time::Time;
+pub use version::{Actor, Relation, Version};

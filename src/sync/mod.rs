@@ -1,0 +1,1 @@
+//! Export, import, run (we call) and serve (they call).

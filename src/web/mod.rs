@@ -1,0 +1,1 @@
+//! Every URL of this site. The only home of actix.

@@ -1,0 +1,1 @@
+//! Bytes ↔ values: S3XML reader and writer, canonical values, messages, limits, compression.
