@@ -110,7 +110,8 @@ impl Store {
     }
 
     /// A number that stays the same until somebody, in this process or another, changes the store: `None` while it is still `last`,
-    /// else the number to ask with next time. Costs microseconds. The first time, ask with 0.
+    /// else the number to ask with next time. It belongs to this
+    /// opened store and its clones alone. Costs microseconds. The first time, ask with 0.
     pub fn changed_since(&self, last: i64) -> Result<Option<i64>> {
         let mut watch = self.inner.watch.lock().unwrap_or_else(PoisonError::into_inner);
         let now = sql_query("PRAGMA data_version").get_result::<DataVersion>(&mut *watch)?.data_version;
