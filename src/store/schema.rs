@@ -1,0 +1,119 @@
+//! The tables as diesel sees them; `migrations/control` makes them.
+
+diesel::table! { site (id) { id -> BigInt, uuid -> Text, name -> Text, created_on -> BigInt, paused -> Bool, proxy -> Nullable<Text>, } }
+
+diesel::table! { database (name) { name -> Text, url -> Text, } }
+
+diesel::table! { journal_mark (database) { database -> Text, epoch -> Text, incarnation -> BigInt, runs -> BigInt, } }
+
+diesel::table! { attached (resource) { resource -> Text, database -> Text, table_name -> Text, } }
+
+diesel::table! {
+    repository (id) {
+        id -> BigInt,
+        uuid -> Nullable<Text>,
+        name -> Text,
+        url -> Nullable<Text>,
+        username -> Nullable<Text>,
+        password -> Nullable<Binary>,
+        proxy -> Nullable<Text>,
+        accept_pushes -> Bool,
+        enabled -> Bool,
+    }
+}
+
+diesel::table! {
+    resource (id) {
+        id -> BigInt,
+        repository -> BigInt,
+        name -> Text,
+        mode -> Text,
+        strategy -> Text,
+        update_policy -> Text,
+        conflict_policy -> Text,
+        merge_fields -> Bool,
+        accept_twins -> Bool,
+    }
+}
+
+diesel::table! {
+    job (id) {
+        id -> BigInt,
+        repository -> BigInt,
+        enabled -> Bool,
+        every -> Nullable<BigInt>,
+        cron -> Nullable<Text>,
+        on_change -> Bool,
+        zone -> Text,
+        start_on -> Nullable<BigInt>,
+        end_on -> Nullable<BigInt>,
+        times -> BigInt,
+        timeout -> BigInt,
+        priority -> Integer,
+        retries -> BigInt,
+        next_run -> Nullable<BigInt>,
+        runs -> BigInt,
+        failures -> BigInt,
+        lease_holder -> Nullable<Text>,
+        lease_since -> Nullable<BigInt>,
+        lease_until -> Nullable<BigInt>,
+        fence -> BigInt,
+    }
+}
+
+diesel::table! {
+    lease (repository) {
+        repository -> BigInt,
+        holder -> Nullable<Text>,
+        since -> Nullable<BigInt>,
+        until -> Nullable<BigInt>,
+        fence -> BigInt,
+    }
+}
+
+diesel::table! {
+    log (id) {
+        id -> BigInt,
+        run -> Nullable<BigInt>,
+        time -> BigInt,
+        duration -> BigInt,
+        repository -> Nullable<BigInt>,
+        repository_name -> Nullable<Text>,
+        resource -> Nullable<Text>,
+        action -> Text,
+        direction -> Text,
+        outcome -> Text,
+        remote -> Bool,
+        message -> Text,
+        records -> BigInt,
+        created -> BigInt,
+        updated -> BigInt,
+        deleted -> BigInt,
+        unchanged -> BigInt,
+        kept -> BigInt,
+        conflicts -> BigInt,
+        quarantined -> BigInt,
+        parked -> BigInt,
+        bytes -> BigInt,
+        holder -> Nullable<Text>,
+    }
+}
+
+diesel::table! {
+    account (name) {
+        name -> Text,
+        role -> Text,
+        may_pull -> Bool,
+        may_push -> Bool,
+        resources -> Nullable<Text>,
+        bound -> Nullable<Text>,
+        password -> Text,
+    }
+}
+
+diesel::table! { token (digest) { digest -> Binary, account -> Text, repository -> BigInt, expires_on -> BigInt, } }
+
+diesel::table! { setup_code (id) { id -> BigInt, digest -> Binary, created_on -> BigInt, } }
+
+diesel::joinable!(token -> account (account));
+diesel::allow_tables_to_appear_in_same_query!(account, token);
