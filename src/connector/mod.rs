@@ -1,1 +1,449 @@
-//! The users' data and its journal. The only home of their drivers.
+//! The users' data and its journal: one door to each kind of database. The only home of their drivers.
+//!
+//! A [`Connector`] is one connection to one attached database. Reading is page by page and holds no lock between two calls;
+//! writing is one [`Apply`] transaction a page, in which rows, journal and cursor are committed together.
+
+mod sqlite;
+mod stored;
+
+use std::collections::HashMap;
+
+pub use sqlite::Sqlite;
+
+use crate::{
+    error::Result,
+    model::{Digest, Identity, NewState, Page, RecordView, SiteId, TableSpec, Time},
+};
+
+/// A table as it is attached.
+#[derive(Debug, Clone)]
+pub struct Table {
+    /// Its number in the journal.
+    pub id: i64,
+    /// Its name in the database.
+    pub name: String,
+    /// The resource it is.
+    pub resource: String,
+    /// Where its records' uids come from.
+    pub identity: Identity,
+    /// Columns by which an unknown incoming record adopts a local one.
+    pub matching: Vec<String>,
+    /// Names of the fields that travel, references not among them.
+    pub fields: Vec<String>,
+    /// The references to other resources.
+    pub references: Vec<Reference>,
+    /// Fields that a new row cannot do without.
+    pub required: Vec<String>,
+    /// Changes whenever what travels does.
+    pub fingerprint: String,
+    /// Whether all rows that were there before are journalled.
+    pub ready: bool,
+}
+
+/// A foreign key that travels as a reference.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Reference {
+    /// Its name on the wire: that of its column, or of its columns joined by `+`.
+    pub field: String,
+    /// The resource it points to.
+    pub resource: String,
+}
+
+/// A table that could be attached, or why it cannot.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Survey {
+    /// The table's name.
+    pub table: String,
+    /// The identity it would get, or the reason why it cannot be attached.
+    pub identity: std::result::Result<Identity, String>,
+    /// The tables it refers to.
+    pub references: Vec<String>,
+    /// The resource it already is.
+    pub attached: Option<String>,
+}
+
+/// Whose journal it is and which life of it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Journal {
+    /// The site.
+    pub site: SiteId,
+    /// A new one whenever the journal went back in time.
+    pub epoch: String,
+    /// The incarnation under which own edits are folded.
+    pub incarnation: u32,
+    /// How many run numbers it ever told.
+    pub runs: u64,
+}
+
+/// Who calls whom: each direction of a pair has numbers of its own, so that both may run at once.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Part {
+    /// We call them.
+    Active,
+    /// They call us.
+    Passive,
+}
+
+/// What was last agreed with a peer about a table.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Share {
+    /// The last run number that this journal told the peer.
+    pub told: u64,
+    /// The last run number that this journal heard from the peer.
+    pub heard: u64,
+    /// The epoch of the peer's journal, once known.
+    pub epoch: Option<String>,
+    /// The peer's cursor after the last page we applied. Empty = from the start.
+    pub pull: String,
+    /// Our arrival after the last page the peer acknowledged.
+    pub push: i64,
+}
+
+/// How much of a feed is wanted.
+#[derive(Debug, Clone, Copy)]
+pub struct Extent {
+    /// The most records.
+    pub records: usize,
+    /// The most bytes of text; a single larger record still goes, alone.
+    pub bytes: usize,
+}
+
+/// Progress of long work: what, how much is done, of how much.
+pub type Progress<'a> = &'a mut dyn FnMut(&str, u64, u64);
+
+/// One connection to an attached database.
+pub trait Connector: Send {
+    /// The database's tables and the identity each would get.
+    fn survey(&mut self) -> Result<Vec<Survey>>;
+
+    /// Attaches tables for `site`: installs or upgrades journal and triggers and journals the rows that are there, in short
+    /// transactions so that an application that writes at the same time is not held up. May be interrupted and called again.
+    fn attach(&mut self, specs: &[TableSpec], site: SiteId, now: Time, progress: Progress<'_>) -> Result<()>;
+
+    /// Removes the triggers of all attached tables; with `drop_journal` the journal too.
+    fn detach(&mut self, drop_journal: bool) -> Result<()>;
+
+    /// Whose journal it is.
+    fn journal(&mut self) -> Result<Journal>;
+
+    /// Begins a new incarnation under `epoch`: forgets what peers are believed to hold, and all cursors.
+    fn renew(&mut self, site: SiteId, incarnation: u32, epoch: &str) -> Result<()>;
+
+    /// The attached tables.
+    fn tables(&mut self) -> Result<Vec<Table>>;
+
+    /// What was last agreed with `peer` about a table.
+    fn share(&mut self, table: &Table, peer: SiteId, part: Part) -> Result<Share>;
+
+    /// Stores what was agreed, durably, outside any page. `added_runs` run numbers were told by it.
+    fn set_share(&mut self, table: &Table, peer: SiteId, part: Part, share: &Share, added_runs: u64) -> Result<()>;
+
+    /// Forgets that `peer` holds anything of a table: it went back in time.
+    fn forget_shared(&mut self, table: &Table, peer: SiteId) -> Result<()>;
+
+    /// The last arrival of a table.
+    fn head(&mut self, table: &Table) -> Result<i64>;
+
+    /// How many living records a table has.
+    fn count(&mut self, table: &Table) -> Result<u64>;
+
+    /// Folds local edits of a table and of the tables it refers to into versions, in short transactions.
+    fn fold(&mut self, table: &Table) -> Result<()>;
+
+    /// Appends the records that arrived after `after` and that `peer` is not known to hold, in order of arrival.
+    /// Returns the arrival after the page and whether there is more. Folds what it needs to.
+    fn export(&mut self, table: &Table, after: i64, peer: SiteId, extent: Extent, page: &mut Page) -> Result<(i64, bool)>;
+
+    /// The named records as they are now; unknown ones are left out.
+    fn lookup(&mut self, table: &Table, uids: &[String], page: &mut Page) -> Result<()>;
+
+    /// Up to `limit` uids of living records, for comparing two sites that have not met.
+    fn sample(&mut self, table: &Table, limit: usize) -> Result<Vec<String>>;
+
+    /// Changes when another connection committed to the database.
+    fn pulse(&mut self) -> Result<i64>;
+
+    /// Begins the transaction in which one page is applied. Waits for other writers as long as the connection's time limit allows.
+    fn begin(&mut self) -> Result<Box<dyn Apply + '_>>;
+}
+
+/// What is here of the records of a page, in the order they were asked for.
+#[derive(Default)]
+pub struct Locals {
+    /// Content and state.
+    pub page: Page,
+    /// For each uid asked for: where its record stands in the page.
+    pub found: Vec<Option<Found>>,
+}
+
+/// A record that is here.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Found {
+    /// Its index in the page.
+    pub at: usize,
+    /// Its arrival, by which [`Write::local`] names it.
+    pub arrival: i64,
+    /// The peer holds exactly this version.
+    pub shared: bool,
+    /// An open conflict holds it.
+    pub held: bool,
+}
+
+/// Where references lead: by resource, then by uid.
+#[derive(Debug, Default)]
+pub struct Targets(HashMap<String, HashMap<String, Target>>);
+
+impl Targets {
+    /// Where a reference leads; `Missing` for what was not asked for.
+    pub fn get(&self, resource: &str, uid: &str) -> &Target {
+        self.0.get(resource).and_then(|known| known.get(uid)).unwrap_or(&Target::Missing)
+    }
+
+    /// Notes where a reference leads.
+    pub fn set(&mut self, resource: &str, uid: &str, target: Target) {
+        if !self.0.contains_key(resource) {
+            self.0.insert(resource.to_owned(), HashMap::new());
+        }
+        if let Some(known) = self.0.get_mut(resource) {
+            known.insert(uid.to_owned(), target);
+        }
+    }
+
+    /// Adds what another lookup found.
+    pub fn extend(&mut self, more: Targets) {
+        for (resource, found) in more.0 {
+            self.0.entry(resource).or_default().extend(found);
+        }
+    }
+}
+
+/// Where a reference leads.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Target {
+    /// To a record that lives here, or will within this transaction. Its local key.
+    Here(Key),
+    /// To a record that is deleted here.
+    Deleted,
+    /// Nowhere yet.
+    Missing,
+}
+
+/// A local key: the values of its columns.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Key(pub Vec<KeyPart>);
+
+/// The value of one column of a local key.
+#[derive(Debug, Clone, PartialEq)]
+pub enum KeyPart {
+    /// None (a released key).
+    Null,
+    /// An integer.
+    Integer(i64),
+    /// A float.
+    Real(f64),
+    /// Text; the bytes, since a database may hold text that is not Unicode.
+    Text(Vec<u8>),
+    /// Bytes.
+    Bytes(Vec<u8>),
+}
+
+/// What is to be done to a row.
+#[derive(Clone, Copy)]
+pub enum Effect<'a> {
+    /// Nothing.
+    Keep,
+    /// It gets these fields.
+    Put(RecordView<'a>),
+    /// It gets only the named fields of these.
+    Some(RecordView<'a>, &'a [String]),
+    /// It goes.
+    Delete,
+}
+
+/// One record's part of a page.
+pub struct Write<'a> {
+    /// Its uid.
+    pub uid: &'a str,
+    /// The state that is here; `None` = there is none.
+    pub local: Option<Found>,
+    /// What happens to the row.
+    pub effect: Effect<'a>,
+    /// The new state.
+    pub state: &'a NewState,
+    /// The record is deleted after this.
+    pub deleted: bool,
+    /// Of a deleted record: the uid that took its place.
+    pub heir: Option<&'a str>,
+    /// The digest of the content after this.
+    pub digest: Digest,
+    /// An open conflict is closed.
+    pub release: bool,
+}
+
+/// A version that is lost by a decision.
+pub struct Lost<'a> {
+    /// The version.
+    pub record: RecordView<'a>,
+    /// `local` or `incoming`.
+    pub side: &'static str,
+    /// The rule that decided.
+    pub rule: &'static str,
+}
+
+/// Both versions of a conflict.
+pub struct Clash<'a> {
+    /// What was here.
+    pub ours: RecordView<'a>,
+    /// What came.
+    pub theirs: RecordView<'a>,
+    /// The rule that decided, or MANUAL.
+    pub rule: &'static str,
+    /// A person has yet to decide; the record is held.
+    pub open: bool,
+}
+
+/// Why a record waits.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Waiting {
+    /// The database or a rule refuses it.
+    Quarantined,
+    /// It refers to a record that is not here.
+    Parked,
+    /// It deletes a record that others here refer to.
+    Deletion,
+    /// It may be the same thing as a local record under another uid; the sender has to be asked.
+    Twin,
+    /// Outgoing: it refers to a row that is not there.
+    Outgoing,
+}
+
+impl Waiting {
+    /// The word in the journal.
+    pub fn word(self) -> &'static str {
+        match self {
+            Waiting::Quarantined => "quarantined",
+            Waiting::Parked => "parked",
+            Waiting::Deletion => "deletion",
+            Waiting::Twin => "twin",
+            Waiting::Outgoing => "outgoing",
+        }
+    }
+}
+
+/// A record that waits.
+pub struct Waiter {
+    /// Its number.
+    pub id: i64,
+    /// The resource.
+    pub resource: String,
+    /// The record, alone in a page.
+    pub page: Page,
+    /// The run in which it came.
+    pub run: u64,
+    /// Why it waits.
+    pub kind: Waiting,
+    /// The site it came from.
+    pub site: SiteId,
+}
+
+/// A waiting record as people see it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct WaitingEntry {
+    /// Its number.
+    pub id: i64,
+    /// The resource.
+    pub resource: String,
+    /// Its uid.
+    pub uid: String,
+    /// Why it waits.
+    pub kind: String,
+    /// In a sentence.
+    pub reason: String,
+    /// The site it came from.
+    pub site: SiteId,
+    /// Since when.
+    pub at: Time,
+}
+
+/// The transaction of one page. Dropped without [`Apply::commit`] it leaves everything as it was.
+pub trait Apply {
+    /// The table of a resource.
+    fn table(&mut self, resource: &str) -> Result<Option<Table>>;
+
+    /// What was last agreed with `peer` about a table.
+    fn share(&mut self, table: &Table, peer: SiteId, part: Part) -> Result<Share>;
+
+    /// Stores what was agreed.
+    fn set_share(&mut self, table: &Table, peer: SiteId, part: Part, share: &Share) -> Result<()>;
+
+    /// The stored answer to a batch.
+    fn answer(&mut self, batch: uuid::Uuid) -> Result<Option<String>>;
+
+    /// Stores the answer to a batch, and forgets those older than a day.
+    fn set_answer(&mut self, batch: uuid::Uuid, peer: SiteId, now: Time, answer: &str) -> Result<()>;
+
+    /// Folds all local edits of a table, so that no uid is missed.
+    fn fold(&mut self, table: &Table) -> Result<()>;
+
+    /// What is here of the named records, aliases followed to the end. One query.
+    fn locals(&mut self, table: &Table, uids: &[&str], peer: SiteId) -> Result<Locals>;
+
+    /// Where references lead, aliases followed to the end. One query a resource.
+    fn resolve(&mut self, wanted: &[(&str, &str)]) -> Result<Targets>;
+
+    /// The key that a new record will get, so that others can refer to it before it is written.
+    fn reserve(&mut self, table: &Table, record: RecordView<'_>, targets: &Targets) -> Result<Key>;
+
+    /// The uid of a living local record whose match columns equal those of an unknown incoming one.
+    fn twin(&mut self, table: &Table, record: RecordView<'_>, targets: &Targets) -> Result<Option<String>>;
+
+    /// Whether living attached records refer to a record that is here.
+    fn referred(&mut self, table: &Table, found: Found) -> Result<bool>;
+
+    /// Lets constraints on references wait for the commit: for records that refer to each other.
+    fn defer(&mut self) -> Result<()>;
+
+    /// Writes a row and its state. On [`crate::error::Kind::Constraint`] nothing of it is written and the transaction goes on,
+    /// unless [`Apply::broken`].
+    fn write(&mut self, table: &Table, write: &Write<'_>, peer: SiteId, targets: &Targets) -> Result<()>;
+
+    /// Whether the database ended the transaction by itself.
+    fn broken(&self) -> bool;
+
+    /// Gives a record another uid; whatever had that uid must be a tombstone, which goes.
+    fn rekey(&mut self, table: &Table, from: &str, to: &str) -> Result<()>;
+
+    /// Remembers a lost version.
+    fn remember(&mut self, table: &Table, uid: &str, peer: SiteId, run: u64, now: Time, lost: &Lost<'_>) -> Result<()>;
+
+    /// Lists a conflict; an open one holds the record.
+    fn conflict(&mut self, table: &Table, uid: &str, peer: SiteId, run: u64, now: Time, clash: &Clash<'_>) -> Result<()>;
+
+    /// Lets a record wait. It replaces an older version of the same record that waits for the same reason.
+    fn wait(&mut self, table: &Table, record: RecordView<'_>, waits: &Wait<'_>) -> Result<()>;
+
+    /// Ends the waiting of a record, where it waits.
+    fn waited(&mut self, table: &Table, uid: &str) -> Result<()>;
+
+    /// Records that wait for one of these, and with `all` those that wait for nothing in particular.
+    fn waiters(&mut self, arrived: &[(&str, &str)], kinds: &[Waiting], limit: usize) -> Result<Vec<Waiter>>;
+
+    /// Makes everything durable.
+    fn commit(self: Box<Self>) -> Result<()>;
+}
+
+/// Why and since when a record waits.
+pub struct Wait<'a> {
+    /// Why.
+    pub kind: Waiting,
+    /// In a sentence.
+    pub reason: &'a str,
+    /// The records it waits for.
+    pub missing: &'a [(String, String)],
+    /// The site it came from.
+    pub peer: SiteId,
+    /// The run.
+    pub run: u64,
+    /// When.
+    pub now: Time,
+}

@@ -9,6 +9,7 @@ mod page;
 mod policy;
 mod repository;
 mod resource;
+mod state;
 mod time;
 mod version;
 
@@ -24,5 +25,6 @@ pub use page::{Cell, Digest, Kind, Page, Record, RecordView, Span, Value};
 pub use policy::{Method, Mode, Policy, Rules, Strategy};
 pub use repository::{Health, Repository, RepositoryId};
 pub use resource::{AttachedTable, Database, Identity, Resource, ResourceId, TableSpec};
+pub use state::NewState;
 pub use time::Time;
 pub use version::{Actor, Relation, Version};

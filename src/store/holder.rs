@@ -15,13 +15,20 @@ pub fn me() -> &'static str {
 /// Whether `holder` was a process of this machine that is no more. `false` also for whatever cannot be known: another machine's
 /// process, a text that is no holder, a system without `/proc`.
 pub fn is_dead_here(holder: &str) -> bool {
-    let mut parts = holder.rsplitn(3, ':');
-    let (start, pid, host) = (parts.next(), parts.next(), parts.next());
-    let number = |part: Option<&str>| part.and_then(|part| part.parse::<u64>().ok());
-    let (Some(start), Some(pid), Some(host)) = (number(start), number(pid).and_then(|pid| u32::try_from(pid).ok()), host) else {
-        return false;
-    };
-    system::KNOWS && host == system::here() && system::start(pid) != Some(start)
+    here(holder).is_some_and(|(pid, start)| system::start(pid) != Some(start))
+}
+
+/// Whether [`is_dead_here`] knows: `holder` is or was a process of this machine.
+pub(super) fn is_seen_from_here(holder: &str) -> bool {
+    here(holder).is_some()
+}
+
+/// Number and start of a process of this machine, where such can be looked up.
+fn here(holder: &str) -> Option<(u32, u64)> {
+    let (process, start) = holder.rsplit_once(':')?;
+    let (host, pid) = process.rsplit_once(':')?;
+    let found = (pid.parse().ok()?, start.parse().ok()?);
+    (system::KNOWS && host == system::here()).then_some(found)
 }
 
 #[cfg(target_os = "linux")]

@@ -24,7 +24,7 @@ pub enum Taken {
     },
 }
 
-/// Takes a repository for `holder` until `until`. What is held stays so until its time is over, also for the same holder; but the lease of
+/// Takes a repository for `holder` ([`holder::me`]) until `until`. What is held stays so until its time is over, also for the same holder; but the lease of
 /// a process of this machine that is dead is taken at once.
 pub fn take(conn: &mut Conn, repository: RepositoryId, holder: &str, now: Time, until: Time) -> Result<Taken> {
     let columns = (lease::holder, lease::since, lease::until);

@@ -74,8 +74,8 @@ impl Store {
     /// Opens the store in the data directory `dir`, which is made (for its owner alone) where it is missing, and brings its tables
     /// up to date. Any number of processes may open one directory at the same time.
     ///
-    /// Errors: [`Kind::Newer`] if a newer version of Entente made or changed it, which is left as it is; [`Kind::Busy`] if another process held it for too
-    /// long; [`Kind::Full`]; [`Kind::Internal`] if it is damaged, is no control store or cannot be read and written.
+    /// Errors: [`Kind::Newer`] if a newer version of Entente made or changed it; its tables are left as they are. [`Kind::Busy`] if another
+    /// process held it for too long; [`Kind::Full`]; [`Kind::Internal`] if it is damaged, is no control store or cannot be read and written.
     pub fn open(dir: &Path) -> Result<Store> {
         let dir = open::folder(dir)?;
         let file = open::file(&dir)?;
@@ -110,7 +110,8 @@ impl Store {
     }
 
     /// A number that stays the same until somebody, in this process or another, changes the store: `None` while it is still `last`,
-    /// else the number to ask with next time. Costs microseconds. The first time, ask with 0.
+    /// else the number to ask with next time. It belongs to this opened store
+    /// and its clones alone. Costs microseconds. The first time, ask with 0.
     pub fn changed_since(&self, last: i64) -> Result<Option<i64>> {
         let mut watch = self.inner.watch.lock().unwrap_or_else(PoisonError::into_inner);
         let now = sql_query("PRAGMA data_version").get_result::<DataVersion>(&mut *watch)?.data_version;

@@ -153,37 +153,39 @@ pub fn runs_of(conn: &mut Conn, repository: RepositoryId, limit: u32) -> Result<
     runs.select((log::id, Row::as_select())).load(conn)?.into_iter().map(entry).collect()
 }
 
-/// Marks what was running in processes that are gone as interrupted. Gone is whoever is not `alive`, and, where that cannot be told (another
-/// machine, a container that was replaced), who called a repository for a minute without holding it. Returns how many.
+/// Marks what was running in processes that are gone as interrupted. Gone is whoever is not `alive`; of processes that cannot be seen from here
+/// (another machine, a container that was replaced) also who called a repository for a minute without holding it under [`holder::me`].
+/// Returns how many.
 pub fn interrupt_running(conn: &mut Conn, alive: &dyn Fn(&str) -> bool, now: Time) -> Result<usize> {
     let running = log::table.filter(log::outcome.eq(Outcome::Running.word()));
-    let columns = (log::id, log::time, log::message, log::direction, log::repository, log::holder);
-    let entries = running.select(columns).load::<(i64, i64, String, String, Option<i64>, Option<String>)>(conn)?;
+    let entries = running.select((log::id, Row::as_select())).load::<(LogId, Row)>(conn)?;
     let mut interrupted = 0;
-    for (id, time, message, direction, repository, holder) in entries {
-        let holder = holder.unwrap_or_default();
-        let calls = repository.filter(|_| direction == Direction::Outgoing.word() && Time(time).plus_seconds(GRACE) < now);
-        let lost = match calls {
-            Some(repository) if alive(&holder) => !super::leases::holds(conn, repository, &holder, now)?,
-            _ => !alive(&holder),
-        };
-        if lost {
-            interrupted += interrupt(conn, id, Time(time), &message, now)?;
+    for (id, row) in entries {
+        let holder = row.holder.as_deref().unwrap_or_default();
+        if !alive(holder) || has_let_go(conn, &row, holder, now)? {
+            interrupted += interrupt(conn, id, &row, now)?;
         }
     }
     Ok(interrupted)
 }
 
-fn interrupt(conn: &mut Conn, id: LogId, began: Time, message: &str, now: Time) -> Result<usize> {
-    let told = if message.is_empty() {
-        "Its process ended in the middle of it".to_owned()
-    } else {
-        format!("{message}; its process ended in the middle of it")
+fn has_let_go(conn: &mut Conn, row: &Row, holder: &str, now: Time) -> Result<bool> {
+    let calls = row.direction == Direction::Outgoing.word() && Time(row.time).plus_seconds(GRACE) < now;
+    match row.repository {
+        Some(repository) if calls && !holder::is_seen_from_here(holder) => Ok(!super::leases::holds(conn, repository, holder, now)?),
+        _ => Ok(false),
+    }
+}
+
+fn interrupt(conn: &mut Conn, id: LogId, row: &Row, now: Time) -> Result<usize> {
+    let message = match row.message.as_str() {
+        "" => "Its process ended in the middle of it".to_owned(),
+        told => format!("{told}; its process ended in the middle of it"),
     };
     let ended = (
         log::outcome.eq(Outcome::Interrupted.word()),
-        log::duration.eq((now.0 - began.0).max(0) / 1000),
-        log::message.eq(told),
+        log::duration.eq((now.0 - row.time).max(0) / 1000),
+        log::message.eq(message),
         log::holder.eq(None::<String>),
     );
     Ok(diesel::update(log::table.find(id)).set(ended).execute(conn)?)

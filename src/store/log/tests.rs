@@ -121,16 +121,21 @@ fn what_ran_in_a_process_that_is_gone_was_interrupted() {
     assert_eq!(interrupt(false), 0, "once");
 }
 
+#[cfg(target_os = "linux")]
 #[test]
 fn a_run_whose_process_cannot_be_seen_goes_on_as_long_as_it_holds_its_repository() {
     let store = TestStore::new();
     let repository = store.repository("a");
     let now = Time(0).plus_seconds(1000);
-    add(&store, &LogEntry { repository: Some(repository), ..entry_at(0, Action::Run, Outcome::Running) });
+    let seen = add(&store, &LogEntry { repository: Some(repository), ..entry_at(0, Action::Run, Outcome::Running) });
+    let unseen = add(&store, &LogEntry { repository: Some(repository), ..entry_at(0, Action::Run, Outcome::Running) });
+    store.write(|c| Ok(diesel::update(log::table.find(unseen)).set(log::holder.eq("elsewhere:1:1")).execute(c)?)).unwrap();
     let interrupt = |now| store.write(|c| interrupt_running(c, &|_| true, now)).unwrap();
-    store.write(|c| leases::take(c, repository, holder::me(), Time(0), now)).unwrap();
+    store.write(|c| leases::take(c, repository, "elsewhere:1:1", Time(0), now)).unwrap();
     assert_eq!(interrupt(Time(now.0 - 1)), 0);
     assert_eq!(interrupt(now), 1);
+    let outcome = |id| store.read(|c| get(c, id)).unwrap().outcome;
+    assert_eq!((outcome(seen), outcome(unseen)), (Outcome::Running, Outcome::Interrupted), "one that is seen to live goes on");
 }
 
 #[test]
