@@ -150,15 +150,21 @@ pub trait Connector: Send {
     /// Folds local edits of a table and of the tables it refers to into versions, in short transactions.
     fn fold(&mut self, table: &Table) -> Result<()>;
 
+    /// Looks again at records that could not be sent because they refer to rows that were not there.
+    fn recheck(&mut self, table: &Table) -> Result<()>;
+
     /// Appends the records that arrived after `after` and that `peer` is not known to hold, in order of arrival.
     /// Returns the arrival after the page and whether there is more. Folds what it needs to.
-    fn export(&mut self, table: &Table, after: i64, peer: SiteId, extent: Extent, page: &mut Page) -> Result<(i64, bool)>;
+    fn export(&mut self, table: &Table, after: i64, peer: SiteId, extent: Extent, now: Time, page: &mut Page) -> Result<(i64, bool)>;
 
     /// The named records as they are now; unknown ones are left out.
     fn lookup(&mut self, table: &Table, uids: &[String], page: &mut Page) -> Result<()>;
 
     /// Up to `limit` uids of living records, for comparing two sites that have not met.
     fn sample(&mut self, table: &Table, limit: usize) -> Result<Vec<String>>;
+
+    /// All records that wait, newest first.
+    fn waiting(&mut self) -> Result<Vec<WaitingEntry>>;
 
     /// Changes when another connection committed to the database.
     fn pulse(&mut self) -> Result<i64>;
@@ -187,6 +193,8 @@ pub struct Found {
     pub shared: bool,
     /// An open conflict holds it.
     pub held: bool,
+    /// Its row is there.
+    pub living: bool,
 }
 
 /// Where references lead: by resource, then by uid.
@@ -328,6 +336,12 @@ impl Waiting {
             Waiting::Outgoing => "outgoing",
         }
     }
+
+    /// What a word in the journal stands for.
+    pub fn from_word(word: &str) -> Option<Waiting> {
+        let all = [Waiting::Quarantined, Waiting::Parked, Waiting::Deletion, Waiting::Twin, Waiting::Outgoing];
+        all.into_iter().find(|kind| kind.word() == word)
+    }
 }
 
 /// A record that waits.
@@ -405,7 +419,8 @@ pub trait Apply {
 
     /// Writes a row and its state. On [`crate::error::Kind::Constraint`] nothing of it is written and the transaction goes on,
     /// unless [`Apply::broken`].
-    fn write(&mut self, table: &Table, write: &Write<'_>, peer: SiteId, targets: &Targets) -> Result<()>;
+    /// Returns the key of a row that was added or changed.
+    fn write(&mut self, table: &Table, write: &Write<'_>, peer: SiteId, targets: &Targets) -> Result<Option<Key>>;
 
     /// Whether the database ended the transaction by itself.
     fn broken(&self) -> bool;
@@ -419,17 +434,28 @@ pub trait Apply {
     /// Lists a conflict; an open one holds the record.
     fn conflict(&mut self, table: &Table, uid: &str, peer: SiteId, run: u64, now: Time, clash: &Clash<'_>) -> Result<()>;
 
-    /// Lets a record wait. It replaces an older version of the same record that waits for the same reason.
+    /// Lets a record wait.
     fn wait(&mut self, table: &Table, record: RecordView<'_>, waits: &Wait<'_>) -> Result<()>;
 
-    /// Ends the waiting of a record, where it waits.
-    fn waited(&mut self, table: &Table, uid: &str) -> Result<()>;
+    /// Ends a waiting.
+    fn unwait(&mut self, id: i64) -> Result<()>;
 
-    /// Records that wait for one of these, and with `all` those that wait for nothing in particular.
-    fn waiters(&mut self, arrived: &[(&str, &str)], kinds: &[Waiting], limit: usize) -> Result<Vec<Waiter>>;
+    /// Incoming records that wait, at most `limit`, oldest first.
+    fn waiters(&mut self, which: Which<'_>, limit: usize) -> Result<Vec<Waiter>>;
 
     /// Makes everything durable.
     fn commit(self: Box<Self>) -> Result<()>;
+}
+
+/// Which waiting records are wanted.
+#[derive(Debug, Clone, Copy)]
+pub enum Which<'a> {
+    /// Those of these kinds after a number, from any table.
+    Kinds(&'a [Waiting], i64),
+    /// Those that wait for one of these records.
+    For(&'a [(String, String)]),
+    /// The versions of one record.
+    Of(&'a Table, &'a str),
 }
 
 /// Why and since when a record waits.

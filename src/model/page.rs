@@ -244,6 +244,20 @@ impl Page {
         self.finish(record, mark);
     }
 
+    /// Keeps the first `count` records.
+    pub fn truncate(&mut self, count: usize) {
+        self.records.truncate(count);
+    }
+
+    /// Takes out the records at these indexes, which ascend.
+    pub fn remove(&mut self, at: &[usize]) {
+        let mut index = 0;
+        self.records.retain(|_| {
+            index += 1;
+            at.binary_search(&(index - 1)).is_err()
+        });
+    }
+
     /// The index of a resource's name; 0 for the empty name.
     pub fn name_or_zero(&mut self, name: &str) -> u16 {
         if name.is_empty() { 0 } else { self.name(name).unwrap_or(0) }

@@ -49,8 +49,9 @@ CREATE INDEX entente_conflict_open ON entente_conflict (tab, uid) WHERE open = 1
 -- Records that came and could not be applied yet, and records that cannot be sent.
 CREATE TABLE entente_waiting (
   id INTEGER PRIMARY KEY, tab INTEGER NOT NULL, uid NOT NULL, site INTEGER NOT NULL, run INTEGER NOT NULL, at INTEGER NOT NULL,
-  kind TEXT NOT NULL, reason TEXT NOT NULL, asked INTEGER NOT NULL DEFAULT 0, record TEXT NOT NULL,
-  UNIQUE (tab, uid, kind)
+  kind TEXT NOT NULL, reason TEXT NOT NULL, record TEXT NOT NULL
 );
+CREATE INDEX entente_waiting_uid ON entente_waiting (tab, uid);
+CREATE UNIQUE INDEX entente_waiting_outgoing ON entente_waiting (tab, uid) WHERE kind = 'outgoing';
 CREATE TABLE entente_missing (waiting INTEGER NOT NULL, tab INTEGER NOT NULL, uid NOT NULL, PRIMARY KEY (waiting, tab, uid)) WITHOUT ROWID;
 CREATE INDEX entente_missing_uid ON entente_missing (tab, uid);

@@ -1,0 +1,852 @@
+//! The transaction of one page: rows, journal and cursor together (SYNC.md 5).
+
+use std::{
+    collections::{HashMap, HashSet},
+    rc::Rc,
+    sync::Arc,
+};
+
+use rusqlite::{OptionalExtension, Statement, params, params_from_iter, types::Value as Native};
+
+use super::{
+    Sqlite,
+    failure::{Told, quoted},
+    layout::{Data, Layout, Link},
+    shape::writes_spread,
+    values::{Bound, Fit, canonical_uuid, fit, key_part, push_uid, stored_uid},
+};
+use crate::{
+    connector::{Apply, Clash, Effect, Found, Key, KeyPart, Locals, Lost, Part, Share, Table, Target, Targets, Wait, Waiter, Waiting, Which, Write, stored},
+    error::{Error, Kind as Fault, Result},
+    model::{Cell, Kind, Page, RecordView, SiteId, Time},
+};
+
+/// How many aliases are followed before the journal is called damaged: an heir is always smaller, so there is no cycle.
+const ALIASES: usize = 64;
+
+/// A page's transaction.
+pub(super) struct Transaction<'a> {
+    db: &'a mut Sqlite,
+    /// Writing a row may write others: triggers are told of one row at a time.
+    spread: bool,
+    /// The table whose triggers are told that everything is ours.
+    marked: Option<i64>,
+    /// The next key for tables whose keys we choose.
+    next_keys: HashMap<i64, i64>,
+    reserved: HashMap<(i64, String), Key>,
+    plan: Option<Plan>,
+    done: bool,
+}
+
+/// How a record with certain fields is written: made once for all records of a page that have the same.
+struct Plan {
+    table: i64,
+    fields: Vec<(u16, bool)>,
+    page: usize,
+    slots: Vec<Slot>,
+    columns: Vec<String>,
+    insert: String,
+    update: String,
+    /// The identity column is filled from the uid.
+    derive: bool,
+}
+
+#[derive(Clone, Copy, PartialEq)]
+enum Slot {
+    Data(usize),
+    Link(usize),
+    Unknown,
+}
+
+impl<'a> Transaction<'a> {
+    pub(super) fn begin(db: &'a mut Sqlite) -> Result<Transaction<'a>> {
+        db.conn.execute_batch("BEGIN IMMEDIATE").told("write to the database")?;
+        let ready = db.sites.learn(&db.conn).and_then(|()| writes_spread(&db.conn));
+        let spread = match ready {
+            Ok(spread) => spread,
+            Err(error) => {
+                db.undo();
+                return Err(error);
+            }
+        };
+        Ok(Transaction {
+            db,
+            spread,
+            marked: None,
+            next_keys: HashMap::new(),
+            reserved: HashMap::new(),
+            plan: None,
+            done: false,
+        })
+    }
+
+    fn layout(&self, table: &Table) -> Result<Arc<Layout>> {
+        let found = self.db.layouts.iter().find(|layout| layout.table.id == table.id);
+        found.cloned().ok_or_else(|| Error::not_found(format!("table {:?} is no longer attached", table.name)))
+    }
+
+    /// Tells the triggers which row is ours: just this one where writing it may write others, or all of the table.
+    fn mark(&mut self, layout: &Layout, key: &Key) -> Result<()> {
+        let everything = !self.spread;
+        if everything && self.marked == Some(layout.table.id) {
+            return Ok(());
+        }
+        self.db.conn.prepare_cached("DELETE FROM entente_applying").and_then(|mut s| s.execute([])).told("write the journal")?;
+        let count = if everything { 0 } else { key.0.len() };
+        let names: String = (1..=count).map(|at| format!(", k{at}")).collect();
+        let marks: String = (1..=count).map(|at| format!(", ?{}", at + 2)).collect();
+        let sql = format!("INSERT INTO entente_applying (tab, everything{names}) VALUES (?1, ?2{marks})");
+        let fixed = [Bound::Integer(layout.table.id), Bound::Integer(i64::from(everything))];
+        let values = fixed.into_iter().chain(key.0.iter().take(count).map(Bound::of_key));
+        self.db.conn.prepare_cached(&sql).and_then(|mut s| s.execute(params_from_iter(values))).told("write the journal")?;
+        self.marked = everything.then_some(layout.table.id);
+        Ok(())
+    }
+
+    fn unmark(&mut self) -> Result<()> {
+        self.marked = None;
+        self.db.conn.prepare_cached("DELETE FROM entente_applying").and_then(|mut s| s.execute([])).told("write the journal").map(|_| ())
+    }
+
+    /// The uids that `uids` lead to by aliases, in the same order.
+    fn heirs(&self, layout: &Layout, uids: &[&str]) -> Result<HashMap<String, String>> {
+        let state = layout.state();
+        let sql = format!("SELECT w.value, s.heir FROM rarray(?1) w CROSS JOIN {state} s ON s.uid = w.value WHERE s.heir IS NOT NULL AND s.deleted = 1");
+        let mut heirs: HashMap<String, String> = HashMap::new();
+        let mut asked: Vec<String> = uids.iter().map(|uid| (*uid).to_owned()).collect();
+        let any = format!("SELECT EXISTS (SELECT 1 FROM {state} WHERE heir IS NOT NULL)");
+        // Aliases are rare: most tables have none, and one look spares the query.
+        if !self.has_aliases(&any)? {
+            return Ok(heirs);
+        }
+        for _ in 0..ALIASES {
+            let stored: Vec<Native> = asked.iter().map(|uid| stored_uid(uid)).collect();
+            let mut statement = self.db.conn.prepare_cached(&sql).told("read the journal")?;
+            let mut rows = statement.query([Rc::new(stored)]).told("read the journal")?;
+            let (mut page, mut next) = (Page::default(), Vec::new());
+            while let Some(row) = rows.next().told("read the journal")? {
+                let from = push_uid(row.get_ref(0).told("read the journal")?, &mut page);
+                let to = push_uid(row.get_ref(1).told("read the journal")?, &mut page);
+                heirs.insert(page.text(from).to_owned(), page.text(to).to_owned());
+                next.push(page.text(to).to_owned());
+            }
+            if next.is_empty() {
+                return Ok(heirs);
+            }
+            asked = next;
+        }
+        Err(Error::internal("the journal is damaged: its aliases lead in a circle"))
+    }
+
+    fn has_aliases(&self, sql: &str) -> Result<bool> {
+        self.db.conn.prepare_cached(sql).and_then(|mut statement| statement.query_row([], |row| row.get(0))).told("read the journal")
+    }
+
+    fn next_key(&mut self, layout: &Layout) -> Result<i64> {
+        let last = match self.next_keys.get(&layout.table.id) {
+            Some(last) => *last,
+            None => {
+                let key = quoted(&layout.key[0]);
+                // Keys of tombstones are not given to others, so that a re-creation finds its own.
+                let sql = format!(
+                    "SELECT MAX(COALESCE((SELECT MAX({key}) FROM {}), 0), COALESCE((SELECT MAX(k1) FROM {}), 0))",
+                    quoted(&layout.table.name),
+                    layout.state()
+                );
+                self.db.conn.prepare_cached(&sql).and_then(|mut s| s.query_row([], |row| row.get(0))).told("choose a key")?
+            }
+        };
+        let next = last.checked_add(1).ok_or_else(|| Error::new(Fault::Constraint, "the table has no keys left"))?;
+        self.next_keys.insert(layout.table.id, next);
+        Ok(next)
+    }
+
+    /// The key that the values of a record make.
+    fn key_of_content(&self, layout: &Layout, record: RecordView<'_>, targets: &Targets) -> Result<Key> {
+        let mut parts = Vec::with_capacity(layout.key.len());
+        for column in &layout.key {
+            let link = layout.references.iter().find(|link| link.columns.contains(column));
+            let part = match (layout.data.iter().find(|data| data.column == *column), link) {
+                (Some(data), _) => self.data_part(layout, data, record)?,
+                (None, Some(link)) => {
+                    let at = link.columns.iter().position(|held| held == column).unwrap_or(0);
+                    self.link_values(link, record, targets)?.and_then(|values| values.into_iter().nth(at)).unwrap_or(KeyPart::Null)
+                }
+                (None, None) => KeyPart::Null,
+            };
+            if part == KeyPart::Null {
+                return Err(Error::new(Fault::Constraint, format!("its key column {column:?} has no value")));
+            }
+            parts.push(part);
+        }
+        Ok(Key(parts))
+    }
+
+    fn data_part(&self, layout: &Layout, data: &Data, record: RecordView<'_>) -> Result<KeyPart> {
+        match record.get(&data.field) {
+            Some(value) => Ok(Bound::of(value)?.into_key()),
+            None if data.is_identity => Ok(identity_value(layout, record.uid()).into_key()),
+            None => Ok(KeyPart::Null),
+        }
+    }
+
+    /// The values that a record's reference puts into its columns; `None` where it is null.
+    fn link_values(&self, link: &Link, record: RecordView<'_>, targets: &Targets) -> Result<Option<Vec<KeyPart>>> {
+        let Some(value) = record.get(&link.field).filter(|value| value.kind != Kind::Null) else { return Ok(None) };
+        if value.kind != Kind::Reference || value.resource != link.parent_resource {
+            return Err(Error::new(Fault::Constraint, format!("its field {:?} is no reference to {}", link.field, link.parent_resource)));
+        }
+        let Target::Here(key) = targets.get(value.resource, value.text) else {
+            return Err(Error::new(Fault::Constraint, format!("its field {:?} refers to a record that is not here", link.field)));
+        };
+        if link.by_key() {
+            let part = |to: &String| link.parent_key.iter().position(|key| key == to).and_then(|at| key.0.get(at).cloned());
+            return link.to.iter().map(part).collect::<Option<Vec<_>>>().map(Some).ok_or_else(|| Error::internal("a key has too few parts"));
+        }
+        let columns: Vec<String> = link.to.iter().map(|column| quoted(column)).collect();
+        let sql = format!("SELECT {} FROM {} WHERE {}", columns.join(", "), quoted(&link.parent), where_key(&link.parent_key, 1));
+        let mut statement = self.db.conn.prepare_cached(&sql).told("follow a reference")?;
+        let found = statement
+            .query_row(params_from_iter(key.0.iter().map(Bound::of_key)), |row| {
+                (0..link.to.len()).map(|at| row.get_ref(at).map(key_part)).collect::<rusqlite::Result<Vec<_>>>()
+            })
+            .optional()
+            .told("follow a reference")?;
+        found.map(Some).ok_or_else(|| Error::new(Fault::Constraint, format!("its field {:?} refers to a row that is not here", link.field)))
+    }
+
+    /// Readies [`Plan`] for a record; most records have the same fields as the one before.
+    fn plan(&mut self, layout: &Layout, record: RecordView<'_>, only: Option<&[String]>) -> Plan {
+        let page = std::ptr::from_ref(record.page) as usize;
+        let wanted = |cell: &Cell| only.is_none_or(|only| only.iter().any(|name| name == record.page.name_of(cell.field)));
+        let fits = |plan: &Plan| {
+            plan.table == layout.table.id
+                && plan.page == page
+                && plan.fields.len() == record.cells().len()
+                && record.cells().iter().zip(&plan.fields).all(|(cell, (field, taken))| cell.field == *field && wanted(cell) == *taken)
+        };
+        match self.plan.take() {
+            Some(plan) if only.is_none() && fits(&plan) => plan,
+            _ => Plan::make(layout, record, page, wanted),
+        }
+    }
+
+    fn write_row(&mut self, layout: &Layout, write: &Write<'_>, targets: &Targets) -> Result<Option<Key>> {
+        let (record, only) = match write.effect {
+            Effect::Keep => return Ok(None),
+            Effect::Delete => {
+                if let Some(key) = self.local_key(layout, write.local)? {
+                    self.mark(layout, &key)?;
+                    let sql = format!("DELETE FROM {} WHERE {}", quoted(&layout.table.name), where_key(&layout.key, 1));
+                    let mut statement = self.db.conn.prepare_cached(&sql).told("delete the row")?;
+                    statement.execute(params_from_iter(key.0.iter().map(Bound::of_key))).told("delete the row")?;
+                }
+                return Ok(None);
+            }
+            Effect::Put(record) => (record, None),
+            Effect::Some(record, only) => (record, Some(only)),
+        };
+        let plan = self.plan(layout, record, only);
+        let done = self.put(layout, write, record, &plan, targets);
+        self.plan = only.is_none().then_some(plan);
+        done.map(Some)
+    }
+
+    fn put(&mut self, layout: &Layout, write: &Write<'_>, record: RecordView<'_>, plan: &Plan, targets: &Targets) -> Result<Key> {
+        let living = write.local.is_some_and(|found| found.living);
+        let former = self.local_key(layout, write.local)?;
+        let key = match (&former, living) {
+            (Some(key), true) => key.clone(),
+            _ => self.key_for(layout, record, former, targets)?,
+        };
+        self.mark(layout, &key)?;
+        let mut values: Vec<Bound<'_>> = Vec::with_capacity(plan.columns.len() + key.0.len());
+        let mut held: HashSet<&str> = HashSet::new();
+        let mut parts: Vec<KeyPart> = Vec::new();
+        let mut order: Vec<Option<usize>> = Vec::with_capacity(plan.columns.len());
+        for (cell, slot) in record.cells().iter().zip(&plan.slots) {
+            match slot {
+                Slot::Unknown => {}
+                Slot::Data(at) => {
+                    let (data, value) = (&layout.data[*at], record.value(cell));
+                    self.check_fit(data, record.value(cell))?;
+                    values.push(Bound::of(value)?);
+                    order.push(None);
+                }
+                Slot::Link(at) => {
+                    let link = &layout.references[*at];
+                    let set = self.link_values(link, record, targets)?;
+                    for (at, column) in link.columns.iter().enumerate() {
+                        if held.insert(column) {
+                            let part = set.as_ref().and_then(|set| set.get(at).cloned()).unwrap_or(KeyPart::Null);
+                            order.push(Some(parts.len()));
+                            parts.push(part);
+                            values.push(Bound::Null);
+                        }
+                    }
+                }
+            }
+        }
+        for (value, part) in values.iter_mut().zip(&order) {
+            if let Some(part) = part {
+                *value = Bound::of_key(&parts[*part]);
+            }
+        }
+        if plan.derive && !living {
+            values.push(identity_value(layout, record.uid()));
+        }
+        if living && values.is_empty() {
+            return Ok(key);
+        }
+        if living {
+            values.extend(key.0.iter().map(Bound::of_key));
+            let mut statement = self.db.conn.prepare_cached(&plan.update).told("change the row")?;
+            run(&mut statement, &values).told("change the row")?;
+        } else {
+            if layout.own_key {
+                values.extend(key.0.iter().map(Bound::of_key));
+            }
+            let mut statement = self.db.conn.prepare_cached(&plan.insert).told("add the row")?;
+            run(&mut statement, &values).told("add the row")?;
+        }
+        Ok(key)
+    }
+
+    /// The key of a row that is to be added.
+    fn key_for(&mut self, layout: &Layout, record: RecordView<'_>, former: Option<Key>, targets: &Targets) -> Result<Key> {
+        if let Some(key) = self.reserved.remove(&(layout.table.id, record.uid().to_owned())) {
+            return Ok(key);
+        }
+        match former {
+            _ if !layout.own_key => self.key_of_content(layout, record, targets),
+            Some(key) => Ok(key),
+            None => Ok(Key(vec![KeyPart::Integer(self.next_key(layout)?)])),
+        }
+    }
+
+    fn local_key(&self, layout: &Layout, local: Option<Found>) -> Result<Option<Key>> {
+        let Some(found) = local else { return Ok(None) };
+        let keys: Vec<String> = (1..=layout.key.len()).map(|at| format!("k{at}")).collect();
+        let sql = format!("SELECT {} FROM {} WHERE arrival = ?1", keys.join(", "), layout.state());
+        let mut statement = self.db.conn.prepare_cached(&sql).told("read the journal")?;
+        let parts = statement
+            .query_row([found.arrival], |row| (0..layout.key.len()).map(|at| row.get_ref(at).map(key_part)).collect::<rusqlite::Result<Vec<_>>>())
+            .told("read the journal")?;
+        Ok((!parts.contains(&KeyPart::Null)).then_some(Key(parts)))
+    }
+
+    fn check_fit(&self, data: &Data, value: crate::model::Value<'_>) -> Result<()> {
+        let fits = match fit(data.affinity, value) {
+            Fit::Yes => true,
+            Fit::No => false,
+            Fit::Ask => self.kept(data, value)?,
+        };
+        if fits {
+            return Ok(());
+        }
+        let message = format!("column {:?} would change the {} {:?}", data.column, value.kind.word(), cut(value.text));
+        Err(Error::new(Fault::Constraint, message).hint("Make the column's type the same at both sites."))
+    }
+
+    /// Asks SQLite whether a column of this affinity keeps a value.
+    fn kept(&self, data: &Data, value: crate::model::Value<'_>) -> Result<bool> {
+        use super::values::Affinity;
+        self.db
+            .conn
+            .execute_batch("CREATE TEMP TABLE IF NOT EXISTS entente_probe (id INTEGER PRIMARY KEY, i INTEGER, n NUMERIC, r REAL)")
+            .told("test a value")?;
+        let column = match data.affinity {
+            Affinity::Integer => "i",
+            Affinity::Real => "r",
+            _ => "n",
+        };
+        let bound = Bound::of(value)?;
+        let write = format!("INSERT INTO temp.entente_probe (id, {column}) VALUES (1, ?1) ON CONFLICT (id) DO UPDATE SET {column} = ?1");
+        self.db.conn.prepare_cached(&write).and_then(|mut s| s.execute([&bound])).told("test a value")?;
+        let read = format!("SELECT typeof({column}) = typeof(?1) FROM temp.entente_probe");
+        self.db.conn.prepare_cached(&read).and_then(|mut s| s.query_row([&bound], |row| row.get(0))).told("test a value")
+    }
+
+    fn write_state(&mut self, layout: &Layout, write: &Write<'_>, key: Option<Key>, peer: SiteId) -> Result<()> {
+        let arrival = self.db.max_arrival(layout)? + 1;
+        let mut version = write.state.version.clone();
+        if write.state.tick {
+            let me = self.db.me()?;
+            version.set(me, u64::try_from(arrival).unwrap_or(0));
+        }
+        let db = &mut *self.db;
+        let version = db.sites.write_version(&db.conn, &version)?;
+        let (origin, author) = (db.sites.id(&db.conn, write.state.origin)?, db.sites.id(&db.conn, write.state.author)?);
+        let settled = db.sites.write_set(&db.conn, &write.state.settled)?;
+        let from = if write.state.shared { Some(db.sites.id(&db.conn, peer)?) } else { None };
+        let (uid, heir) = (stored_uid(write.uid), write.heir.map(stored_uid));
+        let extra = self.extra_of(layout, write)?;
+        let digest = write.digest.0;
+        let state = layout.state();
+        match write.local {
+            None => {
+                let key = key.unwrap_or(Key(vec![KeyPart::Null; layout.key.len()]));
+                let names: String = (1..=key.0.len()).map(|at| format!(", k{at}")).collect();
+                let marks: String = (1..=key.0.len()).map(|at| format!(", ?{}", at + 12)).collect();
+                let sql = format!(
+                    "INSERT INTO {state} (arrival, uid, deleted, modified_on, version, origin, author, settled, received_from, heir, extra, digest{names})
+                     VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12{marks})"
+                );
+                let mut statement = self.db.conn.prepare_cached(&sql).told("write the journal")?;
+                let fixed = params![
+                    arrival, uid, write.deleted, write.state.modified_on.0, version, origin, author, settled, from, heir, extra.flatten(), digest.as_slice()
+                ];
+                for (at, value) in fixed.iter().enumerate() {
+                    statement.raw_bind_parameter(at + 1, value).told("write the journal")?;
+                }
+                for (at, part) in key.0.iter().enumerate() {
+                    statement.raw_bind_parameter(at + 13, Bound::of_key(part)).told("write the journal")?;
+                }
+                statement.raw_execute().told("write the journal")?;
+            }
+            Some(found) => {
+                let sql = format!(
+                    "UPDATE {state} SET arrival = ?1, deleted = ?3, modified_on = ?4, version = ?5, origin = ?6, author = ?7, settled = ?8,
+                     received_from = ?9, heir = ?10, extra = CASE WHEN ?13 THEN ?11 ELSE extra END, digest = ?12, own = NULL,
+                     held = CASE WHEN ?14 THEN NULL ELSE held END WHERE arrival = ?2"
+                );
+                let mut statement = self.db.conn.prepare_cached(&sql).told("write the journal")?;
+                let replace = extra.is_some();
+                statement
+                    .execute(params![
+                        arrival, found.arrival, write.deleted, write.state.modified_on.0, version, origin, author, settled, from, heir,
+                        extra.flatten(), digest.as_slice(), replace, write.release
+                    ])
+                    .told("write the journal")?;
+                if let Some(key) = key.filter(|_| !found.living) {
+                    let set: Vec<String> = (1..=key.0.len()).map(|at| format!("k{at} = ?{at}")).collect();
+                    let sql = format!("UPDATE {state} SET {} WHERE arrival = ?{}", set.join(", "), key.0.len() + 1);
+                    let values = key.0.iter().map(Bound::of_key).chain([Bound::Integer(arrival)]);
+                    self.db.conn.prepare_cached(&sql).and_then(|mut s| s.execute(params_from_iter(values))).told("write the journal")?;
+                }
+                if write.release {
+                    let sql = "UPDATE entente_conflict SET open = 0 WHERE tab = ?1 AND uid = ?2 AND open = 1";
+                    self.db.conn.prepare_cached(sql).and_then(|mut s| s.execute(params![layout.table.id, uid])).told("write the journal")?;
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// Fields without a column, to be kept aside. The outer `None`: what is there stays.
+    fn extra_of(&self, layout: &Layout, write: &Write<'_>) -> Result<Option<Option<String>>> {
+        let Effect::Put(record) = write.effect else {
+            return Ok(write.deleted.then_some(None));
+        };
+        let unknown = record.fields().filter(|(field, _)| !layout.knows(field));
+        let extra = stored::write_extra(unknown)?;
+        Ok((extra.is_some() || write.local.is_none()).then_some(extra))
+    }
+
+    fn read_waiters(&self, condition: &str, values: &[&dyn rusqlite::ToSql]) -> Result<Vec<Waiter>> {
+        let sql = format!(
+            "SELECT w.id, t.resource, w.record, w.run, w.kind, w.site FROM entente_waiting w JOIN entente_table t ON t.id = w.tab
+             WHERE {condition} ORDER BY w.id LIMIT ?1"
+        );
+        let mut statement = self.db.conn.prepare_cached(&sql).told("read the journal")?;
+        let mut rows = statement.query(values).told("read the journal")?;
+        let mut found = Vec::new();
+        while let Some(row) = rows.next().told("read the journal")? {
+            let resource: String = row.get(1).told("read the journal")?;
+            let mut page = Page::new(&resource);
+            stored::read(&row.get::<_, String>(2).told("read the journal")?, &mut page)?;
+            let run: i64 = row.get(3).told("read the journal")?;
+            let kind = Waiting::from_word(&row.get::<_, String>(4).told("read the journal")?).unwrap_or(Waiting::Quarantined);
+            let site = self.db.sites.site(row.get(5).told("read the journal")?);
+            let site = site.ok_or_else(|| Error::internal("the journal names a site that it does not know"))?;
+            found.push(Waiter { id: row.get(0).told("read the journal")?, resource, page, run: u64::try_from(run).unwrap_or(0), kind, site });
+        }
+        Ok(found)
+    }
+
+    fn insert_waiting(&mut self, table: &Table, record: RecordView<'_>, waits: &Wait<'_>) -> Result<()> {
+        let uid = stored_uid(record.uid());
+        let site = self.db.sites.id(&self.db.conn, waits.peer)?;
+        let text = stored::write(record)?;
+        let sql = "INSERT INTO entente_waiting (tab, uid, site, run, at, kind, reason, record) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)";
+        let run = i64::try_from(waits.run).unwrap_or(i64::MAX);
+        let values = params![table.id, uid, site, run, waits.now.0, waits.kind.word(), waits.reason, text];
+        let id = self.db.conn.prepare_cached(sql).and_then(|mut s| s.insert(values)).told("write the journal")?;
+        for (resource, uid) in waits.missing {
+            let tab = self.db.layouts.iter().find(|layout| layout.table.resource == *resource).map_or(-1, |layout| layout.table.id);
+            let sql = "INSERT OR IGNORE INTO entente_missing (waiting, tab, uid) VALUES (?1, ?2, ?3)";
+            self.db.conn.prepare_cached(sql).and_then(|mut s| s.execute(params![id, tab, stored_uid(uid)])).told("write the journal")?;
+        }
+        Ok(())
+    }
+}
+
+impl Plan {
+    fn make(layout: &Layout, record: RecordView<'_>, page: usize, wanted: impl Fn(&Cell) -> bool) -> Plan {
+        let mut plan = Plan {
+            table: layout.table.id,
+            fields: Vec::new(),
+            page,
+            slots: Vec::new(),
+            columns: Vec::new(),
+            insert: String::new(),
+            update: String::new(),
+            derive: true,
+        };
+        for cell in record.cells() {
+            let name = record.page.name_of(cell.field);
+            let taken = wanted(cell);
+            plan.fields.push((cell.field, taken));
+            let data = layout.data.iter().position(|data| data.field == name).map(Slot::Data);
+            let slot = data.or_else(|| layout.references.iter().position(|link| link.field == name).map(Slot::Link));
+            let slot = slot.filter(|_| taken).unwrap_or(Slot::Unknown);
+            plan.slots.push(slot);
+            match slot {
+                Slot::Data(at) => {
+                    plan.columns.push(layout.data[at].column.clone());
+                    plan.derive &= !layout.data[at].is_identity;
+                }
+                Slot::Link(at) => {
+                    for column in &layout.references[at].columns {
+                        if !plan.columns.contains(column) {
+                            plan.columns.push(column.clone());
+                        }
+                    }
+                }
+                Slot::Unknown => {}
+            }
+        }
+        plan.derive &= layout.identity.is_some();
+        let table = quoted(&layout.table.name);
+        let set: Vec<String> = plan.columns.iter().enumerate().map(|(at, column)| format!("{} = ?{}", quoted(column), at + 1)).collect();
+        plan.update =
+            format!("UPDATE OR ABORT {table} SET {} WHERE {}", set.join(", "), where_key(&layout.key, plan.columns.len() + 1));
+        let mut columns: Vec<String> = plan.columns.iter().map(|column| quoted(column)).collect();
+        if let (true, Some(identity)) = (plan.derive, &layout.identity) {
+            columns.push(quoted(&identity.name));
+        }
+        if layout.own_key {
+            columns.push(quoted(&layout.key[0]));
+        }
+        let marks: Vec<String> = (1..=columns.len()).map(|at| format!("?{at}")).collect();
+        // OR ABORT overrides what the table's constraints say of conflicts: nothing is ever replaced to make room.
+        plan.insert = match columns.is_empty() {
+            true => format!("INSERT OR ABORT INTO {table} DEFAULT VALUES"),
+            false => format!("INSERT OR ABORT INTO {table} ({}) VALUES ({})", columns.join(", "), marks.join(", ")),
+        };
+        plan
+    }
+}
+
+/// Runs a statement with values bound in order.
+fn run(statement: &mut Statement<'_>, values: &[Bound<'_>]) -> rusqlite::Result<usize> {
+    for (at, value) in values.iter().enumerate() {
+        statement.raw_bind_parameter(at + 1, value)?;
+    }
+    statement.raw_execute()
+}
+
+/// `key = ?n AND …`
+fn where_key(key: &[String], first: usize) -> String {
+    let pairs: Vec<String> = key.iter().enumerate().map(|(at, column)| format!("{} = ?{}", quoted(column), first + at)).collect();
+    pairs.join(" AND ")
+}
+
+/// What an identity column holds for a uid: bytes where it is declared so, else the text of the UUID or the URN.
+fn identity_value(layout: &Layout, uid: &str) -> Bound<'static> {
+    let declared = layout.identity.as_ref().map_or("", |column| column.declared.as_str()).to_ascii_uppercase();
+    match uid.strip_prefix("urn:uuid:").and_then(canonical_uuid) {
+        Some(uuid) if declared.contains("BLOB") || declared.contains("BINARY") => Bound::Bytes(uuid.as_bytes().to_vec()),
+        Some(uuid) => Bound::OwnedText(uuid.to_string().into_bytes()),
+        None => Bound::OwnedText(uid.as_bytes().to_vec()),
+    }
+}
+
+fn cut(text: &str) -> String {
+    text.chars().take(40).collect()
+}
+
+impl Apply for Transaction<'_> {
+    fn table(&mut self, resource: &str) -> Result<Option<Table>> {
+        Ok(self.db.layouts.iter().find(|layout| layout.table.resource == resource).map(|layout| layout.table.clone()))
+    }
+
+    fn share(&mut self, table: &Table, peer: SiteId, part: Part) -> Result<Share> {
+        self.db.read_share(table.id, peer, part)
+    }
+
+    fn set_share(&mut self, table: &Table, peer: SiteId, part: Part, share: &Share) -> Result<()> {
+        self.db.write_share(table.id, peer, part, share)
+    }
+
+    fn answer(&mut self, batch: uuid::Uuid) -> Result<Option<String>> {
+        let sql = "SELECT answer FROM entente_batch WHERE id = ?1";
+        let mut statement = self.db.conn.prepare_cached(sql).told("read the journal")?;
+        statement.query_row([batch.to_string()], |row| row.get(0)).optional().told("read the journal")
+    }
+
+    fn set_answer(&mut self, batch: uuid::Uuid, peer: SiteId, now: Time, answer: &str) -> Result<()> {
+        let site = self.db.sites.id(&self.db.conn, peer)?;
+        let sql = "INSERT INTO entente_batch (id, site, at, answer) VALUES (?1, ?2, ?3, ?4)";
+        let values = params![batch.to_string(), site, now.0, answer];
+        self.db.conn.prepare_cached(sql).and_then(|mut s| s.execute(values)).told("write the journal")?;
+        let sql = "DELETE FROM entente_batch WHERE at < ?1";
+        let day_before = now.plus_seconds(-86_400);
+        self.db.conn.prepare_cached(sql).and_then(|mut s| s.execute([day_before.0])).told("write the journal").map(|_| ())
+    }
+
+    fn fold(&mut self, table: &Table) -> Result<()> {
+        let layout = self.layout(table)?;
+        self.db.fold_all(&layout)
+    }
+
+    fn locals(&mut self, table: &Table, uids: &[&str], peer: SiteId) -> Result<Locals> {
+        let layout = self.layout(table)?;
+        let heirs = self.heirs(&layout, uids)?;
+        let last = |uid: &str| {
+            let mut uid = uid.to_owned();
+            while let Some(heir) = heirs.get(&uid) {
+                uid.clone_from(heir);
+            }
+            uid
+        };
+        let wanted: Vec<Native> = match heirs.is_empty() {
+            true => uids.iter().map(|uid| stored_uid(uid)).collect(),
+            false => uids.iter().map(|uid| stored_uid(&last(uid))).collect(),
+        };
+        let mut locals = Locals { found: vec![None; uids.len()], ..Locals::default() };
+        let mut seen = self.db.read_each(&layout, wanted.clone(), &mut locals.page)?;
+        let vanished: Vec<i64> = seen.iter().filter(|seen| seen.vanished).map(|seen| seen.arrival).collect();
+        if !vanished.is_empty() {
+            self.db.bury(&layout, &vanished, Time(0))?;
+            self.db.fold_all(&layout)?;
+            locals.page = Page::default();
+            seen = self.db.read_each(&layout, wanted, &mut locals.page)?;
+        }
+        if seen.is_empty() {
+            return Ok(locals);
+        }
+        let peer = self.db.sites.known(peer);
+        let places: HashMap<&str, usize> = locals.page.views().enumerate().map(|(at, view)| (view.uid(), at)).collect();
+        for (at, uid) in uids.iter().enumerate() {
+            let found = if heirs.is_empty() { places.get(uid) } else { places.get(last(uid).as_str()) };
+            locals.found[at] = found.map(|place| {
+                let seen = &seen[*place];
+                let shared = peer.is_some() && seen.received_from == peer;
+                Found { at: *place, arrival: seen.arrival, shared, held: seen.held, living: !locals.page.records[*place].deleted }
+            });
+        }
+        Ok(locals)
+    }
+
+    fn resolve(&mut self, wanted: &[(&str, &str)]) -> Result<Targets> {
+        let mut targets = Targets::default();
+        let mut by_resource: HashMap<&str, HashSet<&str>> = HashMap::new();
+        for (resource, uid) in wanted {
+            by_resource.entry(resource).or_default().insert(uid);
+        }
+        for (resource, uids) in by_resource {
+            let Some(layout) = self.db.layouts.iter().find(|layout| layout.table.resource == resource).cloned() else { continue };
+            self.db.fold_all(&layout)?;
+            let uids: Vec<&str> = uids.into_iter().collect();
+            let heirs = self.heirs(&layout, &uids)?;
+            let mut followers: HashMap<String, Vec<&str>> = HashMap::new();
+            for uid in &uids {
+                let mut last = (*uid).to_owned();
+                while let Some(heir) = heirs.get(&last) {
+                    last.clone_from(heir);
+                }
+                followers.entry(last).or_default().push(uid);
+            }
+            let stored: Vec<Native> = followers.keys().map(|uid| stored_uid(uid)).collect();
+            let keys: String = (1..=layout.key.len()).map(|at| format!(", s.k{at}")).collect();
+            let sql = format!("SELECT s.uid, s.deleted{keys} FROM rarray(?1) w CROSS JOIN {} s ON s.uid = w.value", layout.state());
+            let mut statement = self.db.conn.prepare_cached(&sql).told("follow references")?;
+            let mut rows = statement.query([Rc::new(stored)]).told("follow references")?;
+            let mut page = Page::default();
+            while let Some(row) = rows.next().told("follow references")? {
+                let span = push_uid(row.get_ref(0).told("follow references")?, &mut page);
+                let deleted: bool = row.get(1).told("follow references")?;
+                let parts = (0..layout.key.len()).map(|at| row.get_ref(at + 2).map(key_part)).collect::<rusqlite::Result<Vec<_>>>();
+                let target = if deleted { Target::Deleted } else { Target::Here(Key(parts.told("follow references")?)) };
+                for uid in followers.get(page.text(span)).into_iter().flatten() {
+                    targets.set(resource, uid, target.clone());
+                }
+            }
+        }
+        Ok(targets)
+    }
+
+    fn reserve(&mut self, table: &Table, record: RecordView<'_>, targets: &Targets) -> Result<Key> {
+        let layout = self.layout(table)?;
+        let key = match layout.own_key {
+            true => Key(vec![KeyPart::Integer(self.next_key(&layout)?)]),
+            false => self.key_of_content(&layout, record, targets)?,
+        };
+        self.reserved.insert((table.id, record.uid().to_owned()), key.clone());
+        Ok(key)
+    }
+
+    fn twin(&mut self, table: &Table, record: RecordView<'_>, targets: &Targets) -> Result<Option<String>> {
+        let layout = self.layout(table)?;
+        let (mut conditions, mut values) = (Vec::new(), Vec::new());
+        for field in &table.matching {
+            if let Some(data) = layout.data.iter().find(|data| data.field == *field) {
+                conditions.push(format!("t.{} = ?{}", quoted(&data.column), conditions.len() + 1));
+                values.push(self.data_part(&layout, data, record)?);
+            } else if let Some(link) = layout.references.iter().find(|link| link.field == *field) {
+                let set = self.link_values(link, record, targets).unwrap_or(None).unwrap_or_default();
+                for (column, part) in link.columns.iter().zip(set) {
+                    conditions.push(format!("t.{} = ?{}", quoted(column), conditions.len() + 1));
+                    values.push(part);
+                }
+            }
+        }
+        if conditions.is_empty() || values.contains(&KeyPart::Null) {
+            return Ok(None);
+        }
+        let sql = format!(
+            "SELECT s.uid FROM {} t JOIN {} s ON {} WHERE s.deleted = 0 AND {}",
+            quoted(&table.name),
+            layout.state(),
+            layout.on_key("t", "s"),
+            conditions.join(" AND ")
+        );
+        let mut statement = self.db.conn.prepare_cached(&sql).told("look for a match")?;
+        let mut rows = statement.query(params_from_iter(values.iter().map(Bound::of_key))).told("look for a match")?;
+        let mut page = Page::default();
+        let Some(row) = rows.next().told("look for a match")? else { return Ok(None) };
+        let span = push_uid(row.get_ref(0).told("look for a match")?, &mut page);
+        Ok(Some(page.text(span).to_owned()))
+    }
+
+    fn referred(&mut self, table: &Table, found: Found) -> Result<bool> {
+        let layout = self.layout(table)?;
+        let Some(key) = self.local_key(&layout, Some(found))? else { return Ok(false) };
+        for child in self.db.layouts.clone() {
+            for link in child.references.iter().filter(|link| link.parent_id == table.id) {
+                let pairs: Vec<String> =
+                    link.columns.iter().zip(&link.to).map(|(column, to)| format!("c.{} = p.{}", quoted(column), quoted(to))).collect();
+                let itself = if child.table.id == table.id {
+                    let same: Vec<String> = layout.key.iter().map(|key| format!("c.{0} = p.{0}", quoted(key))).collect();
+                    format!(" AND NOT ({})", same.join(" AND "))
+                } else {
+                    String::new()
+                };
+                let keys: Vec<String> = layout.key.iter().enumerate().map(|(at, key)| format!("p.{} = ?{}", quoted(key), at + 1)).collect();
+                let sql = format!(
+                    "SELECT EXISTS (SELECT 1 FROM {} p JOIN {} c ON {} WHERE {}{itself})",
+                    quoted(&table.name),
+                    quoted(&child.table.name),
+                    pairs.join(" AND "),
+                    keys.join(" AND ")
+                );
+                let mut statement = self.db.conn.prepare_cached(&sql).told("look for references")?;
+                if statement.query_row(params_from_iter(key.0.iter().map(Bound::of_key)), |row| row.get(0)).told("look for references")? {
+                    return Ok(true);
+                }
+            }
+        }
+        Ok(false)
+    }
+
+    fn defer(&mut self) -> Result<()> {
+        self.db.conn.execute_batch("PRAGMA defer_foreign_keys = ON").told("defer constraints")
+    }
+
+    fn write(&mut self, table: &Table, write: &Write<'_>, peer: SiteId, targets: &Targets) -> Result<Option<Key>> {
+        let layout = self.layout(table)?;
+        let key = self.write_row(&layout, write, targets)?;
+        self.write_state(&layout, write, key.clone(), peer)?;
+        Ok(key)
+    }
+
+    fn broken(&self) -> bool {
+        self.db.conn.is_autocommit()
+    }
+
+    fn rekey(&mut self, table: &Table, from: &str, to: &str) -> Result<()> {
+        let state = self.layout(table)?.state();
+        let (from, to) = (stored_uid(from), stored_uid(to));
+        self.db.conn.execute(&format!("DELETE FROM {state} WHERE uid = ?1 AND deleted = 1"), [&to]).told("write the journal")?;
+        self.db.conn.execute(&format!("UPDATE {state} SET uid = ?2 WHERE uid = ?1"), [&from, &to]).told("write the journal").map(|_| ())
+    }
+
+    fn remember(&mut self, table: &Table, uid: &str, peer: SiteId, run: u64, now: Time, lost: &Lost<'_>) -> Result<()> {
+        let site = self.db.sites.id(&self.db.conn, peer)?;
+        let record = stored::write(lost.record)?;
+        let sql = "INSERT INTO entente_history (tab, uid, at, site, run, side, rule, record) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)";
+        let run = i64::try_from(run).unwrap_or(i64::MAX);
+        let values = params![table.id, stored_uid(uid), now.0, site, run, lost.side, lost.rule, record];
+        self.db.conn.prepare_cached(sql).and_then(|mut s| s.execute(values)).told("write the history").map(|_| ())
+    }
+
+    fn conflict(&mut self, table: &Table, uid: &str, peer: SiteId, run: u64, now: Time, clash: &Clash<'_>) -> Result<()> {
+        let site = self.db.sites.id(&self.db.conn, peer)?;
+        let (ours, theirs) = (stored::write(clash.ours)?, stored::write(clash.theirs)?);
+        let sql = "INSERT INTO entente_conflict (tab, uid, at, site, run, rule, open, ours, theirs) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9)";
+        let uid = stored_uid(uid);
+        let run = i64::try_from(run).unwrap_or(i64::MAX);
+        let values = params![table.id, uid, now.0, site, run, clash.rule, clash.open, ours, theirs];
+        let id = self.db.conn.prepare_cached(sql).and_then(|mut s| s.insert(values)).told("write the conflict")?;
+        if clash.open {
+            let sql = format!("UPDATE {} SET held = ?2 WHERE uid = ?1", self.layout(table)?.state());
+            self.db.conn.prepare_cached(&sql).and_then(|mut s| s.execute(params![uid, id])).told("write the conflict")?;
+        }
+        Ok(())
+    }
+
+    fn wait(&mut self, table: &Table, record: RecordView<'_>, waits: &Wait<'_>) -> Result<()> {
+        self.insert_waiting(table, record, waits)
+    }
+
+    fn unwait(&mut self, id: i64) -> Result<()> {
+        for sql in ["DELETE FROM entente_waiting WHERE id = ?1", "DELETE FROM entente_missing WHERE waiting = ?1"] {
+            self.db.conn.prepare_cached(sql).and_then(|mut s| s.execute([id])).told("write the journal")?;
+        }
+        Ok(())
+    }
+
+    fn waiters(&mut self, which: Which<'_>, limit: usize) -> Result<Vec<Waiter>> {
+        let limit = Native::Integer(i64::try_from(limit).unwrap_or(i64::MAX));
+        match which {
+            Which::Kinds(kinds, after) => {
+                let kinds: Vec<Native> = kinds.iter().map(|kind| Native::Text(kind.word().to_owned())).collect();
+                self.read_waiters("w.id > ?2 AND w.kind IN (SELECT value FROM rarray(?3))", params![limit, after, Rc::new(kinds)])
+            }
+            Which::Of(table, uid) => {
+                self.read_waiters("w.tab = ?2 AND w.uid = ?3 AND w.kind <> 'outgoing'", params![limit, table.id, stored_uid(uid)])
+            }
+            Which::For(arrived) => {
+                let mut by_resource: HashMap<&str, Vec<Native>> = HashMap::new();
+                for (resource, uid) in arrived {
+                    by_resource.entry(resource).or_default().push(stored_uid(uid));
+                }
+                let condition = "w.id IN (SELECT waiting FROM entente_missing WHERE tab = ?2 AND uid IN (SELECT value FROM rarray(?3)))";
+                let mut found = Vec::new();
+                for (resource, uids) in by_resource {
+                    let id = self.db.layouts.iter().find(|layout| layout.table.resource == resource).map_or(-1, |layout| layout.table.id);
+                    found.extend(self.read_waiters(condition, params![limit, id, Rc::new(uids)])?);
+                }
+                found.sort_by_key(|waiter| waiter.id);
+                found.dedup_by_key(|waiter| waiter.id);
+                Ok(found)
+            }
+        }
+    }
+
+    fn commit(mut self: Box<Self>) -> Result<()> {
+        self.unmark()?;
+        self.db.conn.execute_batch("COMMIT").told("commit the page")?;
+        self.done = true;
+        Ok(())
+    }
+}
+
+impl Drop for Transaction<'_> {
+    fn drop(&mut self) {
+        if !self.done {
+            self.db.undo();
+        }
+    }
+}

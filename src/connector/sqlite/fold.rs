@@ -1,0 +1,146 @@
+//! Local edits, as the triggers noted them, become versions (SYNC.md 2 and 3).
+
+use rusqlite::{OptionalExtension, params, types::ValueRef};
+
+use super::{
+    Sqlite,
+    failure::Told,
+    layout::Layout,
+    rows::Seen,
+    values::stored_uid,
+};
+use crate::{
+    error::Result,
+    model::{Actor, Page, RecordView, Version},
+};
+
+/// Rows folded in one transaction: few enough that an application which writes at the same time hardly waits.
+const BATCH: usize = 500;
+
+impl Sqlite {
+    /// Whether local edits of a table wait to be folded.
+    pub(super) fn unfolded(&self, layout: &Layout) -> Result<bool> {
+        let sql = format!("SELECT COALESCE(MAX(arrival), 0) > (SELECT folded FROM entente_table WHERE id = ?1) FROM {}", layout.state());
+        let mut statement = self.conn.prepare_cached(&sql).told("read the journal")?;
+        statement.query_row([layout.table.id], |row| row.get(0)).told("read the journal")
+    }
+
+    /// Folds all local edits of a table and, first, of those it refers to. Within a transaction.
+    pub(super) fn fold_all(&mut self, layout: &Layout) -> Result<()> {
+        for table in self.with_parents(layout)? {
+            while self.unfolded(&table)? {
+                self.fold_batch(&table)?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Folds in short transactions until nothing is left.
+    pub(super) fn fold_gently(&mut self, layout: &Layout) -> Result<()> {
+        for table in self.with_parents(layout)? {
+            while self.unfolded(&table)? {
+                self.transaction(|db| db.fold_batch(&table))?;
+                self.breathe();
+            }
+        }
+        Ok(())
+    }
+
+    fn fold_batch(&mut self, layout: &Layout) -> Result<()> {
+        let me = self.me()?;
+        let sql = format!(
+            "{} WHERE s.arrival > (SELECT folded FROM entente_table WHERE id = ?1) AND s.own IS NOT NULL ORDER BY s.arrival LIMIT ?2",
+            layout.select(&layout.from_state())
+        );
+        let mut page = Page::default();
+        layout.prepare(&mut page);
+        let mut seen = Vec::new();
+        {
+            let mut statement = self.conn.prepare_cached(&sql).told("read the journal")?;
+            let mut rows = statement.query(params![layout.table.id, BATCH as i64]).told("read the journal")?;
+            while let Some(row) = rows.next().told("read the journal")? {
+                let noted = layout.read(row, &self.sites, me.site, &mut page)?;
+                let record = &page.records[page.records.len() - 1];
+                let identity = layout.identity_at().map(|at| row.get_ref(at)).transpose().told("read the journal")?;
+                let uid = (!noted.uid_known).then(|| layout.new_uid(page.view(record), identity.filter(|_| noted.present)));
+                seen.push((noted, uid));
+            }
+        }
+        for ((noted, uid), record) in seen.iter().zip(page.views()) {
+            self.fold_one(layout, noted, uid.as_deref(), record, me)?;
+        }
+        let folded = match seen.len() < BATCH {
+            true => self.max_arrival(layout)?,
+            false => seen.last().map_or(0, |(noted, _)| noted.arrival),
+        };
+        let mut statement = self.conn.prepare_cached("UPDATE entente_table SET folded = ?2 WHERE id = ?1").told("write the journal")?;
+        statement.execute(params![layout.table.id, folded]).told("write the journal")?;
+        Ok(())
+    }
+
+    fn fold_one(&mut self, layout: &Layout, noted: &Seen, uid: Option<&str>, record: RecordView<'_>, me: Actor) -> Result<()> {
+        let (state, digest) = (layout.state(), record.digest());
+        if noted.uid_known && noted.digest == Some(digest) && !record.record.version.is_empty() {
+            // The edit changed nothing. A version of it could beat a real edit made elsewhere.
+            let sql = format!("UPDATE {state} SET own = NULL, deleted = ?2 WHERE arrival = ?1");
+            let mut statement = self.conn.prepare_cached(&sql).told("write the journal")?;
+            statement.execute(params![noted.arrival, record.record.deleted]).told("write the journal")?;
+            return Ok(());
+        }
+        let mut version = record.record.version.clone();
+        let mut uid = uid.map(str::to_owned);
+        if let Some(known) = uid.as_deref().map(stored_uid) {
+            match self.former(layout, &known, noted.arrival)? {
+                Former::None => {}
+                Former::Gone(arrival, before) => {
+                    version = version.join(&before);
+                    self.conn.execute(&format!("DELETE FROM {state} WHERE arrival = ?1"), [arrival]).told("write the journal")?;
+                }
+                Former::Lives => uid = Some(crate::model::Uid::random().to_string()),
+            }
+        }
+        let created = version.is_empty();
+        version.set(me, u64::try_from(noted.arrival).unwrap_or(0));
+        let version = self.sites.write_version(&self.conn, &version)?;
+        let site = self.sites.id(&self.conn, me.site)?;
+        let sql = format!(
+            "UPDATE {state} SET uid = COALESCE(?2, uid), version = ?3, author = ?4, origin = CASE WHEN ?5 OR origin IS NULL THEN ?4 ELSE origin END,
+             modified_on = MAX(?6, modified_on + 1), settled = NULL, received_from = NULL, own = NULL, deleted = ?7, heir = NULL, digest = ?8
+             WHERE arrival = ?1"
+        );
+        let mut statement = self.conn.prepare_cached(&sql).told("write the journal")?;
+        let stored = uid.as_deref().map(stored_uid);
+        let edited = noted.own.unwrap_or(0);
+        let values = params![noted.arrival, stored, version, site, created, edited, record.record.deleted, digest.0.as_slice()];
+        statement.execute(values).told("write the journal")?;
+        Ok(())
+    }
+
+    /// What the journal knows under a uid that a new local row claims.
+    fn former(&self, layout: &Layout, uid: &rusqlite::types::Value, not: i64) -> Result<Former> {
+        let sql = format!(
+            "SELECT s.arrival, s.version, t.{} FROM {} WHERE s.uid = ?1 AND s.arrival <> ?2",
+            super::failure::quoted(&layout.key[0]),
+            layout.from_state()
+        );
+        let mut statement = self.conn.prepare_cached(&sql).told("read the journal")?;
+        let found = statement
+            .query_row(params![uid, not], |row| {
+                Ok((row.get::<_, i64>(0)?, row.get::<_, Option<String>>(1)?, row.get_ref(2)? != ValueRef::Null))
+            })
+            .optional()
+            .told("read the journal")?;
+        Ok(match found {
+            None => Former::None,
+            Some((_, _, true)) => Former::Lives,
+            Some((arrival, version, false)) => Former::Gone(arrival, self.sites.read_version(version.as_deref().unwrap_or(""))?),
+        })
+    }
+}
+
+enum Former {
+    None,
+    /// A tombstone, or a record whose row went unnoticed: the new row is its re-creation.
+    Gone(i64, Version),
+    Lives,
+}

@@ -1,0 +1,335 @@
+//! Attaching: the journal and its triggers come, are upgraded and go; rows that were already there are journalled.
+
+use std::{
+    sync::Arc,
+    time::{Duration, Instant},
+};
+
+use rusqlite::{params, params_from_iter};
+
+use super::{
+    Sqlite,
+    failure::{Told, quoted},
+    layout::{Entry, Layout},
+    rows::Sites,
+    shape::Shape,
+    triggers,
+    values::{Bound, key_part, stored_uid},
+};
+use crate::{
+    connector::{KeyPart, Progress},
+    error::{Error, Kind, Result},
+    model::{Page, SiteId, TableSpec, Time, Version},
+};
+
+/// The journal's own migrations, in order. Never changed once released.
+const MIGRATIONS: [&str; 1] = [include_str!("../../../migrations/journal/sqlite/01_journal.sql")];
+
+/// How long one transaction of journalling may hold the database, and how long it leaves it to others afterwards. SQLite's
+/// waiting programs look again after 1, 2, 5, 10, 15 … ms, so that one of these looks falls into a pause well before 100 ms.
+const HOLD: Duration = Duration::from_millis(8);
+const PAUSE: Duration = Duration::from_millis(14);
+
+/// Rows between two looks at the clock.
+const STEP: usize = 100;
+
+impl Sqlite {
+    /// Brings a journal of an older version up to date; refuses one of a newer version.
+    pub(super) fn upgrade(&mut self) -> Result<()> {
+        if !self.installed()? {
+            return Ok(());
+        }
+        let format: i64 = self.conn.query_row("SELECT format FROM entente_journal", [], |row| row.get(0)).told("read the journal")?;
+        let done = usize::try_from(format).unwrap_or(0);
+        if done > MIGRATIONS.len() {
+            return Err(Error::new(Kind::Newer, "the journal in this database was made by a newer version of Entente")
+                .hint("Install that version here, too."));
+        }
+        if done == MIGRATIONS.len() {
+            return Ok(());
+        }
+        self.transaction(|db| {
+            for sql in &MIGRATIONS[done..] {
+                db.conn.execute_batch(sql).told("upgrade the journal")?;
+            }
+            db.conn.execute("UPDATE entente_journal SET format = ?1", [MIGRATIONS.len() as i64]).told("upgrade the journal").map(|_| ())
+        })
+    }
+
+    /// Installs journal and triggers for `specs` beside what is attached already: all of it or nothing.
+    pub(super) fn install(&mut self, specs: &[TableSpec], site: SiteId) -> Result<()> {
+        self.transaction(|db| {
+            if !db.installed()? {
+                for sql in MIGRATIONS {
+                    db.conn.execute_batch(sql).told("install the journal")?;
+                }
+                let epoch = uuid::Uuid::new_v4().simple().to_string();
+                let values = params![MIGRATIONS.len() as i64, site.0.to_string(), epoch];
+                db.conn
+                    .execute("INSERT INTO entente_journal (id, format, site, epoch, incarnation) VALUES (1, ?1, ?2, ?3, 1)", values)
+                    .told("install the journal")?;
+            }
+            let owner = db.me()?.site;
+            if owner != site {
+                return Err(Error::new(Kind::Exists, format!("this database is already attached to another site, {owner}"))
+                    .hint("Detach it there with --drop-journal, or attach it to that site's data directory."));
+            }
+            db.sites = Sites::load(&db.conn)?;
+            for spec in specs {
+                db.enter(spec)?;
+            }
+            let entries = db.entries()?;
+            let layouts: Vec<Layout> = entries.iter().map(|entry| Layout::make(entry, &entries)).collect::<Result<_>>()?;
+            for layout in &layouts {
+                db.refuse_null_keys(layout)?;
+                db.conn.execute_batch(&triggers::state_table(layout)).told("install the journal")?;
+                db.conn.execute_batch(&triggers::install(layout)).told("install the triggers")?;
+            }
+            db.schema = -1;
+            Ok(())
+        })?;
+        self.refresh()
+    }
+
+    fn enter(&mut self, spec: &TableSpec) -> Result<()> {
+        let shape = Shape::read(&self.conn, &spec.table)?;
+        let mut spec = TableSpec { table: shape.name.clone(), ..spec.clone() };
+        if spec.resource.is_empty() {
+            spec.resource.clone_from(&shape.name);
+        }
+        let known: Vec<Entry> = self.entries()?;
+        if let Some(entry) = known.iter().find(|entry| entry.shape.name == shape.name) {
+            let before = entry.spec.identity.clone().unwrap_or_else(|| super::layout::propose(&shape));
+            if spec.identity.as_ref().is_some_and(|identity| *identity != before) || spec.resource != entry.spec.resource {
+                return Err(Error::new(Kind::Exists, format!("table {:?} is attached as {:?} with identity {before}", shape.name, entry.spec.resource))
+                    .hint("Uids never change: detach with --drop-journal first."));
+            }
+            spec.identity = entry.spec.identity.clone();
+        }
+        // What is proposed today is what the journal's uids are made of from now on.
+        spec.identity = Some(spec.identity.unwrap_or_else(|| super::layout::propose(&shape)));
+        let text = serde_json::to_string(&spec).map_err(|e| Error::internal("a table's settings could not be written").because(e))?;
+        let sql = "INSERT INTO entente_table (name, resource, spec) VALUES (?1, ?2, ?3)
+                   ON CONFLICT (name) DO UPDATE SET spec = ?3, ready = 0";
+        self.conn.execute(sql, params![spec.table, spec.resource, text]).told("install the journal").map(|_| ()).map_err(|e| match e.kind() {
+            Kind::Constraint => Error::new(Kind::Exists, format!("another table of this database is already attached as {:?}", spec.resource)),
+            _ => e,
+        })
+    }
+
+    fn refuse_null_keys(&self, layout: &Layout) -> Result<()> {
+        let null: Vec<String> = layout.key.iter().map(|key| format!("{} IS NULL", quoted(key))).collect();
+        let sql = format!("SELECT 1 FROM {} WHERE {} LIMIT 1", quoted(&layout.table.name), null.join(" OR "));
+        let found = self.conn.prepare(&sql).and_then(|mut statement| statement.exists([])).told("read the table")?;
+        if found {
+            let message = format!("table {:?} cannot be attached: it has rows whose key is null", layout.table.name);
+            return Err(Error::new(Kind::Constraint, message).hint("Give these rows a key first."));
+        }
+        Ok(())
+    }
+
+    /// Removes the triggers, and with `everything` the journal.
+    pub(super) fn uninstall(&mut self, everything: bool) -> Result<()> {
+        self.require_journal()?;
+        self.transaction(|db| {
+            let mut statement = db.conn.prepare("SELECT id FROM entente_table").told("read the journal")?;
+            let ids: Vec<i64> = statement.query_map([], |row| row.get(0)).and_then(Iterator::collect).told("read the journal")?;
+            drop(statement);
+            for id in ids {
+                db.conn.execute_batch(&triggers::drop(id)).told("remove the triggers")?;
+                if everything {
+                    db.conn.execute_batch(&format!("DROP TABLE IF EXISTS {}", super::layout::state_of(id))).told("remove the journal")?;
+                }
+            }
+            if everything {
+                let tables = ["missing", "waiting", "conflict", "history", "batch", "share", "applying", "table", "site", "journal"];
+                for table in tables {
+                    db.conn.execute_batch(&format!("DROP TABLE IF EXISTS entente_{table}")).told("remove the journal")?;
+                }
+            } else {
+                db.conn.execute_batch("UPDATE entente_table SET ready = 0").told("write the journal")?;
+            }
+            db.schema = -1;
+            Ok(())
+        })
+    }
+
+    /// Journals the rows that are there: new ones, ones that changed while no trigger watched, and those that went.
+    pub(super) fn journal_rows(&mut self, now: Time, progress: Progress<'_>) -> Result<()> {
+        self.refresh()?;
+        let mut order: Vec<Arc<Layout>> = Vec::new();
+        for layout in self.layouts.clone() {
+            for table in self.with_parents(&layout)? {
+                if !order.iter().any(|known| known.table.id == table.table.id) {
+                    order.push(table);
+                }
+            }
+        }
+        for layout in order.iter().filter(|layout| !layout.table.ready) {
+            let total: i64 = self
+                .conn
+                .query_row(&format!("SELECT count(*) FROM {}", quoted(&layout.table.name)), [], |row| row.get(0))
+                .told("count the rows")?;
+            let total = u64::try_from(total).unwrap_or(0);
+            progress(&layout.table.resource, 0, total);
+            let known = self.max_arrival(layout)?;
+            let (mut after, mut done) = (None, 0);
+            loop {
+                let (last, rows) = self.transaction(|db| db.journal_some(layout, after.as_deref(), now))?;
+                std::thread::sleep(PAUSE);
+                done += rows;
+                progress(&layout.table.resource, done.min(total), total);
+                match last {
+                    Some(last) => after = Some(last),
+                    None => break,
+                }
+            }
+            if known > 0 {
+                self.bury_vanished(layout, known, now)?;
+            }
+            self.transaction(|db| {
+                db.conn.execute("UPDATE entente_table SET ready = 1 WHERE id = ?1", [layout.table.id]).told("write the journal").map(|_| ())
+            })?;
+            progress(&layout.table.resource, total, total);
+        }
+        self.schema = -1;
+        self.refresh()
+    }
+
+    /// Journals rows after a key until the time is up. Returns the last key, `None` when the table is through.
+    fn journal_some(&mut self, layout: &Layout, after: Option<&[KeyPart]>, now: Time) -> Result<(Option<Vec<KeyPart>>, u64)> {
+        let begun = Instant::now();
+        let (mut last, mut count) = (after.map(<[KeyPart]>::to_vec), 0);
+        while begun.elapsed() < HOLD {
+            let (next, rows) = self.journal_step(layout, last.as_deref(), now)?;
+            count += rows as u64;
+            if rows < STEP {
+                return Ok((None, count));
+            }
+            last = next;
+        }
+        Ok((last, count))
+    }
+
+    fn journal_step(&mut self, layout: &Layout, after: Option<&[KeyPart]>, now: Time) -> Result<(Option<Vec<KeyPart>>, usize)> {
+        let me = self.me()?;
+        let from = format!("{} t LEFT JOIN {} s ON {}", quoted(&layout.table.name), layout.state(), layout.on_key("t", "s"));
+        let keys: Vec<String> = layout.key.iter().map(|key| format!("t.{}", quoted(key))).collect();
+        let keys = keys.join(", ");
+        let beyond = match after {
+            Some(parts) => {
+                let marks: Vec<String> = (1..=parts.len()).map(|at| format!("?{at}")).collect();
+                format!("WHERE ({keys}) > ({})", marks.join(", "))
+            }
+            None => String::new(),
+        };
+        let sql = format!("{} {beyond} ORDER BY {keys} LIMIT {STEP}", layout.select(&from));
+        let mut page = Page::default();
+        layout.prepare(&mut page);
+        let mut found = Vec::new();
+        let mut last = None;
+        {
+            let mut statement = self.conn.prepare_cached(&sql).told("read the table")?;
+            let bound: Vec<Bound<'_>> = after.unwrap_or(&[]).iter().map(Bound::of_key).collect();
+            let mut rows = statement.query(params_from_iter(bound)).told("read the table")?;
+            while let Some(row) = rows.next().told("read the table")? {
+                let seen = layout.read(row, &self.sites, me.site, &mut page)?;
+                let first = layout.first_key();
+                let key: rusqlite::Result<Vec<KeyPart>> = (0..layout.key.len()).map(|at| row.get_ref(first + at).map(key_part)).collect();
+                let key = key.told("read the table")?;
+                let identity = layout.identity_at().map(|at| row.get_ref(at)).transpose().told("read the table")?;
+                let record = &page.records[page.records.len() - 1];
+                let uid = (seen.arrival == 0).then(|| layout.new_uid(page.view(record), identity));
+                last = Some(key.clone());
+                found.push((seen, key, uid));
+            }
+        }
+        let mut arrival = self.max_arrival(layout)?;
+        for ((seen, key, uid), record) in found.iter().zip(page.views()) {
+            let changed = seen.own.is_none() && seen.digest != Some(record.digest());
+            match uid {
+                Some(uid) => {
+                    arrival += 1;
+                    self.journal_row(layout, arrival, key, uid, &record.digest().0, now)?;
+                }
+                None if changed => {
+                    arrival += 1;
+                    let sql = format!("UPDATE {} SET arrival = ?2, own = ?3, deleted = 0 WHERE arrival = ?1", layout.state());
+                    self.conn.prepare_cached(&sql).and_then(|mut statement| statement.execute(params![seen.arrival, arrival, now.0])).told("write the journal")?;
+                }
+                None => {}
+            }
+        }
+        Ok((last, found.len()))
+    }
+
+    fn journal_row(&mut self, layout: &Layout, arrival: i64, key: &[KeyPart], uid: &str, digest: &[u8; 32], now: Time) -> Result<()> {
+        let me = self.me()?;
+        let uid = stored_uid(uid);
+        let state = layout.state();
+        let taken = format!("SELECT 1 FROM {state} WHERE uid = ?1");
+        let taken = self.conn.prepare_cached(&taken).and_then(|mut statement| statement.exists([&uid])).told("read the journal")?;
+        let keys: Vec<String> = (1..=key.len()).map(|at| format!("k{at}")).collect();
+        let marks: Vec<String> = (1..=key.len()).map(|at| format!("?{}", at + 7)).collect();
+        if taken {
+            // A tombstone, or another row under the same uid: folding decides, with both in view.
+            let marks: Vec<String> = (1..=key.len()).map(|at| format!("?{}", at + 2)).collect();
+            let sql = format!("INSERT INTO {state} (arrival, own, {}) VALUES (?1, ?2, {})", keys.join(", "), marks.join(", "));
+            let values = [Bound::Integer(arrival), Bound::Integer(now.0)];
+            let values = values.into_iter().chain(key.iter().map(Bound::of_key));
+            self.conn.prepare_cached(&sql).and_then(|mut statement| statement.execute(params_from_iter(values))).told("write the journal")?;
+            return Ok(());
+        }
+        let site = self.sites.id(&self.conn, me.site)?;
+        let version = self.sites.write_version(&self.conn, &Version::of(me, u64::try_from(arrival).unwrap_or(1)))?;
+        let sql = format!(
+            "INSERT INTO {state} (arrival, uid, modified_on, version, origin, author, digest, {}) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, {})",
+            keys.join(", "),
+            marks.join(", ")
+        );
+        let mut statement = self.conn.prepare_cached(&sql).told("write the journal")?;
+        let fixed = params![arrival, uid, now.0, version, site, site, digest.as_slice()];
+        for (at, value) in fixed.iter().enumerate() {
+            statement.raw_bind_parameter(at + 1, value).told("write the journal")?;
+        }
+        for (at, part) in key.iter().enumerate() {
+            statement.raw_bind_parameter(at + 8, Bound::of_key(part)).told("write the journal")?;
+        }
+        statement.raw_execute().told("write the journal").map(|_| ())
+    }
+
+    /// Records up to an arrival whose rows went while no trigger watched become local deletions.
+    fn bury_vanished(&mut self, layout: &Layout, upto: i64, now: Time) -> Result<()> {
+        const WINDOW: i64 = 20_000;
+        let sql = format!(
+            "SELECT s.arrival FROM {} WHERE s.deleted = 0 AND t.{} IS NULL AND s.arrival BETWEEN ?1 AND ?2",
+            layout.from_state(),
+            quoted(&layout.key[0])
+        );
+        for first in (0..=upto).step_by(WINDOW as usize) {
+            let gone: Vec<i64> = {
+                let mut statement = self.conn.prepare_cached(&sql).told("read the journal")?;
+                let rows = statement.query_map([first, first + WINDOW - 1], |row| row.get(0));
+                rows.and_then(Iterator::collect).told("read the journal")?
+            };
+            if !gone.is_empty() {
+                self.transaction(|db| db.bury(layout, &gone, now))?;
+                std::thread::sleep(PAUSE);
+            }
+        }
+        Ok(())
+    }
+
+    /// Notes local deletions of the records with these arrivals.
+    pub(super) fn bury(&mut self, layout: &Layout, arrivals: &[i64], now: Time) -> Result<()> {
+        let state = layout.state();
+        let sql = format!(
+            "UPDATE {state} SET arrival = (SELECT MAX(arrival) + 1 FROM {state}), own = MAX(?2, COALESCE(own, 0)), deleted = 1
+             WHERE arrival = ?1 AND deleted = 0"
+        );
+        for arrival in arrivals {
+            self.conn.prepare_cached(&sql).and_then(|mut statement| statement.execute(params![arrival, now.0])).told("write the journal")?;
+        }
+        Ok(())
+    }
+}

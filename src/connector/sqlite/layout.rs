@@ -1,0 +1,335 @@
+//! How a table's columns become fields and references, and the SQL that follows from it.
+
+use std::collections::BTreeSet;
+
+use super::{
+    failure::quoted,
+    shape::{Column, Shape},
+    values::Affinity,
+};
+use crate::{
+    connector::{Reference, Table},
+    error::{Error, Kind, Result},
+    model::{Identity, TableSpec},
+};
+
+/// The most columns a local key may have.
+pub(super) const MAX_KEY: usize = 16;
+
+/// A table, ready to be read and written.
+#[derive(Debug, Clone)]
+pub(super) struct Layout {
+    pub(super) table: Table,
+    pub(super) spec: TableSpec,
+    /// Columns of the local key.
+    pub(super) key: Vec<String>,
+    /// The key is one integer that means nothing elsewhere: we choose it for new rows and it does not travel.
+    pub(super) own_key: bool,
+    pub(super) data: Vec<Data>,
+    pub(super) references: Vec<Link>,
+    /// The column that holds the uid.
+    pub(super) identity: Option<Column>,
+    /// Fields whose values make the uid of a natural key.
+    pub(super) natural: Vec<String>,
+}
+
+/// A column that travels as a field.
+#[derive(Debug, Clone)]
+pub(super) struct Data {
+    pub(super) column: String,
+    pub(super) field: String,
+    pub(super) affinity: Affinity,
+    /// It holds the uid; it travels only where it cannot be told from the uid.
+    pub(super) is_identity: bool,
+}
+
+/// A foreign key that travels as a reference.
+#[derive(Debug, Clone)]
+pub(super) struct Link {
+    pub(super) field: String,
+    pub(super) columns: Vec<String>,
+    pub(super) parent: String,
+    pub(super) parent_id: i64,
+    pub(super) parent_resource: String,
+    /// The parent's columns that ours hold, in our order.
+    pub(super) to: Vec<String>,
+    /// The parent's key columns.
+    pub(super) parent_key: Vec<String>,
+}
+
+impl Link {
+    /// Whether our columns hold just the parent's key.
+    pub(super) fn by_key(&self) -> bool {
+        self.to.len() == self.parent_key.len() && self.to.iter().all(|column| self.parent_key.contains(column))
+    }
+}
+
+/// What is known of an attached table before its layout is made.
+#[derive(Debug, Clone)]
+pub(super) struct Entry {
+    pub(super) id: i64,
+    pub(super) ready: bool,
+    pub(super) spec: TableSpec,
+    pub(super) shape: Shape,
+}
+
+impl Entry {
+    /// The local key: the primary key, or else the unique columns that were given as identity.
+    fn key(&self) -> Vec<String> {
+        let key = self.shape.key();
+        match (&self.spec.identity, key.is_empty()) {
+            (Some(Identity::Key { columns }), true) => columns.clone(),
+            (Some(Identity::Column { column }), true) => vec![column.clone()],
+            _ => key,
+        }
+    }
+}
+
+impl Layout {
+    /// Makes the layout of `entry` among all attached tables; says by name what stands in the way.
+    pub(super) fn make(entry: &Entry, all: &[Entry]) -> Result<Layout> {
+        let shape = &entry.shape;
+        let refuse = |why: String| Error::new(Kind::Constraint, format!("table {:?} cannot be attached: {why}", shape.name));
+        if let Some(why) = unfit(shape) {
+            return Err(refuse(why));
+        }
+        let key = entry.key();
+        if key.is_empty() {
+            return Err(refuse("it has no primary key".into()).hint("Give it one, or name unique columns with --identity key:C,…"));
+        }
+        if key.len() > MAX_KEY {
+            return Err(refuse(format!("its key has more than {MAX_KEY} columns")));
+        }
+        let omitted: BTreeSet<String> = entry.spec.omit.iter().map(|column| column.to_lowercase()).collect();
+        let named = entry.spec.omit.iter().chain(&entry.spec.matching).chain(entry.spec.map.keys());
+        if let Some(unknown) = named.clone().find(|name| shape.column(name).is_none()) {
+            return Err(refuse(format!("it has no column {unknown:?}")));
+        }
+        let identity = entry.spec.identity.clone().unwrap_or_else(|| propose(shape));
+        let references = links(entry, all, &omitted).map_err(refuse)?;
+        let held: BTreeSet<String> = references.iter().flat_map(|link| link.columns.iter().map(|column| column.to_lowercase())).collect();
+        let identity_column = match &identity {
+            Identity::Column { column } => Some(shape.column(column).cloned().ok_or_else(|| refuse(format!("it has no column {column:?}")))?),
+            _ => None,
+        };
+        let in_identity = |column: &str| match &identity {
+            Identity::Column { column: own } => own.eq_ignore_ascii_case(column),
+            Identity::Key { columns } => columns.iter().any(|own| own.eq_ignore_ascii_case(column)),
+            Identity::Assigned => false,
+        };
+        let own_key = key.len() == 1
+            && shape.column(&key[0]).is_some_and(|column| column.affinity == Affinity::Integer)
+            && !held.contains(&key[0].to_lowercase())
+            && !in_identity(&key[0]);
+        let travels = |column: &&Column| {
+            let name = column.name.to_lowercase();
+            !column.generated && !omitted.contains(&name) && !held.contains(&name) && !(own_key && column.name.eq_ignore_ascii_case(&key[0]))
+        };
+        let data: Vec<Data> = shape
+            .columns
+            .iter()
+            .filter(travels)
+            .map(|column| Data {
+                column: column.name.clone(),
+                field: field_name(&entry.spec, &column.name),
+                affinity: column.affinity,
+                is_identity: identity_column.as_ref().is_some_and(|own| own.name == column.name),
+            })
+            .collect();
+        let natural = natural_fields(&identity, &data, &references).map_err(refuse)?;
+        check_unique(shape, &identity, &entry.spec.matching, &key).map_err(refuse)?;
+        let required = shape
+            .columns
+            .iter()
+            .filter(|column| column.not_null && !column.default && travels(column))
+            .filter(|column| !identity_column.as_ref().is_some_and(|own| own.name == column.name))
+            .map(|column| field_name(&entry.spec, &column.name))
+            .collect();
+        let fields: Vec<String> = data.iter().filter(|data| !data.is_identity).map(|data| data.field.clone()).collect();
+        let public: Vec<Reference> =
+            references.iter().map(|link| Reference { field: link.field.clone(), resource: link.parent_resource.clone() }).collect();
+        let mut names = BTreeSet::new();
+        if let Some(twice) = fields.iter().chain(public.iter().map(|reference| &reference.field)).find(|name| !names.insert((*name).clone())) {
+            return Err(refuse(format!("two of its columns would travel as {twice:?}")));
+        }
+        let fingerprint = fingerprint(&data, &references);
+        let table = Table {
+            id: entry.id,
+            name: shape.name.clone(),
+            resource: entry.spec.resource.clone(),
+            identity,
+            matching: entry.spec.matching.iter().map(|column| field_name(&entry.spec, column)).collect(),
+            fields,
+            references: public,
+            required,
+            fingerprint,
+            ready: entry.ready,
+        };
+        Ok(Layout { table, spec: entry.spec.clone(), key, own_key, data, references, identity: identity_column, natural })
+    }
+
+    /// The name of the table's state table.
+    pub(super) fn state(&self) -> String {
+        state_of(self.table.id)
+    }
+
+    /// `alias.column = s.k1 AND …`: how a row of the table meets its state.
+    pub(super) fn on_key(&self, row: &str, state: &str) -> String {
+        on_key(&self.key, row, state)
+    }
+
+    /// What is read of a record: its state, whether its row is there, its fields, and for each reference whether it is set and its uid.
+    pub(super) fn select(&self, from: &str) -> String {
+        let mut columns = String::from(STATE_COLUMNS);
+        columns.push_str(&format!(", t.{} IS NOT NULL", quoted(&self.key[0])));
+        for data in &self.data {
+            columns.push_str(&format!(", t.{}", quoted(&data.column)));
+        }
+        let mut joins = String::new();
+        for (at, link) in self.references.iter().enumerate() {
+            let set: Vec<String> = link.columns.iter().map(|column| format!("t.{} IS NOT NULL", quoted(column))).collect();
+            columns.push_str(&format!(", ({}), p{at}.uid", set.join(" AND ")));
+            let pairs = link.columns.iter().zip(&link.to);
+            if link.by_key() {
+                let on: Vec<String> = pairs
+                    .map(|(column, to)| {
+                        let position = link.parent_key.iter().position(|key| key == to).unwrap_or(0) + 1;
+                        format!("p{at}.k{position} = t.{}", quoted(column))
+                    })
+                    .collect();
+                joins.push_str(&format!(" LEFT JOIN {} p{at} ON {} AND p{at}.deleted = 0", state_of(link.parent_id), on.join(" AND ")));
+            } else {
+                let on: Vec<String> = pairs.map(|(column, to)| format!("q{at}.{} = t.{}", quoted(to), quoted(column))).collect();
+                joins.push_str(&format!(
+                    " LEFT JOIN {} q{at} ON {} LEFT JOIN {} p{at} ON {} AND p{at}.deleted = 0",
+                    quoted(&link.parent),
+                    on.join(" AND "),
+                    state_of(link.parent_id),
+                    on_key(&link.parent_key, &format!("q{at}"), &format!("p{at}")),
+                ));
+            }
+        }
+        for key in &self.key {
+            columns.push_str(&format!(", t.{}", quoted(key)));
+        }
+        format!("SELECT {columns} FROM {from}{joins}")
+    }
+
+    /// `entente_state_N s LEFT JOIN table t`.
+    pub(super) fn from_state(&self) -> String {
+        format!("{} s LEFT JOIN {} t ON {} AND s.deleted = 0", self.state(), quoted(&self.table.name), self.on_key("t", "s"))
+    }
+}
+
+const STATE_COLUMNS: &str = "s.arrival, s.uid, s.deleted, s.modified_on, s.own, s.version, s.origin, s.author, s.settled, s.received_from, s.held, \
+                             s.heir, s.extra, s.digest";
+
+/// The name of a state table.
+pub(super) fn state_of(id: i64) -> String {
+    format!("entente_state_{id}")
+}
+
+fn on_key(key: &[String], row: &str, state: &str) -> String {
+    let pairs: Vec<String> = key.iter().enumerate().map(|(at, column)| format!("{row}.{} = {state}.k{}", quoted(column), at + 1)).collect();
+    pairs.join(" AND ")
+}
+
+/// Why a table of this shape can never be attached.
+pub(super) fn unfit(shape: &Shape) -> Option<String> {
+    match shape.kind.as_str() {
+        "table" => None,
+        "view" => Some("it is a view; attach the tables behind it".into()),
+        "virtual" => Some("it is a virtual table".into()),
+        other => Some(format!("it is a {other} table")),
+    }
+}
+
+/// The identity a table gets where nobody says otherwise (SYNC.md 1).
+pub(super) fn propose(shape: &Shape) -> Identity {
+    let key = shape.key();
+    let is_uuid = |column: &Column| {
+        let name = column.name.to_lowercase();
+        matches!(name.as_str(), "uuid" | "guid" | "urn") || column.declared.to_uppercase().contains("UUID")
+    };
+    let unique = |column: &&Column| is_uuid(column) && shape.is_unique(std::slice::from_ref(&column.name));
+    if let Some(column) = shape.columns.iter().find(unique) {
+        return Identity::Column { column: column.name.clone() };
+    }
+    let single_integer = key.len() == 1 && shape.column(&key[0]).is_some_and(|column| column.affinity == Affinity::Integer);
+    let is_foreign = key.len() == 1 && shape.foreign.iter().any(|foreign| foreign.columns == key);
+    if single_integer && !is_foreign { Identity::Assigned } else { Identity::Key { columns: key } }
+}
+
+fn field_name(spec: &TableSpec, column: &str) -> String {
+    spec.map.iter().find(|(from, _)| from.eq_ignore_ascii_case(column)).map_or_else(|| column.to_owned(), |(_, to)| to.clone())
+}
+
+/// The foreign keys as references; one to a table that is not attached is named, unless its columns are left out.
+fn links(entry: &Entry, all: &[Entry], omitted: &BTreeSet<String>) -> std::result::Result<Vec<Link>, String> {
+    let mut links: Vec<Link> = Vec::new();
+    for foreign in &entry.shape.foreign {
+        if foreign.columns.iter().any(|column| omitted.contains(&column.to_lowercase())) {
+            continue;
+        }
+        let parent = all.iter().find(|other| other.shape.name.eq_ignore_ascii_case(&foreign.parent)).ok_or_else(|| {
+            let columns = foreign.columns.join(", ");
+            format!("its column {columns} refers to table {:?}, which is not attached; attach that too, or leave the column out with --omit", foreign.parent)
+        })?;
+        let to = if foreign.to.is_empty() { parent.shape.key() } else { foreign.to.clone() };
+        let exact = |name: &String| parent.shape.column(name).map_or_else(|| name.clone(), |column| column.name.clone());
+        let link = Link {
+            field: foreign.columns.iter().map(|column| field_name(&entry.spec, column)).collect::<Vec<_>>().join("+"),
+            columns: foreign.columns.clone(),
+            parent: parent.shape.name.clone(),
+            parent_id: parent.id,
+            parent_resource: parent.spec.resource.clone(),
+            to: to.iter().map(exact).collect(),
+            parent_key: parent.key(),
+        };
+        if link.to.len() != link.columns.len() {
+            return Err(format!("its foreign key to {:?} does not name as many columns as that table's key has", link.parent));
+        }
+        // Two constraints on the same columns say the same thing to us.
+        if !links.iter().any(|known| known.field == link.field) {
+            links.push(link);
+        }
+    }
+    Ok(links)
+}
+
+fn natural_fields(identity: &Identity, data: &[Data], references: &[Link]) -> std::result::Result<Vec<String>, String> {
+    let Identity::Key { columns } = identity else { return Ok(Vec::new()) };
+    let mut fields = Vec::new();
+    for column in columns {
+        let own = data.iter().find(|data| data.column.eq_ignore_ascii_case(column)).map(|data| data.field.clone());
+        let held = || references.iter().find(|link| link.columns.iter().any(|held| held.eq_ignore_ascii_case(column))).map(|link| link.field.clone());
+        let field = own.or_else(held).ok_or_else(|| format!("its key column {column:?} does not travel"))?;
+        if !fields.contains(&field) {
+            fields.push(field);
+        }
+    }
+    Ok(fields)
+}
+
+fn check_unique(shape: &Shape, identity: &Identity, matching: &[String], key: &[String]) -> std::result::Result<(), String> {
+    let wanted = match identity {
+        Identity::Column { column } => Some(vec![column.clone()]),
+        Identity::Key { columns } => Some(columns.clone()),
+        Identity::Assigned => None,
+    };
+    for columns in wanted.into_iter().chain((!matching.is_empty()).then(|| matching.to_vec())) {
+        if columns != key && !shape.is_unique(&columns) {
+            return Err(format!("nothing makes {} unique; add a unique index on exactly these columns", columns.join(", ")));
+        }
+    }
+    let nullable = shape.key().is_empty() && key.iter().any(|name| shape.column(name).is_none_or(|column| !column.not_null));
+    if nullable { Err("it has no primary key, and the columns given may be null".into()) } else { Ok(()) }
+}
+
+fn fingerprint(data: &[Data], references: &[Link]) -> String {
+    let mut words: Vec<String> = data.iter().map(|data| format!("{} {:?}", data.field, data.affinity)).collect();
+    words.extend(references.iter().map(|link| format!("{} -> {}", link.field, link.parent_resource)));
+    words.sort();
+    let hash = blake3::hash(words.join("\n").as_bytes()).to_hex();
+    hash[..16].to_owned()
+}

@@ -1,0 +1,364 @@
+//! SQLite files, opened where their applications have them. Nothing of the file is changed but what carries our prefix:
+//! its journal mode stays as it is.
+
+mod apply;
+mod export;
+mod failure;
+mod fold;
+mod install;
+mod layout;
+mod rows;
+mod shape;
+mod triggers;
+mod values;
+
+use std::{path::Path, sync::Arc, time::Duration};
+
+use rusqlite::{Connection, OpenFlags, OptionalExtension, params};
+
+use self::{
+    failure::Told,
+    layout::{Entry, Layout},
+    rows::Sites,
+    shape::Shape,
+};
+use super::{Apply, Connector, Extent, Journal, Part, Progress, Share, Survey, Table};
+use crate::{
+    error::{Error, Result},
+    model::{Actor, Page, SiteId, TableSpec, Time},
+};
+
+/// How long we wait for another program that writes.
+const BUSY: Duration = Duration::from_secs(10);
+
+/// An SQLite file.
+pub struct Sqlite {
+    conn: Connection,
+    layouts: Vec<Arc<Layout>>,
+    /// The schema that the layouts were made for.
+    schema: i64,
+    sites: Sites,
+    /// What other connections had committed when we last looked.
+    pulse: i64,
+}
+
+impl Sqlite {
+    /// Opens a file that exists.
+    pub fn open(path: &Path) -> Result<Sqlite> {
+        let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+        let conn = Connection::open_with_flags(path, flags).told(&format!("open {}", path.display()))?;
+        Sqlite::ready(conn)
+    }
+
+    /// A database in memory, for tests.
+    pub fn memory() -> Result<Sqlite> {
+        Sqlite::ready(Connection::open_in_memory().told("open a database in memory")?)
+    }
+
+    fn ready(conn: Connection) -> Result<Sqlite> {
+        conn.busy_timeout(BUSY).told("open the database")?;
+        conn.set_prepared_statement_cache_capacity(256);
+        rusqlite::vtab::array::load_module(&conn).told("open the database")?;
+        // Durable at each commit: the answer to a peer says so. Foreign keys are the user's and are kept.
+        conn.execute_batch("PRAGMA synchronous = FULL; PRAGMA foreign_keys = ON; PRAGMA temp_store = MEMORY; PRAGMA cache_size = -16384;")
+            .told("open the database")?;
+        let mut db = Sqlite { conn, layouts: Vec::new(), schema: -1, sites: Sites::default(), pulse: 0 };
+        db.upgrade()?;
+        Ok(db)
+    }
+
+    /// The connection, for tests that play the application.
+    #[cfg(test)]
+    pub(crate) fn raw(&self) -> &Connection {
+        &self.conn
+    }
+
+    fn installed(&self) -> Result<bool> {
+        let sql = "SELECT count(*) FROM sqlite_schema WHERE type = 'table' AND name = 'entente_journal'";
+        self.conn.query_row(sql, [], |row| row.get::<_, i64>(0)).map(|count| count > 0).told("read the schema")
+    }
+
+    fn require_journal(&self) -> Result<()> {
+        if self.installed()? {
+            return Ok(());
+        }
+        Err(Error::not_found("this database has no journal").hint("Attach it first: entente attach NAME URL --table T."))
+    }
+
+    /// Who writes here: our site under its present incarnation.
+    fn me(&self) -> Result<Actor> {
+        let mut statement = self.conn.prepare_cached("SELECT site, incarnation FROM entente_journal").told("read the journal")?;
+        let (site, incarnation): (String, u32) = statement.query_row([], |row| Ok((row.get(0)?, row.get(1)?))).told("read the journal")?;
+        Ok(Actor { site: site.parse()?, incarnation })
+    }
+
+    /// The layouts of all attached tables, made anew when the schema changed.
+    fn refresh(&mut self) -> Result<()> {
+        let schema: i64 = self.conn.query_row("PRAGMA schema_version", [], |row| row.get(0)).told("read the schema")?;
+        if schema == self.schema && self.schema >= 0 {
+            return Ok(());
+        }
+        self.layouts.clear();
+        if self.installed()? {
+            self.sites = Sites::load(&self.conn)?;
+            let entries = self.entries()?;
+            self.layouts = entries.iter().map(|entry| Layout::make(entry, &entries).map(Arc::new)).collect::<Result<_>>()?;
+        }
+        self.schema = schema;
+        Ok(())
+    }
+
+    fn entries(&self) -> Result<Vec<Entry>> {
+        let mut statement = self.conn.prepare_cached("SELECT id, name, spec, ready FROM entente_table ORDER BY id").told("read the journal")?;
+        let rows = statement
+            .query_map([], |row| Ok((row.get::<_, i64>(0)?, row.get::<_, String>(1)?, row.get::<_, String>(2)?, row.get::<_, bool>(3)?)))
+            .told("read the journal")?;
+        let rows: Vec<_> = rows.collect::<rusqlite::Result<_>>().told("read the journal")?;
+        rows.into_iter()
+            .map(|(id, name, spec, ready)| {
+                let spec: TableSpec = serde_json::from_str(&spec).map_err(|e| Error::internal("the journal is damaged").because(e))?;
+                Ok(Entry { id, ready, spec, shape: Shape::read(&self.conn, &name)? })
+            })
+            .collect()
+    }
+
+    fn layout(&mut self, table: &Table) -> Result<Arc<Layout>> {
+        self.refresh()?;
+        let found = self.layouts.iter().find(|layout| layout.table.id == table.id);
+        found.cloned().ok_or_else(|| Error::not_found(format!("table {:?} is no longer attached", table.name)))
+    }
+
+    /// A table and, before it, all that it refers to, directly or not.
+    fn with_parents(&self, layout: &Layout) -> Result<Vec<Arc<Layout>>> {
+        fn visit(all: &[Arc<Layout>], id: i64, seen: &mut Vec<i64>, order: &mut Vec<Arc<Layout>>) {
+            if seen.contains(&id) {
+                return;
+            }
+            seen.push(id);
+            if let Some(layout) = all.iter().find(|layout| layout.table.id == id) {
+                for link in &layout.references {
+                    visit(all, link.parent_id, seen, order);
+                }
+                order.push(layout.clone());
+            }
+        }
+        let mut order = Vec::new();
+        visit(&self.layouts, layout.table.id, &mut Vec::new(), &mut order);
+        Ok(order)
+    }
+
+    /// Runs `work` in a write transaction: all of it or nothing.
+    fn transaction<T>(&mut self, work: impl FnOnce(&mut Sqlite) -> Result<T>) -> Result<T> {
+        self.conn.execute_batch("BEGIN IMMEDIATE").told("write to the database")?;
+        let done = work(self).and_then(|value| self.conn.execute_batch("COMMIT").told("commit").map(|()| value));
+        if done.is_err() {
+            self.undo();
+        }
+        done
+    }
+
+    fn undo(&mut self) {
+        if !self.conn.is_autocommit() {
+            // A failed rollback leaves nothing to do: the connection's end rolls back too.
+            let _ = self.conn.execute_batch("ROLLBACK");
+        }
+        self.sites = Sites::load(&self.conn).unwrap_or_default();
+    }
+
+    fn max_arrival(&self, layout: &Layout) -> Result<i64> {
+        let sql = format!("SELECT COALESCE(MAX(arrival), 0) FROM {}", layout.state());
+        let mut statement = self.conn.prepare_cached(&sql).told("read the journal")?;
+        statement.query_row([], |row| row.get(0)).told("read the journal")
+    }
+
+    /// Leaves the database to others for a moment between two short transactions: longer when somebody else writes.
+    fn breathe(&mut self) {
+        let pulse = self.data_version().unwrap_or(self.pulse);
+        let pause = if pulse == self.pulse { 1 } else { 20 };
+        self.pulse = pulse;
+        std::thread::sleep(Duration::from_millis(pause));
+    }
+
+    fn data_version(&self) -> Result<i64> {
+        self.conn.query_row("PRAGMA data_version", [], |row| row.get(0)).told("look for changes")
+    }
+
+    fn read_share(&self, table: i64, peer: SiteId, part: Part) -> Result<Share> {
+        let Some(site) = self.sites.known(peer) else { return Ok(Share::default()) };
+        let sql = "SELECT told, heard, epoch, pull, push FROM entente_share WHERE site = ?1 AND tab = ?2 AND role = ?3";
+        let mut statement = self.conn.prepare_cached(sql).told("read the journal")?;
+        let unsigned = |value: i64| u64::try_from(value).unwrap_or(0);
+        let share = statement.query_row(params![site, table, role(part)], |row| {
+            Ok(Share {
+                told: unsigned(row.get(0)?),
+                heard: unsigned(row.get(1)?),
+                epoch: row.get(2)?,
+                pull: row.get(3)?,
+                push: row.get(4)?,
+            })
+        });
+        Ok(share.optional().told("read the journal")?.unwrap_or_default())
+    }
+
+    fn write_share(&mut self, table: i64, peer: SiteId, part: Part, share: &Share) -> Result<()> {
+        let site = self.sites.id(&self.conn, peer)?;
+        let sql = "INSERT INTO entente_share (site, tab, role, told, heard, epoch, pull, push) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)
+                   ON CONFLICT (site, tab, role) DO UPDATE SET told = ?4, heard = ?5, epoch = ?6, pull = ?7, push = ?8";
+        let mut statement = self.conn.prepare_cached(sql).told("write the journal")?;
+        let signed = |value: u64| i64::try_from(value).unwrap_or(i64::MAX);
+        let values = params![site, table, role(part), signed(share.told), signed(share.heard), share.epoch, share.pull, share.push];
+        statement.execute(values).told("write the journal").map(|_| ())
+    }
+}
+
+fn role(part: Part) -> i64 {
+    match part {
+        Part::Active => 0,
+        Part::Passive => 1,
+    }
+}
+
+impl Connector for Sqlite {
+    fn survey(&mut self) -> Result<Vec<Survey>> {
+        let attached = if self.installed()? { self.entries()? } else { Vec::new() };
+        Shape::names(&self.conn)?
+            .iter()
+            .map(|name| {
+                let shape = Shape::read(&self.conn, name)?;
+                let known = attached.iter().find(|entry| entry.shape.name == shape.name);
+                let identity = match (layout::unfit(&shape), known) {
+                    (Some(why), _) => Err(why),
+                    (None, Some(entry)) => Ok(entry.spec.identity.clone().unwrap_or_else(|| layout::propose(&shape))),
+                    (None, None) if shape.key().is_empty() => Err("it has no primary key".to_owned()),
+                    (None, None) => Ok(layout::propose(&shape)),
+                };
+                let references = shape.foreign.iter().map(|foreign| foreign.parent.clone()).collect();
+                Ok(Survey { table: name.clone(), identity, references, attached: known.map(|entry| entry.spec.resource.clone()) })
+            })
+            .collect()
+    }
+
+    fn attach(&mut self, specs: &[TableSpec], site: SiteId, now: Time, progress: Progress<'_>) -> Result<()> {
+        self.install(specs, site)?;
+        self.journal_rows(now, progress)
+    }
+
+    fn detach(&mut self, drop_journal: bool) -> Result<()> {
+        self.uninstall(drop_journal)
+    }
+
+    fn journal(&mut self) -> Result<Journal> {
+        self.require_journal()?;
+        let sql = "SELECT site, epoch, incarnation, runs FROM entente_journal";
+        let mut statement = self.conn.prepare_cached(sql).told("read the journal")?;
+        let (site, epoch, incarnation, runs): (String, String, u32, i64) =
+            statement.query_row([], |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?, row.get(3)?))).told("read the journal")?;
+        Ok(Journal { site: site.parse()?, epoch, incarnation, runs: u64::try_from(runs).unwrap_or(0) })
+    }
+
+    fn renew(&mut self, site: SiteId, incarnation: u32, epoch: &str) -> Result<()> {
+        self.refresh()?;
+        let layouts = self.layouts.clone();
+        self.transaction(|db| {
+            db.conn
+                .execute("UPDATE entente_journal SET site = ?1, incarnation = ?2, epoch = ?3", params![site.0.to_string(), incarnation, epoch])
+                .told("write the journal")?;
+            db.conn.execute_batch("UPDATE entente_share SET pull = '', push = 0").told("write the journal")?;
+            for layout in &layouts {
+                db.conn.execute(&format!("UPDATE {} SET received_from = NULL", layout.state()), []).told("write the journal")?;
+            }
+            Ok(())
+        })
+    }
+
+    fn tables(&mut self) -> Result<Vec<Table>> {
+        self.refresh()?;
+        Ok(self.layouts.iter().map(|layout| layout.table.clone()).collect())
+    }
+
+    fn share(&mut self, table: &Table, peer: SiteId, part: Part) -> Result<Share> {
+        self.refresh()?;
+        self.sites = Sites::load(&self.conn)?;
+        self.read_share(table.id, peer, part)
+    }
+
+    fn set_share(&mut self, table: &Table, peer: SiteId, part: Part, share: &Share, added_runs: u64) -> Result<()> {
+        self.refresh()?;
+        self.transaction(|db| {
+            db.sites = Sites::load(&db.conn)?;
+            db.write_share(table.id, peer, part, share)?;
+            let added = i64::try_from(added_runs).unwrap_or(0);
+            db.conn.execute("UPDATE entente_journal SET runs = runs + ?1", [added]).told("write the journal").map(|_| ())
+        })
+    }
+
+    fn forget_shared(&mut self, table: &Table, peer: SiteId) -> Result<()> {
+        let layout = self.layout(table)?;
+        self.transaction(|db| {
+            let site = db.sites.id(&db.conn, peer)?;
+            let sql = format!("UPDATE {} SET received_from = NULL WHERE received_from = ?1", layout.state());
+            db.conn.execute(&sql, [site]).told("write the journal").map(|_| ())
+        })
+    }
+
+    fn head(&mut self, table: &Table) -> Result<i64> {
+        let layout = self.layout(table)?;
+        self.max_arrival(&layout)
+    }
+
+    fn count(&mut self, table: &Table) -> Result<u64> {
+        let layout = self.layout(table)?;
+        let sql = format!("SELECT count(*) FROM {} WHERE deleted = 0", layout.state());
+        let count: i64 = self.conn.query_row(&sql, [], |row| row.get(0)).told("count the records")?;
+        Ok(u64::try_from(count).unwrap_or(0))
+    }
+
+    fn fold(&mut self, table: &Table) -> Result<()> {
+        let layout = self.layout(table)?;
+        self.fold_gently(&layout)
+    }
+
+    fn recheck(&mut self, table: &Table) -> Result<()> {
+        let layout = self.layout(table)?;
+        self.recheck_outgoing(&layout)
+    }
+
+    fn export(&mut self, table: &Table, after: i64, peer: SiteId, extent: Extent, now: Time, page: &mut Page) -> Result<(i64, bool)> {
+        let layout = self.layout(table)?;
+        self.read_feed(&layout, after, peer, extent, now, page)
+    }
+
+    fn lookup(&mut self, table: &Table, uids: &[String], page: &mut Page) -> Result<()> {
+        let layout = self.layout(table)?;
+        self.fold_gently(&layout)?;
+        self.read_named(&layout, uids, page)
+    }
+
+    fn sample(&mut self, table: &Table, limit: usize) -> Result<Vec<String>> {
+        let layout = self.layout(table)?;
+        self.fold_gently(&layout)?;
+        let sql = format!("SELECT uid FROM {} WHERE deleted = 0 AND uid IS NOT NULL LIMIT ?1", layout.state());
+        let mut statement = self.conn.prepare_cached(&sql).told("read the journal")?;
+        let mut rows = statement.query([i64::try_from(limit).unwrap_or(i64::MAX)]).told("read the journal")?;
+        let (mut uids, mut page) = (Vec::new(), Page::default());
+        while let Some(row) = rows.next().told("read the journal")? {
+            let span = values::push_uid(row.get_ref(0).told("read the journal")?, &mut page);
+            uids.push(page.text(span).to_owned());
+        }
+        Ok(uids)
+    }
+
+    fn waiting(&mut self) -> Result<Vec<super::WaitingEntry>> {
+        self.refresh()?;
+        self.list_waiting()
+    }
+
+    fn pulse(&mut self) -> Result<i64> {
+        self.data_version()
+    }
+
+    fn begin(&mut self) -> Result<Box<dyn Apply + '_>> {
+        self.refresh()?;
+        Ok(Box::new(apply::Transaction::begin(self)?))
+    }
+}
