@@ -62,6 +62,9 @@ pub struct Entente {
 /// How quickly a listener notices that it should stop.
 const TICK: Duration = Duration::from_millis(250);
 
+/// The largest JSON answer that we read, in bytes: a hello names every granted resource.
+const JSON: usize = 4 << 20;
+
 /// Bodies that are smaller gain nothing by compression.
 const WORTH_PACKING: usize = 1024;
 
@@ -104,12 +107,8 @@ impl Entente {
         if let Some(token) = &*session {
             return Ok(token.clone());
         }
-        let (user, password) = self.login.clone().ok_or_else(|| {
-            Error::new(Kind::Unauthorized, format!("there is no account to log in with at {}", self.line.place.url))
-                .hint("Give this repository a user and a password.")
-        })?;
-        let credentials = Credentials::Basic(user, password);
-        let target = self.target("/sync/session", &[]);
+        let credentials = self.basic()?;
+        let target = self.target("/sync/session", None);
         let answer = self.line.call(&Call { method: Method::POST, target, credentials, body: None })?;
         let opened: Session = self.json(&answer)?;
         let token = SecretString::from(opened.token);
@@ -117,23 +116,26 @@ impl Entente {
         Ok(token)
     }
 
+    fn basic(&self) -> Result<Credentials> {
+        let (user, password) = self.login.clone().ok_or_else(|| {
+            Error::new(Kind::Unauthorized, format!("there is no account to log in with at {}", self.line.place.url))
+                .hint("Give this repository a user and a password.")
+        })?;
+        Ok(Credentials::Basic(user, password))
+    }
+
     fn forget(&self) {
         *lock(&self.session) = None;
     }
 
     /// Path and query; the query always says who calls.
-    fn target(&self, path: &str, pairs: &[(&str, &str)]) -> String {
-        let own = self.own.to_string();
-        let pairs = pairs.iter().copied().chain([("repository", own.as_str())]);
-        // Only the encoding of the query is wanted; the rest of the URL is the line's.
-        match Url::parse_with_params("http://host/", pairs) {
-            Ok(url) => format!("{path}?{}", url.query().unwrap_or_default()),
-            Err(_) => path.to_owned(),
-        }
+    fn target(&self, path: &str, resource: Option<&str>) -> String {
+        let resource = resource.map(|resource| ("resource", resource.to_owned()));
+        target(path, resource.into_iter().chain([("repository", self.own.to_string())]))
     }
 
     fn json<T: serde::de::DeserializeOwned>(&self, answer: &Answer) -> Result<T> {
-        wire::read_json(&answer.body, self.limits.body).map_err(|e| {
+        wire::read_json(&answer.body, JSON).map_err(|e| {
             let strange = self.line.place.stranger("something else than was asked for");
             if answer.body.trim_ascii_start().first() == Some(&b'{') { e } else { strange.because(e) }
         })
@@ -163,7 +165,7 @@ impl Entente {
 
 impl Peer for Entente {
     fn hello(&self) -> Result<Contact> {
-        let target = self.target("/sync/hello", &[]);
+        let target = self.target("/sync/hello", None);
         let answer = match self.login {
             Some(_) => self.call(Method::GET, target, None)?,
             None => self.line.call(&Call { method: Method::GET, target, credentials: Credentials::Nobody, body: None })?,
@@ -175,33 +177,32 @@ impl Peer for Entente {
     }
 
     fn register(&self, registration: &Registration) -> Result<Registered> {
-        let body = wire::write_json(registration)?;
-        let target = self.target("/sync/repository/register.json", &[]);
-        let answer = self.call(Method::POST, target, Some(("application/json", Encoding::Identity, &body)))?;
+        let body = wire::write_json(registration);
+        let target = self.target("/sync/repository/register.json", None);
+        let body = Some(("application/json", Encoding::Identity, body.as_slice()));
+        // A session would make us known before this call does, and the answer could not tell.
+        let answer = self.line.call(&Call { method: Method::POST, target, credentials: self.basic()?, body })?;
         self.json(&answer)
     }
 
     fn pull(&self, request: &PullRequest) -> Result<Page> {
-        let target = format!("/sync/sync.xml?{}", wire::pull_query(request, self.own));
+        let target = target("/sync/sync.xml", wire::pull_query(request, self.own));
         wire::read(&self.call(Method::GET, target, None)?.body, &self.limits)
     }
 
     fn push(&self, request: &PushRequest, page: &Page) -> Result<Receipt> {
         let mut body = Vec::new();
         wire::write(page, self.own, &mut body)?;
-        let packing = *lock(&self.packing);
-        let packing = if body.len() < WORTH_PACKING { Encoding::Identity } else { packing };
-        if packing != Encoding::Identity {
-            body = wire::compress(packing, &body)?;
-        }
-        let target = format!("/sync/sync.xml?{}", wire::push_query(&page.resource, request, self.own));
+        let wanted = if body.len() < WORTH_PACKING { Encoding::Identity } else { *lock(&self.packing) };
+        let (packing, body) = wire::pack(wanted, body, &self.limits)?;
+        let target = target("/sync/sync.xml", wire::push_query(&page.resource, request, self.own));
         let answer = self.call(Method::POST, target, Some(("text/xml", packing, &body)))?;
         wire::read_receipt(&answer.body)
     }
 
     fn fetch(&self, resource: &str, uids: &[String]) -> Result<Page> {
         let body = wire::write_uids(uids);
-        let target = self.target("/sync/fetch", &[("resource", resource)]);
+        let target = self.target("/sync/fetch", Some(resource));
         let answer = self.call(Method::POST, target, Some(("text/plain; charset=utf-8", Encoding::Identity, body.as_ref())))?;
         wire::read(&answer.body, &self.limits)
     }
@@ -209,7 +210,7 @@ impl Peer for Entente {
     fn listen(&self, stop: &AtomicBool, changed: &mut dyn FnMut(&str)) -> Result<()> {
         let hear = |changed: &mut dyn FnMut(&str)| {
             let credentials = Credentials::Bearer(self.token()?);
-            let call = Call { method: Method::GET, target: self.target("/sync/events", &[]), credentials, body: None };
+            let call = Call { method: Method::GET, target: self.target("/sync/events", None), credentials, body: None };
             let heard = self.line.block_on(self.hear(&call, stop, changed));
             heard.and_then(|heard| heard).map_err(|failed| failed.error)
         };
@@ -232,6 +233,14 @@ impl Peer for Entente {
 
     fn traffic(&self) -> u64 {
         self.line.traffic()
+    }
+}
+
+fn target(path: &str, pairs: impl IntoIterator<Item = (&'static str, String)>) -> String {
+    // Only the encoding of the query is wanted; the rest of the URL is the line's.
+    match Url::parse_with_params("http://host/", pairs) {
+        Ok(url) => format!("{path}?{}", url.query().unwrap_or_default()),
+        Err(_) => path.to_owned(),
     }
 }
 

@@ -327,7 +327,7 @@ fn is_loopback(url: &Url) -> bool {
 }
 
 fn encoding(response: &Response) -> Result<Encoding> {
-    let named = response.headers().get(CONTENT_ENCODING).map(|value| value.to_str().unwrap_or("unreadable"));
+    let named = response.headers().get(CONTENT_ENCODING).map_or("", |value| value.to_str().unwrap_or("unreadable"));
     Encoding::from_header(named)
 }
 
