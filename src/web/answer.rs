@@ -3,13 +3,13 @@
 use std::fmt;
 
 use actix_web::{
-    HttpRequest, HttpResponse, HttpResponseBuilder, ResponseError,
+    HttpRequest, HttpResponse, ResponseError,
     http::{StatusCode, header},
 };
 
 use crate::{
     error::{Error, Kind, Result},
-    model::Limits,
+    model::{Limits, Refusal},
     wire::{self, Encoding},
 };
 
@@ -98,12 +98,8 @@ impl ResponseError for Refused {
         if kind == Kind::Unauthorized {
             answer.insert_header((header::WWW_AUTHENTICATE, CHALLENGE));
         }
-        refusal(answer, kind, &message)
+        answer.content_type(JSON).body(wire::refusal(kind, &message))
     }
-}
-
-fn refusal(mut answer: HttpResponseBuilder, kind: Kind, message: &str) -> HttpResponse {
-    answer.content_type(JSON).body(wire::refusal(kind, message))
 }
 
 /// Answers whatever has no route under `/sync`.
@@ -113,5 +109,12 @@ pub(super) async fn nothing_here() -> Answer {
 
 /// Answers a method that a resource does not have.
 pub(super) async fn not_this_way() -> HttpResponse {
-    refusal(HttpResponse::build(StatusCode::METHOD_NOT_ALLOWED), Kind::Usage, "This address does not take that method")
+    let status = StatusCode::METHOD_NOT_ALLOWED;
+    let refusal = Refusal {
+        status: "failed".to_owned(),
+        statuscode: status.as_str().to_owned(),
+        message: "This address does not take that method".to_owned(),
+        kind: Kind::Usage.word().to_owned(),
+    };
+    HttpResponse::build(status).content_type(JSON).body(wire::write_json(&refusal))
 }
