@@ -232,6 +232,9 @@ pub struct Receipt {
     /// Those that could not be stored.
     #[serde(default)]
     pub quarantine: Vec<Quarantined>,
+    /// Deletions that wait because others at the receiver still refer to the record; the next hello decides them.
+    #[serde(default)]
+    pub deletions: u64,
     /// The run number that the receiver's journal tells the sender.
     pub run: u64,
 }

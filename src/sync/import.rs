@@ -120,8 +120,28 @@ fn refuse_incomplete(table: &Table, page: &Page) -> Result<()> {
     }
 }
 
-/// Tries everything that waits once more. `last` = the deletions of this run, too, are decided now.
-pub fn retry(db: &mut dyn Connector, terms: &Terms, last: bool) -> Result<Outcome> {
+/// Tries once more what waits of a table and came from this peer.
+pub fn retry(db: &mut dyn Connector, table: &Table, terms: &Terms) -> Result<Outcome> {
+    again(db, table, terms, false)
+}
+
+/// As [`retry`], until that changes nothing; then the deletions that others here still refer to are decided, too: such a record stays.
+/// Tables that refer to this one come first.
+pub fn conclude(db: &mut dyn Connector, table: &Table, terms: &Terms) -> Result<Outcome> {
+    let mut all = Outcome::default();
+    loop {
+        let outcome = again(db, table, terms, false)?;
+        let moved = outcome.counts.created + outcome.counts.updated + outcome.counts.deleted > 0;
+        all.add(outcome);
+        if !moved {
+            break;
+        }
+    }
+    all.add(again(db, table, terms, true)?);
+    Ok(all)
+}
+
+fn again(db: &mut dyn Connector, table: &Table, terms: &Terms, last: bool) -> Result<Outcome> {
     let mut all = Outcome::default();
     let mut after = 0;
     loop {
@@ -132,7 +152,7 @@ pub fn retry(db: &mut dyn Connector, terms: &Terms, last: bool) -> Result<Outcom
         after = end;
         let mut import = Import::new(tx.as_mut(), terms, &HashSet::new())?;
         import.last = last;
-        import.waiters(waiters)?;
+        import.waiters(waiters.into_iter().filter(|waiter| waiter.site == terms.peer && waiter.resource == table.resource).collect())?;
         let outcome = std::mem::take(&mut import.outcome);
         tx.commit()?;
         all.add(outcome);
@@ -140,7 +160,7 @@ pub fn retry(db: &mut dyn Connector, terms: &Terms, last: bool) -> Result<Outcom
 }
 
 /// Lets records that match local ones adopt these, now that the peer was asked which of the local uids it holds alive.
-pub fn adopt(db: &mut dyn Connector, terms: &Terms, alive_there: &HashSet<String>) -> Result<Outcome> {
+pub fn adopt(db: &mut dyn Connector, table: &Table, terms: &Terms, alive_there: &HashSet<String>) -> Result<Outcome> {
     let mut all = Outcome::default();
     let mut after = 0;
     loop {
@@ -150,7 +170,7 @@ pub fn adopt(db: &mut dyn Connector, terms: &Terms, alive_there: &HashSet<String
         after = end;
         let mut import = Import::new(tx.as_mut(), terms, &HashSet::new())?;
         import.alive_there = Some(alive_there);
-        import.waiters(waiters.into_iter().filter(|waiter| waiter.site == terms.peer).collect())?;
+        import.waiters(waiters.into_iter().filter(|waiter| waiter.site == terms.peer && waiter.resource == table.resource).collect())?;
         let outcome = std::mem::take(&mut import.outcome);
         tx.commit()?;
         all.add(outcome);
@@ -440,9 +460,9 @@ impl<'t> Import<'t> {
         let mut decision = decision;
         if let Some((found, here)) = local.filter(|(found, _)| taking && incoming.deleted && found.living) {
             if self.tx.referred(table, found)? {
-                let waited_long = item.waited.is_some_and(|waiter| self.last || waiter.run < self.terms.run);
-                if !waited_long {
+                if !self.last {
                     self.wait(table, item, Waiting::Deletion, "others here still refer to it; their deletions may be on their way", &[])?;
+                    self.outcome.deletions += u64::from(item.waited.is_none());
                     return Ok(Step::Done);
                 }
                 decision = self.reassert(here, item.view);

@@ -1,0 +1,190 @@
+//! This installation, opened once: the control store, the attached databases, the peers, the clock.
+
+use std::{
+    collections::HashMap,
+    ops::{Deref, DerefMut},
+    path::PathBuf,
+    sync::{Arc, Mutex, PoisonError},
+    time::Duration,
+};
+
+use chrono::Utc;
+
+use crate::{
+    config::Config,
+    connector::{Connector, Sqlite},
+    error::{Error, Kind, Result},
+    model::{Database, Limits, Repository, RepositoryId, SiteId, Time},
+    peer::{Entente, Peer, Settings},
+    store::{Store, databases, site},
+};
+
+/// How many idle connections to one database are kept.
+const IDLE: usize = 4;
+
+/// This installation.
+pub struct Site {
+    /// Who we are.
+    pub id: SiteId,
+    /// What we are called.
+    pub name: String,
+    /// What the user wrote.
+    pub config: Config,
+    /// The control store.
+    pub store: Store,
+    idle: Mutex<HashMap<String, Vec<Box<dyn Connector>>>>,
+    peers: Mutex<HashMap<RepositoryId, (Repository, Arc<Entente>)>>,
+}
+
+impl Site {
+    /// Opens the site in the data directory, and makes it and its identity where there is none yet.
+    pub fn open(config: Config) -> Result<Arc<Site>> {
+        let store = Store::open(&config.data)?;
+        let name = config.name.clone().unwrap_or_else(host_name);
+        let known = store.read(site::find)?;
+        let row = match known {
+            Some(row) => row,
+            None => store.write(|c| site::identity(c, &name, now()))?,
+        };
+        Ok(Arc::new(Site { id: row.uuid, name: row.name, config, store, idle: Mutex::default(), peers: Mutex::default() }))
+    }
+
+    /// The clock.
+    pub fn now(&self) -> Time {
+        now()
+    }
+
+    /// A new connection to a database.
+    pub fn connect(&self, database: &Database) -> Result<Box<dyn Connector>> {
+        match database.url.split_once(':') {
+            Some(("sqlite", path)) => Ok(Box::new(Sqlite::open(&PathBuf::from(path.strip_prefix("//").unwrap_or(path)))?)),
+            _ => Err(Error::usage(format!("{:?} is no database URL", database.url)).hint("Write sqlite:PATH.")),
+        }
+    }
+
+    /// A connection to an attached database, from those that are idle or a new one. It goes back when it is dropped.
+    pub fn door(&self, database: &str) -> Result<Door<'_>> {
+        let idle = self.idle.lock().unwrap_or_else(PoisonError::into_inner).get_mut(database).and_then(Vec::pop);
+        let connector = match idle {
+            Some(connector) => connector,
+            None => {
+                let database = self.store.read(|c| databases::get(c, database))?;
+                self.connect(&database)?
+            }
+        };
+        Ok(Door { site: self, database: database.to_owned(), connector: Some(connector) })
+    }
+
+    /// Forgets idle connections to a database whose address changed.
+    pub fn forget(&self, database: &str) {
+        self.idle.lock().unwrap_or_else(PoisonError::into_inner).remove(database);
+    }
+
+    /// A repository as we call it. Its session is kept from call to call, until [`Site::hang_up`] or a changed setting.
+    pub fn peer(&self, repository: &Repository) -> Result<Arc<Entente>> {
+        let mut peers = self.peers.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some((known, peer)) = peers.get(&repository.id).filter(|(known, _)| same_line(known, repository)) {
+            let _ = known;
+            return Ok(peer.clone());
+        }
+        let peer = Arc::new(Entente::new(self.line(repository)?)?);
+        peers.insert(repository.id, (repository.clone(), peer.clone()));
+        Ok(peer)
+    }
+
+    /// Gives all sessions back.
+    pub fn hang_up(&self) {
+        let peers = std::mem::take(&mut *self.peers.lock().unwrap_or_else(PoisonError::into_inner));
+        for (_, peer) in peers.into_values() {
+            peer.close();
+        }
+    }
+
+    fn line(&self, repository: &Repository) -> Result<Settings> {
+        repository.validate()?;
+        let url = repository.url.clone().ok_or_else(|| {
+            Error::usage(format!("{} has no address; it calls us", repository.name)).hint(format!("Give it one: entente repository set {} --url URL", repository.name))
+        })?;
+        let stored = self.store.read(crate::store::site::proxy)?;
+        Ok(Settings {
+            url,
+            user: repository.user.clone(),
+            password: repository.password.clone(),
+            proxy: repository.proxy.clone().or(stored).or_else(|| self.config.proxy.clone()),
+            ca_file: self.config.ca_file.clone(),
+            own: self.id,
+            limits: Limits::default(),
+            retries: 3,
+            connect_timeout: Duration::from_secs(10),
+            read_timeout: Duration::from_secs(60),
+        })
+    }
+}
+
+fn same_line(a: &Repository, b: &Repository) -> bool {
+    use secrecy::ExposeSecret;
+    let secret = |r: &Repository| r.password.as_ref().map(|password| password.expose_secret().to_owned());
+    (&a.url, &a.user, &a.proxy) == (&b.url, &b.user, &b.proxy) && secret(a) == secret(b)
+}
+
+fn now() -> Time {
+    Time::from_utc(Utc::now())
+}
+
+fn host_name() -> String {
+    let file = std::fs::read_to_string("/etc/hostname").ok();
+    let name = file.as_deref().map(str::trim).filter(|name| !name.is_empty()).map(str::to_owned);
+    name.or_else(|| std::env::var("COMPUTERNAME").ok()).unwrap_or_else(|| "site".into())
+}
+
+/// A connection on loan.
+pub struct Door<'s> {
+    site: &'s Site,
+    database: String,
+    connector: Option<Box<dyn Connector>>,
+}
+
+impl Door<'_> {
+    /// The name of the database it leads to.
+    pub fn database(&self) -> &str {
+        &self.database
+    }
+}
+
+impl Deref for Door<'_> {
+    type Target = dyn Connector;
+
+    fn deref(&self) -> &(dyn Connector + 'static) {
+        match &self.connector {
+            Some(connector) => connector.as_ref(),
+            None => unreachable!("a door leads somewhere until it is dropped"),
+        }
+    }
+}
+
+impl DerefMut for Door<'_> {
+    fn deref_mut(&mut self) -> &mut (dyn Connector + 'static) {
+        match &mut self.connector {
+            Some(connector) => connector.as_mut(),
+            None => unreachable!("a door leads somewhere until it is dropped"),
+        }
+    }
+}
+
+impl Drop for Door<'_> {
+    fn drop(&mut self) {
+        // One that failed in the middle of something is not given to the next.
+        if let Some(connector) = self.connector.take().filter(|_| !std::thread::panicking()) {
+            let mut idle = self.site.idle.lock().unwrap_or_else(PoisonError::into_inner);
+            let waiting = idle.entry(self.database.clone()).or_default();
+            if waiting.len() < IDLE {
+                waiting.push(connector);
+            }
+        }
+    }
+}
+
+/// The error of a lease that somebody else holds.
+pub fn in_use(name: &str, holder: &str, since: Time) -> Error {
+    Error::new(Kind::Busy, format!("{name} is in use by {holder} since {since}")).hint("Wait until that run is over, or pause it with `entente pause`.")
+}

@@ -1,0 +1,105 @@
+//! Making peers known: here by an administrator, there by registering us.
+
+use crate::{
+    error::{Error, Kind, Result},
+    model::{Action, Direction, LogEntry, Outcome, PROTOCOL, Registration, Repository, SiteId, Spoken},
+    peer::{Contact, Peer},
+    site::Site,
+    store::{log, repositories},
+};
+
+/// A repository that was added or changed, and what went wrong at the other side.
+#[derive(Debug)]
+pub struct Added {
+    /// The repository as it is stored now.
+    pub repository: Repository,
+    /// Why we are not registered there, and what to do by hand.
+    pub warning: Option<String>,
+}
+
+/// Stores a new repository and registers this site there. It stays stored where that fails, with a warning; a log entry tells either way.
+pub fn add(site: &Site, new: &Repository) -> Result<Added> {
+    new.validate()?;
+    let stored = site.store.write(|c| repositories::add(c, site.store.key(), new))?;
+    register(site, stored)
+}
+
+/// Stores a changed repository and registers this site there again.
+pub fn change(site: &Site, changed: &Repository) -> Result<Added> {
+    changed.validate()?;
+    site.store.write(|c| repositories::update(c, site.store.key(), changed))?;
+    register(site, changed.clone())
+}
+
+/// Says hello: who is there, what it grants us, how its clock stands.
+pub fn test(site: &Site, repository: &Repository) -> Result<Contact> {
+    let contact = site.peer(repository)?.hello()?;
+    same_site(repository, contact.hello.uuid)?;
+    Ok(contact)
+}
+
+/// Refuses an address at which another site answers than the one that is known.
+pub(super) fn same_site(repository: &Repository, answers: SiteId) -> Result<()> {
+    match repository.uuid {
+        Some(known) if known != answers => Err(Error::forbidden(format!("at the address of {} another site answers, {answers}", repository.name))
+            .hint("If that site was installed anew, remove the repository and add it again.")),
+        _ => Ok(()),
+    }
+}
+
+fn register(site: &Site, mut repository: Repository) -> Result<Added> {
+    if repository.url.is_none() {
+        return Ok(Added { repository, warning: None });
+    }
+    let begun = site.now();
+    let result = try_register(site, &repository);
+    let mut entry = LogEntry::new(begun, Action::Register, Direction::Outgoing);
+    entry.duration = (site.now().0 - begun.0) / 1_000;
+    entry.repository = Some(repository.id);
+    entry.repository_name = Some(repository.name.clone());
+    let warning = match result {
+        Ok(uuid) => {
+            entry.message = format!("Registered at {}", repository.name);
+            repository.uuid = Some(uuid);
+            None
+        }
+        Err(error) => {
+            entry.outcome = Outcome::Warning;
+            entry.remote = !matches!(error.kind(), Kind::Usage | Kind::NotFound);
+            entry.message = format!("Not registered at {}: {}", repository.name, error.chain());
+            Some(format!(
+                "{}. Nothing is lost: {} is stored here. To register by hand, let an administrator there add this site's UUID, {}, as a repository, \
+                 and give its UUID here: entente repository set {} --uuid URN",
+                error.chain(),
+                repository.name,
+                site.id,
+                repository.name
+            ))
+        }
+    };
+    site.store.write(|c| {
+        repositories::update(c, site.store.key(), &repository)?;
+        log::append(c, &entry).map(|_| ())
+    })?;
+    Ok(Added { repository, warning })
+}
+
+fn try_register(site: &Site, repository: &Repository) -> Result<SiteId> {
+    let registration = Registration {
+        uuid: site.id.to_string(),
+        name: Some(site.name.clone()),
+        apitype: Some("eden".into()),
+        url: site.config.url.clone(),
+        entente: Some(Spoken { protocol: PROTOCOL }),
+    };
+    let answer = site.peer(repository)?.register(&registration)?;
+    if answer.status != "success" {
+        return Err(Error::forbidden(format!("the other site refused: {}", answer.message)));
+    }
+    let uuid: SiteId = answer.sender.parse()?;
+    same_site(repository, uuid)?;
+    if uuid == site.id {
+        return Err(Error::usage("that address is this site's own"));
+    }
+    Ok(uuid)
+}

@@ -1,0 +1,64 @@
+//! Noticing that a database changed: by this program, by an application, by whomever.
+
+use std::{collections::HashMap, time::Duration};
+
+use crate::{error::Result, site::Site, store::attached};
+
+/// How often databases are looked at.
+const LOOK: Duration = Duration::from_millis(100);
+
+/// Looks between two readings of which databases there are.
+const REREAD: u32 = 50;
+
+/// Calls `changed` with the name of each resource that got new arrivals, until `stop` says so. Looking costs one read of a counter a database.
+pub fn watch(site: &Site, stop: &dyn Fn() -> bool, changed: &mut dyn FnMut(&str)) {
+    let mut known: HashMap<String, Known> = HashMap::new();
+    let mut round = 0;
+    while !stop() {
+        if round % REREAD == 0 {
+            match site.store.read(attached::list) {
+                Ok(list) => known.retain(|name, _| list.iter().any(|attached| attached.database == *name)),
+                Err(error) => tracing::warn!("The attached databases could not be listed: {}", error.chain()),
+            }
+            for attached in site.store.read(attached::list).unwrap_or_default() {
+                known.entry(attached.database).or_default();
+            }
+        }
+        round += 1;
+        for (database, known) in &mut known {
+            if let Err(error) = look(site, database, known, changed) {
+                tracing::debug!(%database, "{database} could not be looked at: {}", error.chain());
+                known.pulse = None;
+            }
+        }
+        std::thread::sleep(LOOK);
+    }
+}
+
+#[derive(Default)]
+struct Known {
+    connector: Option<Box<dyn crate::connector::Connector>>,
+    pulse: Option<i64>,
+    heads: HashMap<String, i64>,
+}
+
+fn look(site: &Site, database: &str, known: &mut Known, changed: &mut dyn FnMut(&str)) -> Result<()> {
+    if known.connector.is_none() {
+        let database = site.store.read(|c| crate::store::databases::get(c, database))?;
+        known.connector = Some(site.connect(&database)?);
+    }
+    let Some(connector) = known.connector.as_mut() else { return Ok(()) };
+    let pulse = connector.pulse()?;
+    if known.pulse == Some(pulse) {
+        return Ok(());
+    }
+    let first = known.pulse.is_none();
+    for table in connector.tables()? {
+        let head = connector.head(&table)?;
+        if known.heads.insert(table.resource.clone(), head) != Some(head) && !first {
+            changed(&table.resource);
+        }
+    }
+    known.pulse = Some(pulse);
+    Ok(())
+}
