@@ -1,7 +1,5 @@
 //! What peers and programs call, over real connections to a real site.
 
-#![expect(missing_docs, reason = "a test binary")]
-
 use std::{
     io::{Read, Write},
     net::{SocketAddr, TcpListener, TcpStream},
@@ -19,7 +17,7 @@ use entente::{
     config::{Config, Overrides, Settings as Flags},
     error::{Kind, Result},
     model::{Account, Grant, Limits, Registration, Role, SiteId},
-    peer::{Entente, Peer, Settings, Timeouts},
+    peer::{Entente, Peer, Settings},
     site::Site,
     store::{accounts, password::Hashed, site as control},
     web::{self, Changes, Listen},
@@ -45,7 +43,7 @@ impl Served {
         let dir = tempfile::tempdir().unwrap();
         let settings = Flags { data: Some(dir.path().into()), name: Some("hub".into()), ..Flags::default() };
         let config = Config::from_layers(Overrides { settings, ..Overrides::default() }, &Default::default(), None).unwrap();
-        let site = Arc::new(Site::open(config).unwrap());
+        let site = Site::open(config).unwrap();
         let password = Hashed::of(&"right".into()).unwrap();
         for (name, role) in [("anna", Role::Peer), ("root", Role::Admin)] {
             let grant = Grant { pull: true, push: true, resources: Some(vec!["team".into()]) };
@@ -99,7 +97,8 @@ impl Served {
             own,
             limits: Limits::default(),
             retries: 0,
-            timeouts: Timeouts::default(),
+            connect_timeout: Duration::from_secs(10),
+            read_timeout: Duration::from_secs(60),
         }
     }
 

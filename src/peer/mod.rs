@@ -8,7 +8,7 @@ mod retry;
 mod tests;
 mod trouble;
 
-pub use entente::{Entente, Settings, Timeouts};
+pub use entente::{Entente, Settings};
 
 use std::sync::atomic::AtomicBool;
 

@@ -7,7 +7,7 @@ use crate::{
 const HERE: IpAddr = IpAddr::V4(std::net::Ipv4Addr::LOCALHOST);
 
 struct House {
-    site: Site,
+    site: std::sync::Arc<Site>,
     gate: Gate,
     _dir: tempfile::TempDir,
 }
