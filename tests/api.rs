@@ -234,7 +234,7 @@ fn a_body_over_the_limit_is_refused_by_its_length_and_while_it_comes() {
     let limit = Limits::default().body;
     site.ask(&format!("POST {page}"), &format!("{bearer}Content-Length: {}\r\n", limit + 1), b"").refuses(Kind::TooLarge);
     let chunk = [format!("{:x}\r\n", 1 << 20).as_bytes(), &[b'x'; 1 << 20], b"\r\n"].concat();
-    let chunks = chunk.repeat(usize::try_from(limit >> 20).unwrap() + 1);
+    let chunks = [chunk.repeat(usize::try_from(limit >> 20).unwrap() + 1).as_slice(), b"0\r\n\r\n"].concat();
     site.ask(&format!("POST {page}"), &format!("{bearer}Transfer-Encoding: chunked\r\n"), &chunks).refuses(Kind::TooLarge);
 }
 
