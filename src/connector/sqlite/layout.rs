@@ -20,7 +20,6 @@ pub(super) const MAX_KEY: usize = 16;
 #[derive(Debug, Clone)]
 pub(super) struct Layout {
     pub(super) table: Table,
-    pub(super) spec: TableSpec,
     /// Columns of the local key.
     pub(super) key: Vec<String>,
     /// The key is one integer that means nothing elsewhere: we choose it for new rows and it does not travel.
@@ -165,7 +164,7 @@ impl Layout {
             fingerprint,
             ready: entry.ready,
         };
-        Ok(Layout { table, spec: entry.spec.clone(), key, own_key, data, references, identity: identity_column, natural })
+        Ok(Layout { table, key, own_key, data, references, identity: identity_column, natural })
     }
 
     /// The name of the table's state table.
