@@ -17,7 +17,7 @@ use entente::{
     config::{Config, Overrides, Settings as Flags},
     error::{Kind, Result},
     model::{Account, Grant, Limits, Registration, Role, SiteId},
-    peer::{Entente, Peer, Settings},
+    peer::{Entente, Peer, Settings, Timeouts},
     site::Site,
     store::{accounts, password::Hashed, site as control},
     web::{self, Changes, Listen},
@@ -97,8 +97,7 @@ impl Served {
             own,
             limits: Limits::default(),
             retries: 0,
-            connect_timeout: Duration::from_secs(10),
-            read_timeout: Duration::from_secs(60),
+            timeouts: Timeouts::default(),
         }
     }
 

@@ -13,10 +13,11 @@ use reqwest::{Method, Url};
 use secrecy::SecretString;
 use tokio::time::timeout;
 
+pub use super::line::Timeouts;
 use super::{
     Contact, Peer,
     events::Events,
-    line::{Answer, Call, Credentials, Line, LineSettings, Timeouts},
+    line::{Answer, Call, Credentials, Line, LineSettings},
     retry::Failed,
 };
 use crate::{
@@ -43,10 +44,8 @@ pub struct Settings {
     pub limits: Limits,
     /// How often a call is tried again at most.
     pub retries: u32,
-    /// How long connecting may take, the TLS handshake included.
-    pub connect_timeout: Duration,
-    /// How long a connection may be silent in both directions. There is no limit to a whole exchange: a large page over a slow line takes its time.
-    pub read_timeout: Duration,
+    /// How long each step may take.
+    pub timeouts: Timeouts,
 }
 
 /// A site that speaks our protocol. Its session is opened at the first call that needs one.
@@ -78,7 +77,7 @@ impl Entente {
             ca_file: settings.ca_file,
             limits: settings.limits,
             retries: settings.retries,
-            timeouts: Timeouts { connect: settings.connect_timeout, idle: settings.read_timeout },
+            timeouts: settings.timeouts,
         })?;
         Ok(Entente {
             line,

@@ -28,11 +28,19 @@ use crate::{
     wire::{self, Encoding},
 };
 
-/// How long connecting may take, and how long a connection may be silent.
-#[derive(Clone, Copy)]
-pub(super) struct Timeouts {
-    pub(super) connect: Duration,
-    pub(super) idle: Duration,
+/// How long each step may take. There is no limit to a whole exchange: a large page over a slow line takes its time.
+#[derive(Debug, Clone, Copy)]
+pub struct Timeouts {
+    /// To connect, the TLS handshake included.
+    pub connect: Duration,
+    /// Without a byte in either direction.
+    pub idle: Duration,
+}
+
+impl Default for Timeouts {
+    fn default() -> Timeouts {
+        Timeouts { connect: Duration::from_secs(10), idle: Duration::from_secs(60) }
+    }
 }
 
 /// What it takes to open a line.

@@ -8,7 +8,7 @@ mod retry;
 mod tests;
 mod trouble;
 
-pub use entente::{Entente, Settings};
+pub use entente::{Entente, Settings, Timeouts};
 
 use std::sync::atomic::AtomicBool;
 

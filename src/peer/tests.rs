@@ -14,7 +14,7 @@ use std::{
 use crate::{
     error::Kind,
     model::{Hello, Limits, PROTOCOL, Registration, SiteId, Time},
-    peer::{Entente, Peer, Settings},
+    peer::{Entente, Peer, Settings, Timeouts},
     wire,
 };
 
@@ -53,8 +53,7 @@ impl Script {
             own: SiteId::random(),
             limits: Limits::default(),
             retries: 0,
-            connect_timeout: Duration::from_secs(10),
-            read_timeout: Duration::from_secs(60),
+            timeouts: Timeouts::default(),
         }
     }
 
@@ -264,9 +263,9 @@ fn a_peer_that_never_answers_is_left_after_the_time_limit() {
     let silent = TcpListener::bind("127.0.0.1:0").unwrap();
     let script = greeting(200, "", "");
     let url = format!("http://{}", silent.local_addr().unwrap());
-    let read_timeout = Duration::from_millis(200);
+    let timeouts = Timeouts { idle: Duration::from_millis(200), ..Timeouts::default() };
     let began = Instant::now();
-    let error = Entente::new(Settings { url, read_timeout, ..script.settings() }).unwrap().hello().unwrap_err();
+    let error = Entente::new(Settings { url, timeouts, ..script.settings() }).unwrap().hello().unwrap_err();
     assert_eq!(error.kind(), Kind::Timeout, "{}", error.chain());
     assert!(began.elapsed() < Duration::from_secs(5));
 }
