@@ -114,7 +114,10 @@ fn refuse_incomplete(table: &Table, page: &Page) -> Result<()> {
         None => Ok(()),
         Some(field) => Err(Error::new(
             Kind::Constraint,
-            format!("{} is stopped: its column {field:?} may not be null and has no default, and the other site does not have it", table.resource),
+            format!(
+                "{} is stopped: its column {field:?} may not be null and has no default, and the other site does not have it",
+                table.resource
+            ),
         )
         .hint("Give the column a default here, or add it there.")),
     }
@@ -280,7 +283,11 @@ impl<'t> Import<'t> {
         }
         for (place, error) in failed {
             self.at = items[place].at;
-            match if self.poison.contains(&self.at) { Step::Failed(error) } else { self.one(table, &items[place], local_of(&locals, place))? } {
+            match if self.poison.contains(&self.at) {
+                Step::Failed(error)
+            } else {
+                self.one(table, &items[place], local_of(&locals, place))?
+            } {
                 Step::Done => arrived.push((table.resource.clone(), items[place].view.uid().to_owned())),
                 Step::Missing(wanted) => missing.push((place, wanted)),
                 Step::Failed(error) => self.quarantine(table, &items[place], &error.chain())?,
@@ -300,7 +307,13 @@ impl<'t> Import<'t> {
     }
 
     /// Records whose references were not here: again while that helps, then together with what waits for them and they for it.
-    fn settle(&mut self, table: &Table, items: &[Item<'_>], missing: Vec<(usize, Vec<(String, String)>)>, arrived: Vec<(String, String)>) -> Result<()> {
+    fn settle(
+        &mut self,
+        table: &Table,
+        items: &[Item<'_>],
+        missing: Vec<(usize, Vec<(String, String)>)>,
+        arrived: Vec<(String, String)>,
+    ) -> Result<()> {
         let mut open: Vec<Open<'_>> =
             missing.into_iter().map(|(place, _)| Open { table: table.clone(), item: items[place], missing: Vec::new() }).collect();
         let mut arrived = arrived;
@@ -315,7 +328,10 @@ impl<'t> Import<'t> {
                     .filter(|waiter| pool.iter().all(|known| known.id != waiter.id))
                     .filter(|waiter| items.iter().all(|item| item.waited.is_none_or(|known| known.id != waiter.id)))
                     .collect();
-                asked = fresh.iter().map(|waiter| (waiter.resource.clone(), waiter.page.view(&waiter.page.records[0]).uid().to_owned())).collect();
+                asked = fresh
+                    .iter()
+                    .map(|waiter| (waiter.resource.clone(), waiter.page.view(&waiter.page.records[0]).uid().to_owned()))
+                    .collect();
                 pool.extend(fresh);
             }
         }
@@ -426,17 +442,21 @@ impl<'t> Import<'t> {
         if self.poison.contains(&item.at) && item.waited.is_none() {
             return Ok(Step::Failed(Error::new(Kind::Constraint, "a trigger or a constraint of this database refuses the record")));
         }
-        if local.is_none() && !item.view.record.deleted && !table.matching.is_empty() {
-            if let Some(step) = self.twin(table, item)? {
-                return Ok(step);
-            }
+        if local.is_none()
+            && !item.view.record.deleted
+            && !table.matching.is_empty()
+            && let Some(step) = self.twin(table, item)?
+        {
+            return Ok(step);
         }
-        if let (Some((found, here)), Some(heir)) = (local, item.view.heir()) {
-            if found.living && here.uid() == item.view.uid() {
-                return self.alias(table, item, (found, here), heir);
-            }
+        if let (Some((found, here)), Some(heir)) = (local, item.view.heir())
+            && found.living
+            && here.uid() == item.view.uid()
+        {
+            return self.alias(table, item, (found, here), heir);
         }
-        let decision = decide(local.map(|(found, view)| Local { view, shared: found.shared, held: found.held, base: None }), self.given(item));
+        let decision =
+            decide(local.map(|(found, view)| Local { view, shared: found.shared, held: found.held, base: None }), self.given(item));
         self.carry_out(table, item, local, decision)
     }
 
@@ -458,16 +478,16 @@ impl<'t> Import<'t> {
             }
         }
         let mut decision = decision;
-        if let Some((found, here)) = local.filter(|(found, _)| taking && incoming.deleted && found.living) {
-            if self.tx.referred(table, found)? {
-                if !self.last {
-                    self.wait(table, item, Waiting::Deletion, "others here still refer to it; their deletions may be on their way", &[])?;
-                    self.outcome.deletions += u64::from(item.waited.is_none());
-                    return Ok(Step::Done);
-                }
-                decision = self.reassert(here, item.view);
-                self.outcome.warn(format!("{} {} was deleted elsewhere but is still referred to here; it is kept", table.resource, here.uid()));
+        if let Some((found, here)) = local.filter(|(found, _)| taking && incoming.deleted && found.living)
+            && self.tx.referred(table, found)?
+        {
+            if !self.last {
+                self.wait(table, item, Waiting::Deletion, "others here still refer to it; their deletions may be on their way", &[])?;
+                self.outcome.deletions += u64::from(item.waited.is_none());
+                return Ok(Step::Done);
             }
+            decision = self.reassert(here, item.view);
+            self.outcome.warn(format!("{} {} was deleted elsewhere but is still referred to here; it is kept", table.resource, here.uid()));
         }
         let uid = local.map_or(item.view.uid(), |(_, here)| here.uid());
         if let Some(state) = &decision.state {
@@ -515,7 +535,14 @@ impl<'t> Import<'t> {
     }
 
     /// History, conflicts and counts.
-    fn note(&mut self, table: &Table, item: &Item<'_>, local: Option<(Found, RecordView<'_>)>, decision: &Decision, uid: &str) -> Result<()> {
+    fn note(
+        &mut self,
+        table: &Table,
+        item: &Item<'_>,
+        local: Option<(Found, RecordView<'_>)>,
+        decision: &Decision,
+        uid: &str,
+    ) -> Result<()> {
         let terms = self.terms;
         let loser = match (decision.loser, local) {
             (Some(Side::Local), Some((_, here))) => Some((here, "local")),
@@ -576,7 +603,15 @@ impl<'t> Import<'t> {
             modified_on: self.terms.now.max(after_both),
             shared: false,
         };
-        Decision { content: Content::Keep, state: Some(state), loser: None, conflict: false, hold: false, release: false, rule: Rule::Update }
+        Decision {
+            content: Content::Keep,
+            state: Some(state),
+            loser: None,
+            conflict: false,
+            hold: false,
+            release: false,
+            rule: Rule::Update,
+        }
     }
 
     fn twin(&mut self, table: &Table, item: &Item<'_>) -> Result<Option<Step>> {
@@ -671,8 +706,16 @@ impl<'t> Import<'t> {
                 shared: false,
             };
             let digest = here.digest();
-            let write =
-                Write { uid: heir, local: Some(found), effect: Effect::Keep, state: &state, deleted: false, heir: None, digest, release: false };
+            let write = Write {
+                uid: heir,
+                local: Some(found),
+                effect: Effect::Keep,
+                state: &state,
+                deleted: false,
+                heir: None,
+                digest,
+                release: false,
+            };
             self.tx.write(table, &write, self.terms.peer, &self.targets)?;
         }
         self.outcome.counts.updated += 1;
