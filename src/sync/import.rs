@@ -146,6 +146,9 @@ pub(super) fn conclude(db: &mut dyn Connector, table: &Table, terms: &Terms) -> 
 
 fn again(db: &mut dyn Connector, table: &Table, terms: &Terms, last: bool) -> Result<Outcome> {
     let mut all = Outcome::default();
+    if !db.waits()? {
+        return Ok(all);
+    }
     let mut after = 0;
     loop {
         let mut tx = db.begin()?;
@@ -232,6 +235,7 @@ impl<'t> Import<'t> {
     fn page(&mut self, table: &Table, page: &Page) -> Result<()> {
         self.outcome.counts.records += page.records.len() as u64;
         self.tx.fold(table)?;
+        self.refuse_our_future(table, page)?;
         let mut rest: Vec<usize> = (0..page.records.len()).collect();
         // Of two versions of one record in a page the second is decided against what became of the first.
         while !rest.is_empty() {
@@ -242,6 +246,18 @@ impl<'t> Import<'t> {
             rest = later;
         }
         Ok(())
+    }
+
+    /// A version that has seen more of our edits than we made under this incarnation proves that our journal went back: counters would be
+    /// used again, and a new edit taken for an old one.
+    fn refuse_our_future(&mut self, table: &Table, page: &Page) -> Result<()> {
+        let (head, me) = self.tx.head(table)?;
+        let head = u64::try_from(head).unwrap_or(0);
+        if page.records.iter().all(|record| record.version.get(me) <= head) {
+            return Ok(());
+        }
+        let message = format!("the other site knows edits of {} that are no longer here: this database was restored", table.resource);
+        Err(Error::new(Kind::Epoch, message).hint("A new incarnation has begun; the next run exchanges everything again."))
     }
 
     /// Records that waited, of any table.
@@ -269,12 +285,10 @@ impl<'t> Import<'t> {
         for (place, item) in items.iter().enumerate() {
             self.at = item.at;
             match self.one(table, item, local_of(&locals, place))? {
-                Step::Done => arrived.push((table.resource.clone(), item.view.uid().to_owned())),
+                Step::Done if self.waiting => arrived.push((table.resource.clone(), item.view.uid().to_owned())),
+                Step::Done => {}
                 Step::Missing(wanted) => missing.push((place, wanted)),
                 Step::Failed(error) => failed.push((place, error)),
-            }
-            if !table.references.iter().any(|reference| reference.resource == table.resource) && !self.waiting {
-                arrived.clear();
             }
         }
         // What stood in the way of a record may have moved since: a unique value that another record gave up, a parent in this page.

@@ -126,10 +126,8 @@ impl Layout {
             && !in_identity(&key[0]);
         let travels = |column: &&Column| {
             let name = column.name.to_lowercase();
-            !column.generated
-                && !omitted.contains(&name)
-                && !held.contains(&name)
-                && !(own_key && column.name.eq_ignore_ascii_case(&key[0]))
+            let stays = column.generated || omitted.contains(&name) || own_key && column.name.eq_ignore_ascii_case(&key[0]);
+            !stays && !held.contains(&name)
         };
         let data: Vec<Data> = shape
             .columns
