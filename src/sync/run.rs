@@ -328,15 +328,40 @@ impl<'r> Run<'r, '_> {
             part.share.told = part.there.heard;
             self.warnings.push(format!("{} was restored from a backup; everything is exchanged again", part.table.resource));
         }
+        if part.share.heard > part.there.told && part.share.epoch.as_ref() == Some(&part.there.epoch) {
+            self.tell_it_went_back(part, peer)?;
+        }
         if part.share.heard > part.there.told || part.share.epoch.as_ref().is_some_and(|epoch| *epoch != part.there.epoch) {
             part.door.forget_shared(&part.table, hello.uuid)?;
             (part.share.pull, part.share.push, part.share.epoch) = (String::new(), 0, None);
+            part.share.heard = part.share.heard.min(part.there.told);
             self.warnings.push(format!("{} of {} was restored from a backup; everything is exchanged again", part.table.resource, self.repository.name));
         }
+        let table = part.table.clone();
+        part.door.recheck(&table)?;
         if self.ask.full {
             (part.share.pull, part.share.push) = (String::new(), 0);
         }
         self.refuse_twins(part, peer)
+    }
+
+    /// A peer that told us a greater run number than it remembers does not know that it was restored: any request of ours shows it.
+    fn tell_it_went_back(&mut self, part: &mut Leg<'r>, peer: &dyn Peer) -> Result<()> {
+        let request = PullRequest {
+            resource: part.table.resource.clone(),
+            cursor: String::new(),
+            records: 1,
+            bytes: 1,
+            run: part.share.told,
+            heard: part.share.heard,
+        };
+        match peer.pull(&request) {
+            Err(error) if error.kind() != Kind::Epoch => return Err(error),
+            _ => {}
+        }
+        let again = peer.hello()?.hello.resources.into_iter().find(|there| there.name == part.table.resource);
+        part.there = again.ok_or_else(|| Error::forbidden(format!("{} no longer offers {}", self.repository.name, part.table.resource)))?;
+        Ok(())
     }
 
     fn refuse_twins(&self, part: &mut Leg<'r>, peer: &dyn Peer) -> Result<()> {
@@ -551,7 +576,6 @@ impl<'r> Run<'r, '_> {
             return Ok(());
         }
         let table = part.table.clone();
-        part.door.recheck(&table)?;
         if part.resource.update == Policy::Other && !self.ask.dry_run {
             self.take_back(part, hello, peer, all)?;
         }

@@ -146,7 +146,7 @@ mod tests {
 
     fn receipt() -> Receipt {
         let counts = Counts { records: 3, created: 1, quarantined: 1, ..Counts::default() };
-        Receipt { counts, quarantine: vec![Quarantined { uuid: "urn:x".into(), reason: "it does not fit".into() }], run: 7 }
+        Receipt { counts, quarantine: vec![Quarantined { uuid: "urn:x".into(), reason: "it does not fit".into() }], deletions: 0, run: 7 }
     }
 
     #[test]

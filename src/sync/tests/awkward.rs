@@ -151,7 +151,7 @@ fn a_column_that_new_rows_need_and_the_peer_lacks_stops_that_table_only() {
     let stopped = report.resources.iter().find(|part| part.error.is_some()).expect("t stops");
     assert!(stopped.resource == "t" && stopped.error.as_ref().unwrap().chain().contains("\"needed\""));
     assert_eq!(b.rows("SELECT code FROM ok"), "y");
-    b.sql("ALTER TABLE t RENAME COLUMN needed TO wanted; ALTER TABLE t ADD COLUMN later TEXT; DROP TABLE IF EXISTS nothing;");
+    b.sql("ALTER TABLE t RENAME COLUMN needed TO wanted; ALTER TABLE t ADD COLUMN later TEXT;");
     a.sql("ALTER TABLE t ADD COLUMN wanted TEXT DEFAULT 'w';");
     a.sql("UPDATE t SET wanted = 'now';");
     b.agree(&a);
@@ -195,9 +195,8 @@ fn replacing_upserting_and_renaming_are_captured_by_key() {
     // A replacement that takes another row's unique value removes that row without firing its delete trigger.
     a.sql("INSERT OR REPLACE INTO t VALUES (7, 'a', 'took over');");
     a.sql("UPDATE t SET v = v || '!' WHERE id <> 7;");
-    for _ in 0..2 {
-        a.agree(&b);
-    }
+    a.agree(&b);
+    assert_eq!(b.rows(all), "a|took over b|upserted! c|3!");
     assert_eq!(b.rows(all), a.rows(all));
 }
 

@@ -170,26 +170,29 @@ fn a_reference_to_nothing_is_withheld_until_it_leads_somewhere() {
 
 #[test]
 fn a_restored_database_neither_loses_nor_reuses_anything() {
-    for the_caller in [true, false] {
+    for (the_caller, the_whole_machine) in [(true, false), (false, false), (true, true), (false, true)] {
         let (a, b) = pair();
         many(&a, "a", 10);
         a.agree(&b);
         let victim = if the_caller { &a } else { &b };
+        let mark = || victim.site.store.read(|c| crate::store::databases::mark(c, "app")).unwrap().unwrap();
+        let remembered = mark();
         let backup = victim.file.with_extension("backup");
         victim.app.execute("VACUUM INTO ?1", [backup.to_str().unwrap()]).unwrap();
         a.sql("UPDATE t SET v = 'after the backup' WHERE code = 'a001';");
         a.agree(&b);
         b.sql("INSERT INTO t VALUES ('late', 'from b', NULL);");
         a.agree(&b);
-        let saved = rusqlite::Connection::open(&backup).unwrap();
-        let mut into = rusqlite::Connection::open(&victim.file).unwrap();
-        let _ = &saved;
-        restore(&backup, &mut into);
+        restore(&backup, &rusqlite::Connection::open(&victim.file).unwrap());
+        if the_whole_machine {
+            victim.site.store.write(|c| crate::store::databases::set_mark(c, "app", &remembered)).unwrap();
+        }
         victim.sql("UPDATE t SET v = 'written after the restore' WHERE code = 'a002';");
         for _ in 0..3 {
-            a.sync(&b);
+            a.agree(&b);
         }
-        assert_eq!(a.rows(ALL), b.rows(ALL), "caller restored: {the_caller}");
+        assert_eq!(a.rows(ALL), b.rows(ALL), "caller restored: {the_caller}, all of it: {the_whole_machine}");
+        assert_ne!(mark().epoch, remembered.epoch, "it was noticed");
         assert_eq!(a.rows("SELECT v FROM t WHERE code = 'a002'"), "written after the restore");
         assert_eq!(a.rows("SELECT v FROM t WHERE code = 'a001'"), "after the backup");
         assert_eq!(a.rows("SELECT count(*) FROM t"), "11");
@@ -198,7 +201,7 @@ fn a_restored_database_neither_loses_nor_reuses_anything() {
 }
 
 /// Writes a saved database over another, as a person would with cp.
-fn restore(from: &std::path::Path, into: &mut rusqlite::Connection) {
+fn restore(from: &std::path::Path, into: &rusqlite::Connection) {
     let tables: Vec<String> = {
         let mut statement = into.prepare("SELECT name FROM sqlite_schema WHERE type = 'table' AND name NOT LIKE 'sqlite%'").unwrap();
         statement.query_map([], |row| row.get(0)).unwrap().collect::<rusqlite::Result<_>>().unwrap()
