@@ -40,7 +40,7 @@ fn hello() -> Hello {
 
 fn receipt() -> Receipt {
     let counts = Counts { records: 2, quarantined: 1, ..Counts::default() };
-    Receipt { counts, quarantine: vec![Quarantined { uuid: "urn:x".into(), reason: "no".into() }], run: 4 }
+    Receipt { counts, quarantine: vec![Quarantined { uuid: "urn:x".into(), reason: "no".into() }], deletions: 0, run: 4 }
 }
 
 fn messages() -> Vec<(&'static str, Vec<u8>)> {
