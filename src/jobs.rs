@@ -246,6 +246,9 @@ impl Work for SiteWork {
 
     fn run(&self, lease: &Leased, stop: &Stop) -> Did {
         let name = lease.job.repository;
+        if lease.job.end.is_some_and(|end| end < self.site.now()) {
+            return Did::Gone;
+        }
         let gentle = |kind: Kind| matches!(kind, Kind::Stopped | Kind::Paused);
         match self.sync(lease, stop) {
             Ok(report) if report.resources.iter().any(|part| part.error.as_ref().is_some_and(|error| gentle(error.kind()))) => Did::Stopped,
