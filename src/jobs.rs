@@ -17,7 +17,6 @@ use entente_worker::{Invalid, Options, Queue, Reason, Renewal, Runner, Schedule,
 use crate::{
     error::{Error, Kind, Result},
     model::{Job, Outcome as Went, RepositoryId, Time, Timing},
-    peer::Peer,
     site::Site,
     store::{
         self, holder,
@@ -26,7 +25,7 @@ use crate::{
     },
     sync::{
         run::{Ask, Control, RunReport, run},
-        watch::watch,
+        watch,
     },
 };
 
@@ -293,7 +292,7 @@ impl Followers {
             threads: vec![
                 spawn(Box::new(move || {
                     let stopped = || here.1.load(Ordering::Relaxed);
-                    watch(&here.0, &stopped, &mut |resource| make_due(&here.0, |repository| shares(&here.0, repository, resource)));
+                    watch::watch(&here.0, &stopped, &mut |resource| make_due(&here.0, |repository| shares(&here.0, repository, resource)));
                 })),
                 spawn(Box::new(move || listen_at_peers(&there.0, &there.1))),
             ],
@@ -361,11 +360,7 @@ fn listen(site: &Site, id: RepositoryId, ended: &AtomicBool) {
     let mut failures = 0_u32;
     while !ended.load(Ordering::Relaxed) {
         let begun = site.now();
-        let heard = || -> Result<()> {
-            let repository = site.store.read(|c| repositories::by_id(c, site.store.key(), id))?;
-            site.peer(&repository)?.listen(ended, &mut |_| make_due(site, |repository| repository == id))
-        };
-        match heard() {
+        match watch::listen(site, id, ended, &mut |_| make_due(site, |repository| repository == id)) {
             Ok(()) => failures = 0,
             Err(error) => {
                 tracing::debug!("Listening ended: {}", error.chain());
