@@ -115,6 +115,7 @@ pub struct Error {
     kind: Kind,
     message: String,
     hint: Option<String>,
+    after: Option<u64>,
     source: Option<Box<dyn std::error::Error + Send + Sync>>,
 }
 
@@ -124,7 +125,7 @@ pub type Result<T, E = Error> = std::result::Result<T, E>;
 impl Error {
     /// An error of `kind` with a sentence for people.
     pub fn new(kind: Kind, message: impl Into<String>) -> Error {
-        Error { kind, message: message.into(), hint: None, source: None }
+        Error { kind, message: message.into(), hint: None, after: None, source: None }
     }
 
     /// [`Kind::Usage`].
@@ -171,6 +172,18 @@ impl Error {
     pub fn within(mut self, context: &str) -> Error {
         self.message = format!("{context}: {}", self.message);
         self
+    }
+
+    /// The same error with how many seconds to wait before trying again.
+    #[must_use]
+    pub fn after(mut self, seconds: u64) -> Error {
+        self.after = Some(seconds);
+        self
+    }
+
+    /// How many seconds to wait before trying again, where we know.
+    pub fn wait(&self) -> Option<u64> {
+        self.after
     }
 
     /// What sort of failure it is.

@@ -7,6 +7,7 @@ pub mod error;
 pub mod jobs;
 pub mod model;
 pub mod peer;
+pub mod site;
 pub mod store;
 pub mod sync;
 pub mod web;

@@ -5,7 +5,6 @@ use std::{
     ops::{Deref, DerefMut},
     path::PathBuf,
     sync::{Arc, Mutex, PoisonError},
-    time::Duration,
 };
 
 use chrono::Utc;
@@ -15,7 +14,7 @@ use crate::{
     connector::{Connector, Sqlite},
     error::{Error, Kind, Result},
     model::{Database, Limits, Repository, RepositoryId, SiteId, Time},
-    peer::{Entente, Peer, Settings},
+    peer::{Entente, Peer, Settings, Timeouts},
     store::{Store, databases, site},
 };
 
@@ -115,8 +114,7 @@ impl Site {
             own: self.id,
             limits: Limits::default(),
             retries: 3,
-            connect_timeout: Duration::from_secs(10),
-            read_timeout: Duration::from_secs(60),
+            timeouts: Timeouts::default(),
         })
     }
 }

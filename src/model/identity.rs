@@ -59,10 +59,11 @@ impl Uid {
         Uid(format!("urn:uuid:{}", Uuid::new_v4().hyphenated()))
     }
 
-    /// Checks a uid that came from outside: not empty, at most [`Uid::MAX`] characters, no white space or control characters.
+    /// Checks a uid that came from outside: not empty, at most [`Uid::MAX`] characters, no white space or control
+    /// characters, nor U+FFFE or U+FFFF, which XML cannot carry.
     pub fn check(text: &str) -> Result<&str> {
         let fits = text.len() <= 4 * Uid::MAX && text.chars().count() <= Uid::MAX;
-        if text.is_empty() || !fits || text.chars().any(|c| c.is_control() || c.is_whitespace()) {
+        if text.is_empty() || !fits || text.chars().any(|c| c.is_control() || c.is_whitespace() || matches!(c, '\u{FFFE}' | '\u{FFFF}')) {
             return Err(Error::malformed(format!("{:?} is not a record's uid", cut(text))));
         }
         Ok(text)
@@ -110,7 +111,7 @@ mod tests {
         for good in ["urn:iso:std:iso:3166:-1:code:AF", "a", &"x".repeat(128), "urn:x:é"] {
             assert!(Uid::check(good).is_ok(), "{good}");
         }
-        for bad in ["", "a b", "a\n", "a\u{0}", &"x".repeat(129)] {
+        for bad in ["", "a b", "a\n", "a\u{0}", "a\u{FFFF}", &"x".repeat(129)] {
             assert!(Uid::check(bad).is_err(), "{bad:?}");
         }
     }

@@ -1,5 +1,15 @@
 //! Other sites as we call them. The only home of the HTTP client.
 
+mod entente;
+mod events;
+mod line;
+mod retry;
+#[cfg(test)]
+mod tests;
+mod trouble;
+
+pub use entente::{Entente, Settings, Timeouts};
+
 use std::sync::atomic::AtomicBool;
 
 use crate::{

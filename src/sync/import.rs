@@ -121,13 +121,13 @@ fn refuse_incomplete(table: &Table, page: &Page) -> Result<()> {
 }
 
 /// Tries once more what waits of a table and came from this peer.
-pub fn retry(db: &mut dyn Connector, table: &Table, terms: &Terms) -> Result<Outcome> {
+pub(super) fn retry(db: &mut dyn Connector, table: &Table, terms: &Terms) -> Result<Outcome> {
     again(db, table, terms, false)
 }
 
 /// As [`retry`], until that changes nothing; then the deletions that others here still refer to are decided, too: such a record stays.
 /// Tables that refer to this one come first.
-pub fn conclude(db: &mut dyn Connector, table: &Table, terms: &Terms) -> Result<Outcome> {
+pub(super) fn conclude(db: &mut dyn Connector, table: &Table, terms: &Terms) -> Result<Outcome> {
     let mut all = Outcome::default();
     loop {
         let outcome = again(db, table, terms, false)?;
@@ -160,7 +160,7 @@ fn again(db: &mut dyn Connector, table: &Table, terms: &Terms, last: bool) -> Re
 }
 
 /// Lets records that match local ones adopt these, now that the peer was asked which of the local uids it holds alive.
-pub fn adopt(db: &mut dyn Connector, table: &Table, terms: &Terms, alive_there: &HashSet<String>) -> Result<Outcome> {
+pub(super) fn adopt(db: &mut dyn Connector, table: &Table, terms: &Terms, alive_there: &HashSet<String>) -> Result<Outcome> {
     let mut all = Outcome::default();
     let mut after = 0;
     loop {

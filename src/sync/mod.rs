@@ -11,6 +11,8 @@ mod outcome;
 pub mod register;
 pub mod run;
 pub mod serve;
+#[cfg(test)]
+mod tests;
 pub mod watch;
 
 pub use import::{Bare, Bracket, Terms, import};

@@ -109,6 +109,12 @@ pub struct ResourceReport {
 
 /// Runs with a repository, holding its lease. An error means that nothing could be done at all; what failed for one resource is in the report.
 pub fn run(site: &Site, repository: &Repository, ask: &Ask, control: &mut Control<'_>) -> Result<RunReport> {
+    let peer = site.peer(repository)?;
+    run_with(site, repository, peer.as_ref(), ask, control)
+}
+
+/// As [`run`], over a line of the caller's choice.
+pub fn run_with(site: &Site, repository: &Repository, peer: &dyn Peer, ask: &Ask, control: &mut Control<'_>) -> Result<RunReport> {
     if site.store.read(store::site::paused)? {
         return Err(Error::new(Kind::Paused, "everything is paused").hint("Go on with `entente resume`."));
     }
@@ -123,7 +129,7 @@ pub fn run(site: &Site, repository: &Repository, ask: &Ask, control: &mut Contro
     let done = std::thread::scope(|scope| {
         let flag = lost.clone();
         scope.spawn(move || heartbeat(site, repository.id, fence, &flag, &end));
-        let done = logged(site, repository, ask, control, &lost);
+        let done = logged(site, repository, peer, ask, control, &lost);
         drop(ended);
         done
     });
@@ -143,7 +149,14 @@ fn heartbeat(site: &Site, repository: i64, fence: i64, lost: &AtomicBool, end: &
 }
 
 /// The run with its entry in the log, which is there from the beginning, so that an interrupted run can be seen.
-fn logged(site: &Site, repository: &Repository, ask: &Ask, control: &mut Control<'_>, lost: &AtomicBool) -> Result<RunReport> {
+fn logged(
+    site: &Site,
+    repository: &Repository,
+    peer: &dyn Peer,
+    ask: &Ask,
+    control: &mut Control<'_>,
+    lost: &AtomicBool,
+) -> Result<RunReport> {
     let mut entry = LogEntry::new(site.now(), Action::Run, Direction::Outgoing);
     entry.repository = Some(repository.id);
     entry.repository_name = Some(repository.name.clone());
@@ -151,7 +164,7 @@ fn logged(site: &Site, repository: &Repository, ask: &Ask, control: &mut Control
     entry.message = format!("Running with {}", repository.name);
     entry.id = site.store.write(|c| log::append(c, &entry))?;
     let mut run = Run { site, repository, ask, control, lost, id: entry.id, reports: Vec::new(), warnings: Vec::new() };
-    let done = run.all();
+    let done = run.all(peer);
     let (reports, warnings) = (run.reports, run.warnings);
     entry.duration = (site.now().0 - entry.time.0) / 1_000;
     reports.iter().for_each(|report| entry.counts += report.counts);
@@ -218,8 +231,7 @@ struct Leg<'r> {
 }
 
 impl<'r> Run<'r, '_> {
-    fn all(&mut self) -> Result<()> {
-        let peer = self.site.peer(self.repository)?;
+    fn all(&mut self, peer: &dyn Peer) -> Result<()> {
         let Contact { hello, skew } = peer.hello()?;
         same_site(self.repository, hello.uuid)?;
         if hello.uuid == self.site.id {
@@ -234,10 +246,10 @@ impl<'r> Run<'r, '_> {
         }
         let mut parts = self.parts(&hello)?;
         for part in &mut parts {
-            self.guard(part, &hello, "pull", |run, part| run.prepare(part, &hello, peer.as_ref()));
+            self.guard(part, &hello, "pull", |run, part| run.prepare(part, &hello, peer));
         }
         if self.ask.pull {
-            self.pull_all(&mut parts, &hello, peer.as_ref());
+            self.pull_all(&mut parts, &hello, peer);
         }
         let mut undecided = false;
         if self.ask.push {
@@ -245,7 +257,7 @@ impl<'r> Run<'r, '_> {
                 if part.failed || !part.resource.mode.pushes() || !part.there.mode.pushes() {
                     continue;
                 }
-                undecided |= self.report(part, "push", |run, part, counts| run.push(part, &hello, peer.as_ref(), counts));
+                undecided |= self.report(part, "push", |run, part, counts| run.push(part, &hello, peer, counts));
             }
         }
         if undecided && !self.ask.dry_run {
@@ -316,15 +328,40 @@ impl<'r> Run<'r, '_> {
             part.share.told = part.there.heard;
             self.warnings.push(format!("{} was restored from a backup; everything is exchanged again", part.table.resource));
         }
+        if part.share.heard > part.there.told && part.share.epoch.as_ref() == Some(&part.there.epoch) {
+            self.tell_it_went_back(part, peer)?;
+        }
         if part.share.heard > part.there.told || part.share.epoch.as_ref().is_some_and(|epoch| *epoch != part.there.epoch) {
             part.door.forget_shared(&part.table, hello.uuid)?;
             (part.share.pull, part.share.push, part.share.epoch) = (String::new(), 0, None);
+            part.share.heard = part.share.heard.min(part.there.told);
             self.warnings.push(format!("{} of {} was restored from a backup; everything is exchanged again", part.table.resource, self.repository.name));
         }
+        let table = part.table.clone();
+        part.door.recheck(&table)?;
         if self.ask.full {
             (part.share.pull, part.share.push) = (String::new(), 0);
         }
         self.refuse_twins(part, peer)
+    }
+
+    /// A peer that told us a greater run number than it remembers does not know that it was restored: any request of ours shows it.
+    fn tell_it_went_back(&mut self, part: &mut Leg<'r>, peer: &dyn Peer) -> Result<()> {
+        let request = PullRequest {
+            resource: part.table.resource.clone(),
+            cursor: String::new(),
+            records: 1,
+            bytes: 1,
+            run: part.share.told,
+            heard: part.share.heard,
+        };
+        match peer.pull(&request) {
+            Err(error) if error.kind() != Kind::Epoch => return Err(error),
+            _ => {}
+        }
+        let again = peer.hello()?.hello.resources.into_iter().find(|there| there.name == part.table.resource);
+        part.there = again.ok_or_else(|| Error::forbidden(format!("{} no longer offers {}", self.repository.name, part.table.resource)))?;
+        Ok(())
     }
 
     fn refuse_twins(&self, part: &mut Leg<'r>, peer: &dyn Peer) -> Result<()> {
@@ -539,7 +576,6 @@ impl<'r> Run<'r, '_> {
             return Ok(());
         }
         let table = part.table.clone();
-        part.door.recheck(&table)?;
         if part.resource.update == Policy::Other && !self.ask.dry_run {
             self.take_back(part, hello, peer, all)?;
         }

@@ -57,6 +57,7 @@ pub fn hello(site: &Site, caller: Option<&Caller>) -> Result<Hello> {
 }
 
 fn offer(site: &Site, caller: &Caller, door: &mut Door<'_>, table: &Table) -> Result<HelloResource> {
+    door.recheck(table)?;
     let share = door.share(table, caller.uuid, Part::Passive)?;
     let ours = site.store.read(|c| store::resources::get(c, caller.repository.id, &table.resource))?.map_or(Mode::Both, |own| own.mode);
     let (pull, push) = (caller.grant.pull && ours.pushes(), caller.grant.push && caller.repository.accept_pushes && ours.pulls());
@@ -86,12 +87,11 @@ fn offer(site: &Site, caller: &Caller, door: &mut Door<'_>, table: &Table) -> Re
 pub fn feed(site: &Site, caller: &Caller, request: &PullRequest) -> Result<Page> {
     let (mut door, table) = granted(site, caller, &request.resource, Mode::Pull)?;
     let mut share = door.share(&table, caller.uuid, Part::Passive)?;
-    went_back(site, &mut door, &share, request.heard)?;
+    went_back(site, caller, &mut door, &table, &share, request.heard)?;
     if request.run < share.heard {
         return Err(stale(&caller.repository.name));
     }
     if request.run > share.heard {
-        door.recheck(&table)?;
         share.heard = request.run;
         epoch::begin(site, &mut door, &table, caller.uuid, Part::Passive, &mut share)?;
     }
@@ -116,7 +116,7 @@ pub fn feed(site: &Site, caller: &Caller, request: &PullRequest) -> Result<Page>
 pub fn receive(site: &Site, caller: &Caller, request: &PushRequest, page: &Page) -> Result<Receipt> {
     let (mut door, table) = granted(site, caller, &page.resource, Mode::Push)?;
     let share = door.share(&table, caller.uuid, Part::Passive)?;
-    went_back(site, &mut door, &share, request.heard)?;
+    went_back(site, caller, &mut door, &table, &share, request.heard)?;
     let (rules, strict) = rules_for(site, caller, &table, Some(request))?;
     let terms = terms(site, caller, rules, request.run);
     let mut given = Given { caller, table: &table, request, now: site.now(), share: Share::default(), stored: None };
@@ -221,11 +221,14 @@ fn granted<'s>(site: &'s Site, caller: &Caller, resource: &str, want: Mode) -> R
 }
 
 /// A peer that remembers a greater run number than we told it proves that this journal went back.
-fn went_back(site: &Site, door: &mut Door<'_>, share: &Share, heard_there: u64) -> Result<()> {
+fn went_back(site: &Site, caller: &Caller, door: &mut Door<'_>, table: &Table, share: &Share, heard_there: u64) -> Result<()> {
     if heard_there <= share.told {
         return Ok(());
     }
     epoch::renew(site, door, 0)?;
+    // From here on we tell greater numbers again than any that was heard.
+    let share = Share { told: heard_there, pull: String::new(), push: 0, ..share.clone() };
+    door.set_share(table, caller.uuid, Part::Passive, &share, 0)?;
     Err(Error::new(Kind::Epoch, "this database was restored from a backup; a new incarnation begins").hint("Start from the beginning."))
 }
 

@@ -23,6 +23,11 @@ CREATE TABLE entente_table (
 -- While the engine writes a record, its row stands here, in that transaction only: triggers do not capture that write.
 CREATE TABLE entente_applying (tab INTEGER NOT NULL, everything INTEGER NOT NULL, k1, k2, k3, k4, k5, k6, k7, k8, k9, k10, k11, k12, k13, k14, k15, k16);
 
+-- Rows whose unique values an insert or update was about to take. OR REPLACE removes such a row without firing its delete trigger;
+-- folding looks whether it is still there.
+CREATE TABLE entente_suspect (tab INTEGER NOT NULL, k1, k2, k3, k4, k5, k6, k7, k8, k9, k10, k11, k12, k13, k14, k15, k16);
+CREATE INDEX entente_suspect_key ON entente_suspect (tab, k1);
+
 -- What was last agreed with a peer about a table: run numbers by role (0 = we call, 1 = they call), and how far we are.
 CREATE TABLE entente_share (
   site INTEGER NOT NULL, tab INTEGER NOT NULL, role INTEGER NOT NULL,

@@ -4,14 +4,14 @@ use rusqlite::{OptionalExtension, params, types::ValueRef};
 
 use super::{
     Sqlite,
-    failure::Told,
+    failure::{Told, quoted},
     layout::Layout,
     rows::Seen,
     values::stored_uid,
 };
 use crate::{
     error::Result,
-    model::{Actor, Page, RecordView, Version},
+    model::{Actor, Page, RecordView, Time, Version},
 };
 
 /// Rows folded in one transaction: few enough that an application which writes at the same time hardly waits.
@@ -20,7 +20,11 @@ const BATCH: usize = 500;
 impl Sqlite {
     /// Whether local edits of a table wait to be folded.
     pub(super) fn unfolded(&self, layout: &Layout) -> Result<bool> {
-        let sql = format!("SELECT COALESCE(MAX(arrival), 0) > (SELECT folded FROM entente_table WHERE id = ?1) FROM {}", layout.state());
+        let sql = format!(
+            "SELECT COALESCE(MAX(arrival), 0) > (SELECT folded FROM entente_table WHERE id = ?1) OR EXISTS (SELECT 1 FROM entente_suspect WHERE tab = ?1)
+             FROM {}",
+            layout.state()
+        );
         let mut statement = self.conn.prepare_cached(&sql).told("read the journal")?;
         statement.query_row([layout.table.id], |row| row.get(0)).told("read the journal")
     }
@@ -46,7 +50,32 @@ impl Sqlite {
         Ok(())
     }
 
+    /// Records whose rows an OR REPLACE removed become local deletions.
+    fn clear_suspects(&mut self, layout: &Layout) -> Result<()> {
+        if layout.unique.is_empty() {
+            return Ok(());
+        }
+        let pairs: Vec<String> = (1..=layout.key.len()).map(|at| format!("u.k{at} = s.k{at}")).collect();
+        let sql = format!(
+            "SELECT s.arrival FROM entente_suspect u JOIN {} s ON {} LEFT JOIN {} t ON {} WHERE u.tab = ?1 AND s.deleted = 0 AND t.{} IS NULL",
+            layout.state(),
+            pairs.join(" AND "),
+            quoted(&layout.table.name),
+            layout.on_key("t", "s"),
+            quoted(&layout.key[0])
+        );
+        let gone: Vec<i64> = {
+            let mut statement = self.conn.prepare_cached(&sql).told("read the journal")?;
+            let rows = statement.query_map([layout.table.id], |row| row.get(0));
+            rows.and_then(Iterator::collect).told("read the journal")?
+        };
+        self.bury(layout, &gone, Time(0))?;
+        let mut statement = self.conn.prepare_cached("DELETE FROM entente_suspect WHERE tab = ?1").told("write the journal")?;
+        statement.execute([layout.table.id]).told("write the journal").map(|_| ())
+    }
+
     fn fold_batch(&mut self, layout: &Layout) -> Result<()> {
+        self.clear_suspects(layout)?;
         let me = self.me()?;
         let sql = format!(
             "{} WHERE s.arrival > (SELECT folded FROM entente_table WHERE id = ?1) AND s.own IS NOT NULL ORDER BY s.arrival LIMIT ?2",
@@ -120,7 +149,7 @@ impl Sqlite {
     fn former(&self, layout: &Layout, uid: &rusqlite::types::Value, not: i64) -> Result<Former> {
         let sql = format!(
             "SELECT s.arrival, s.version, t.{} FROM {} WHERE s.uid = ?1 AND s.arrival <> ?2",
-            super::failure::quoted(&layout.key[0]),
+            quoted(&layout.key[0]),
             layout.from_state()
         );
         let mut statement = self.conn.prepare_cached(&sql).told("read the journal")?;

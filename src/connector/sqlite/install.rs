@@ -142,7 +142,7 @@ impl Sqlite {
                 }
             }
             if everything {
-                let tables = ["missing", "waiting", "conflict", "history", "batch", "share", "applying", "table", "site", "journal"];
+                let tables = ["missing", "waiting", "conflict", "history", "batch", "share", "suspect", "applying", "table", "site", "journal"];
                 for table in tables {
                     db.conn.execute_batch(&format!("DROP TABLE IF EXISTS entente_{table}")).told("remove the journal")?;
                 }

@@ -20,7 +20,6 @@ pub(super) const MAX_KEY: usize = 16;
 #[derive(Debug, Clone)]
 pub(super) struct Layout {
     pub(super) table: Table,
-    pub(super) spec: TableSpec,
     /// Columns of the local key.
     pub(super) key: Vec<String>,
     /// The key is one integer that means nothing elsewhere: we choose it for new rows and it does not travel.
@@ -31,6 +30,8 @@ pub(super) struct Layout {
     pub(super) identity: Option<Column>,
     /// Fields whose values make the uid of a natural key.
     pub(super) natural: Vec<String>,
+    /// Unique column sets beside the key: a replacing insert may remove another row by one of them.
+    pub(super) unique: Vec<Vec<String>>,
 }
 
 /// A column that travels as a field.
@@ -165,7 +166,8 @@ impl Layout {
             fingerprint,
             ready: entry.ready,
         };
-        Ok(Layout { table, spec: entry.spec.clone(), key, own_key, data, references, identity: identity_column, natural })
+        let unique = shape.unique.iter().filter(|columns| **columns != key).cloned().collect();
+        Ok(Layout { table, key, own_key, data, references, identity: identity_column, natural, unique })
     }
 
     /// The name of the table's state table.

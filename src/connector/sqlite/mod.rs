@@ -67,12 +67,6 @@ impl Sqlite {
         Ok(db)
     }
 
-    /// The connection, for tests that play the application.
-    #[cfg(test)]
-    pub(crate) fn raw(&self) -> &Connection {
-        &self.conn
-    }
-
     fn installed(&self) -> Result<bool> {
         let sql = "SELECT count(*) FROM sqlite_schema WHERE type = 'table' AND name = 'entente_journal'";
         self.conn.query_row(sql, [], |row| row.get::<_, i64>(0)).map(|count| count > 0).told("read the schema")

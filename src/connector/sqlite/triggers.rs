@@ -35,8 +35,9 @@ pub(super) fn install(layout: &Layout) -> String {
     let next = format!("(SELECT COALESCE(MAX(arrival), 0) + 1 FROM {state})");
     let touch = format!("UPDATE {state} SET arrival = {next}, own = {NOW}, deleted = 0, heir = NULL WHERE {};", by_key(layout, "NEW"));
     let drops = drop(id);
+    let suspects = suspects(layout);
     format!(
-        "{drops}
+        "{drops} {suspects}
          CREATE TRIGGER entente_{id}_insert AFTER INSERT ON {table} WHEN {free_new} BEGIN {touch} {upsert_new} END;
          CREATE TRIGGER entente_{id}_update AFTER UPDATE ON {table} WHEN {same_key} AND {free_new} BEGIN {touch} {upsert_new} END;
          CREATE TRIGGER entente_{id}_rename AFTER UPDATE ON {table} WHEN NOT ({same_key}) AND {free_new}
@@ -47,7 +48,41 @@ pub(super) fn install(layout: &Layout) -> String {
 
 /// Removes the triggers of a table.
 pub(super) fn drop(id: i64) -> String {
-    ["insert", "update", "rename", "delete"].map(|event| format!("DROP TRIGGER IF EXISTS entente_{id}_{event};")).concat()
+    ["insert", "update", "rename", "delete", "taking", "moving"].map(|event| format!("DROP TRIGGER IF EXISTS entente_{id}_{event};")).concat()
+}
+
+/// Notes the rows that an OR REPLACE may be about to remove. Their columns are indexed, so naming them forbids no change of the schema
+/// that SQLite would allow.
+fn suspects(layout: &Layout) -> String {
+    if layout.unique.is_empty() {
+        return String::new();
+    }
+    let (table, id) = (quoted(&layout.table.name), layout.table.id);
+    let names: Vec<String> = (1..=layout.key.len()).map(|at| format!("k{at}")).collect();
+    let values: Vec<String> = layout.key.iter().map(|key| format!("t.{}", quoted(key))).collect();
+    let known: Vec<String> = layout.key.iter().enumerate().map(|(at, key)| format!("k{} IS t.{}", at + 1, quoted(key))).collect();
+    let note = |columns: &Vec<String>| {
+        let same: Vec<String> = columns.iter().map(|column| format!("t.{0} = NEW.{0}", quoted(column))).collect();
+        format!(
+            "INSERT INTO entente_suspect (tab, {}) SELECT {id}, {} FROM {table} t WHERE {}
+               AND NOT EXISTS (SELECT 1 FROM entente_suspect WHERE tab = {id} AND {});",
+            names.join(", "),
+            values.join(", "),
+            same.join(" AND "),
+            known.join(" AND ")
+        )
+    };
+    let notes: String = layout.unique.iter().map(note).collect();
+    let free = format!("NOT EXISTS (SELECT 1 FROM entente_applying WHERE tab = {id})");
+    let mut moved: Vec<String> = layout.unique.concat();
+    moved.sort();
+    moved.dedup();
+    let changed: Vec<String> = moved.iter().map(|column| format!("OLD.{0} COLLATE BINARY IS NOT NEW.{0}", quoted(column))).collect();
+    format!(
+        "CREATE TRIGGER entente_{id}_taking BEFORE INSERT ON {table} WHEN {free} BEGIN {notes} END;
+         CREATE TRIGGER entente_{id}_moving BEFORE UPDATE ON {table} WHEN {free} AND ({}) BEGIN {notes} END;",
+        changed.join(" OR ")
+    )
 }
 
 fn by_key(layout: &Layout, row: &str) -> String {

@@ -1,0 +1,6 @@
+//! Two and more sites in one process: real SQLite files, the real journal, decisions and wire format, without the network between.
+
+mod agree;
+mod awkward;
+mod harm;
+mod world;

@@ -1,0 +1,242 @@
+use std::{
+    path::PathBuf,
+    sync::{
+        Arc, Mutex,
+        atomic::{AtomicBool, Ordering},
+    },
+};
+
+use crate::{
+    config::{Config, Overrides, Settings},
+    error::{Error, Kind, Result},
+    model::{Grant, Hello, Identity, Limits, Page, PullRequest, PushRequest, Receipt, Registered, Registration, Repository, Resource, TableSpec},
+    peer::{Contact, Peer},
+    site::Site,
+    store::{repositories, resources},
+    sync::{
+        admit::Caller,
+        attach,
+        run::{Ask, Control, RunReport, run_with},
+        serve,
+    },
+    wire,
+};
+
+/// A site with one SQLite file of an application's own.
+pub(super) struct TestSite {
+    pub(super) site: Arc<Site>,
+    pub(super) app: rusqlite::Connection,
+    pub(super) file: PathBuf,
+    _folder: tempfile::TempDir,
+}
+
+impl TestSite {
+    /// A site whose application has these tables.
+    pub(super) fn new(name: &str, schema: &str) -> TestSite {
+        let folder = tempfile::tempdir().unwrap();
+        let settings = Settings { data: Some(folder.path().join("data")), name: Some(name.into()), page_records: Some(7), ..Settings::default() };
+        let site = Site::open(Config::load(Overrides { config: None, settings }).unwrap()).unwrap();
+        let file = folder.path().join("app.db");
+        let app = rusqlite::Connection::open(&file).unwrap();
+        app.execute_batch(schema).unwrap();
+        TestSite { site, app, file, _folder: folder }
+    }
+
+    pub(super) fn url(&self) -> String {
+        format!("sqlite:{}", self.file.display())
+    }
+
+    pub(super) fn attach(&self, specs: &[TableSpec]) {
+        self.try_attach(specs).unwrap();
+    }
+
+    pub(super) fn try_attach(&self, specs: &[TableSpec]) -> Result<()> {
+        attach::attach(&self.site, "app", &self.url(), specs, &mut |_, _, _| {}).map(|_| ())
+    }
+
+    pub(super) fn sql(&self, sql: &str) {
+        self.app.execute_batch(sql).unwrap();
+    }
+
+    /// The rows of a query, values joined by `|`, rows by a space.
+    pub(super) fn rows(&self, sql: &str) -> String {
+        let mut statement = self.app.prepare(sql).unwrap();
+        let columns = statement.column_count();
+        let rows = statement
+            .query_map([], |row| {
+                let text = |at| row.get_ref(at).map(|value| match value {
+                    rusqlite::types::ValueRef::Null => "-".to_owned(),
+                    rusqlite::types::ValueRef::Integer(value) => value.to_string(),
+                    rusqlite::types::ValueRef::Real(value) => format!("{value:?}"),
+                    rusqlite::types::ValueRef::Text(text) => String::from_utf8_lossy(text).into_owned(),
+                    rusqlite::types::ValueRef::Blob(bytes) => format!("x{}", bytes.iter().map(|byte| format!("{byte:02x}")).collect::<String>()),
+                });
+                (0..columns).map(text).collect::<rusqlite::Result<Vec<_>>>().map(|values| values.join("|"))
+            })
+            .unwrap();
+        rows.collect::<rusqlite::Result<Vec<_>>>().unwrap().join(" ")
+    }
+
+    /// A repository for `other`, with these resources.
+    pub(super) fn knows(&self, other: &TestSite, shared: &[&str]) -> Repository {
+        self.site
+            .store
+            .write(|c| {
+                let key = self.site.store.key();
+                let known = repositories::by_uuid(c, key, other.site.id)?;
+                let repository = match known {
+                    Some(repository) => repository,
+                    None => repositories::add(c, key, &Repository { uuid: Some(other.site.id), ..Repository::new(&other.site.name) })?,
+                };
+                for name in shared {
+                    resources::add(c, &Resource::new(repository.id, name))?;
+                }
+                Ok(repository)
+            })
+            .unwrap()
+    }
+
+    pub(super) fn change(&self, repository: &Repository, resource: &str, change: impl FnOnce(&mut Resource)) {
+        self.site
+            .store
+            .write(|c| {
+                let mut resource = resources::get(c, repository.id, resource)?.unwrap();
+                change(&mut resource);
+                resources::update(c, &resource)
+            })
+            .unwrap();
+    }
+
+    /// One run with another site.
+    pub(super) fn sync(&self, other: &TestSite) -> RunReport {
+        self.try_sync(other, &Ask::default()).unwrap()
+    }
+
+    pub(super) fn try_sync(&self, other: &TestSite, ask: &Ask) -> Result<RunReport> {
+        self.over(&Line::new(self, other), other, ask)
+    }
+
+    pub(super) fn over(&self, line: &Line, other: &TestSite, ask: &Ask) -> Result<RunReport> {
+        let repository = self.knows(other, &[]);
+        let mut control = Control { stop: &|| None, progress: &mut |_| {} };
+        run_with(&self.site, &repository, line, ask, &mut control)
+    }
+
+    /// A run in which every part went well.
+    pub(super) fn agree(&self, other: &TestSite) -> RunReport {
+        let report = self.sync(other);
+        for part in &report.resources {
+            assert!(part.error.is_none(), "{} {}: {}", part.direction, part.resource, part.error.as_ref().unwrap().chain());
+        }
+        report
+    }
+
+    /// What waits, as `kind uid reason`.
+    pub(super) fn waiting(&self) -> Vec<String> {
+        let entries = self.site.door("app").unwrap().waiting().unwrap();
+        entries.into_iter().map(|entry| format!("{} {} {}", entry.kind, entry.resource, entry.reason)).collect()
+    }
+}
+
+pub(super) fn table(name: &str) -> TableSpec {
+    TableSpec { table: name.into(), resource: name.into(), ..TableSpec::default() }
+}
+
+pub(super) fn keyed(name: &str, columns: &[&str]) -> TableSpec {
+    let columns = columns.iter().map(|column| (*column).to_owned()).collect();
+    TableSpec { identity: Some(Identity::Key { columns }), ..table(name) }
+}
+
+/// The total of what a run moved.
+pub(super) fn records(report: &RunReport) -> u64 {
+    report.resources.iter().map(|part| part.counts.records).sum()
+}
+
+/// What can go wrong on a line, for the next calls.
+#[derive(Default)]
+pub(super) struct Faults {
+    /// Answers are lost after the other side did its work, this many times.
+    pub(super) lost_answers: u32,
+    /// A page is cut after this share of its bytes, once.
+    pub(super) cut: Option<f64>,
+    /// Calls until the line is dead for good.
+    pub(super) dies_after: Option<u32>,
+}
+
+/// Another site, called without a network: pages pass through the real writer and reader.
+pub(super) struct Line {
+    to: Arc<Site>,
+    caller: Caller,
+    pub(super) faults: Mutex<Faults>,
+    pub(super) calls: Mutex<Vec<String>>,
+}
+
+impl Line {
+    pub(super) fn new(from: &TestSite, to: &TestSite) -> Line {
+        let repository = to.knows(from, &[]);
+        let grant = Grant { pull: true, push: true, resources: None };
+        let caller = Caller { repository, uuid: from.site.id, grant };
+        Line { to: to.site.clone(), caller, faults: Mutex::default(), calls: Mutex::default() }
+    }
+
+    fn call<T>(&self, name: &str, work: impl FnOnce() -> Result<T>) -> Result<T> {
+        self.calls.lock().unwrap().push(name.to_owned());
+        let gone = || Error::new(Kind::Unreachable, "the line is dead");
+        {
+            let mut faults = self.faults.lock().unwrap();
+            if let Some(left) = faults.dies_after.as_mut() {
+                *left = left.checked_sub(1).ok_or_else(gone)?;
+            }
+        }
+        let answer = work()?;
+        let mut faults = self.faults.lock().unwrap();
+        if faults.lost_answers > 0 {
+            faults.lost_answers -= 1;
+            return Err(gone());
+        }
+        Ok(answer)
+    }
+
+    fn travel(&self, page: &Page, from: &Site) -> Result<Page> {
+        let mut body = Vec::new();
+        wire::write(page, from.id, &mut body)?;
+        if let Some(share) = self.faults.lock().unwrap().cut.take() {
+            body.truncate((body.len() as f64 * share) as usize);
+        }
+        wire::read(&body, &Limits::default())
+    }
+}
+
+impl Peer for Line {
+    fn hello(&self) -> Result<Contact> {
+        let hello: Hello = self.call("hello", || serve::hello(&self.to, Some(&self.caller)))?;
+        Ok(Contact { hello, skew: 0 })
+    }
+
+    fn register(&self, _: &Registration) -> Result<Registered> {
+        Err(Error::forbidden("not here"))
+    }
+
+    fn pull(&self, request: &PullRequest) -> Result<Page> {
+        self.call("pull", || self.travel(&serve::feed(&self.to, &self.caller, request)?, &self.to))
+    }
+
+    fn push(&self, request: &PushRequest, page: &Page) -> Result<Receipt> {
+        self.call("push", || serve::receive(&self.to, &self.caller, request, &self.travel(page, &self.to)?))
+    }
+
+    fn fetch(&self, resource: &str, uids: &[String]) -> Result<Page> {
+        self.call("fetch", || self.travel(&serve::fetch(&self.to, &self.caller, resource, uids)?, &self.to))
+    }
+
+    fn listen(&self, stop: &AtomicBool, _: &mut dyn FnMut(&str)) -> Result<()> {
+        assert!(stop.load(Ordering::Relaxed), "nothing here listens");
+        Ok(())
+    }
+
+    fn close(&self) {}
+
+    fn traffic(&self) -> u64 {
+        0
+    }
+}

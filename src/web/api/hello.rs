@@ -1,0 +1,20 @@
+//! `GET /sync/hello`: who is here; with credentials also what is granted.
+
+use actix_web::{HttpRequest, web::Data};
+
+use super::who;
+use crate::{
+    sync::serve,
+    web::{
+        answer::{Answer, JSON, Packed, wanted},
+        app::{App, call},
+    },
+    wire,
+};
+
+/// Answers anyone, also while the site is paused.
+pub(in crate::web) async fn show(app: Data<App>, request: HttpRequest) -> Answer {
+    let (caller, wanted) = (who::known(&app, &request).await?, wanted(&request));
+    let hello = call(move || Packed::new(wanted, wire::write_json(&serve::hello(&app.site, caller.as_ref())?))).await?;
+    Ok(hello.answer(JSON))
+}

@@ -1,0 +1,12 @@
+//! What peers and programs call: one file a resource.
+
+pub(super) mod events;
+pub(super) mod feed;
+pub(super) mod fetch;
+pub(super) mod health;
+pub(super) mod hello;
+pub(super) mod home;
+pub(super) mod push;
+pub(super) mod register;
+pub(super) mod session;
+mod who;

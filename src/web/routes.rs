@@ -1,0 +1,23 @@
+//! Every URL of this site.
+
+use actix_web::web::{self, ServiceConfig, delete, get, post, put};
+
+use super::{
+    answer::{not_this_way, nothing_here},
+    api::{events, feed, fetch, health, hello, home, push, register, session},
+};
+
+/// The addresses and who answers them. Peers may write two slashes where one is meant.
+pub(super) fn routes(config: &mut ServiceConfig) {
+    let at = |path: &'static str| web::resource(path).default_service(web::to(not_this_way));
+    config
+        .service(at("/").route(get().to(home::show)))
+        .service(at("/healthz").route(get().to(health::show)))
+        .service(at("/sync/hello").route(get().to(hello::show)))
+        .service(at("/sync/session").route(post().to(session::open)).route(delete().to(session::close)))
+        .service(at("/sync/repository/register.json").route(post().to(register::enter)).route(put().to(register::enter)))
+        .service(at("/sync/sync.xml").route(get().to(feed::show)).route(post().to(push::take)).route(put().to(push::take)))
+        .service(at("/sync/fetch").route(post().to(fetch::show)))
+        .service(at("/sync/events").route(get().to(events::stream)))
+        .default_service(web::to(nothing_here));
+}
