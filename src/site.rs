@@ -102,7 +102,8 @@ impl Site {
     fn line(&self, repository: &Repository) -> Result<Settings> {
         repository.validate()?;
         let url = repository.url.clone().ok_or_else(|| {
-            Error::usage(format!("{} has no address; it calls us", repository.name)).hint(format!("Give it one: entente repository set {} --url URL", repository.name))
+            Error::usage(format!("{} has no address; it calls us", repository.name))
+                .hint(format!("Give it one: entente repository set {} --url URL", repository.name))
         })?;
         let stored = self.store.read(crate::store::site::proxy)?;
         Ok(Settings {
@@ -184,5 +185,6 @@ impl Drop for Door<'_> {
 
 /// The error of a lease that somebody else holds.
 pub fn in_use(name: &str, holder: &str, since: Time) -> Error {
-    Error::new(Kind::Busy, format!("{name} is in use by {holder} since {since}")).hint("Wait until that run is over, or pause it with `entente pause`.")
+    Error::new(Kind::Busy, format!("{name} is in use by {holder} since {since}"))
+        .hint("Wait until that run is over, or pause it with `entente pause`.")
 }

@@ -185,7 +185,14 @@ fn every_answer_carries_the_headers_that_keep_browsers_off() {
 #[test]
 fn wrong_credentials_are_challenged() {
     let site = Served::plain();
-    for headers in ["", &basic("anna", "wrong"), &basic("nobody", "right"), "Authorization: Bearer x\r\n", "Authorization: Basic ???\r\n", "Authorization: x\r\n"] {
+    for headers in [
+        "",
+        &basic("anna", "wrong"),
+        &basic("nobody", "right"),
+        "Authorization: Bearer x\r\n",
+        "Authorization: Basic ???\r\n",
+        "Authorization: x\r\n",
+    ] {
         let answer = site.get("/sync/sync.xml?resource=team", headers);
         answer.refuses(Kind::Unauthorized);
         assert!(answer.head.contains("www-authenticate: basic realm=\"entente\""), "{}", answer.head);

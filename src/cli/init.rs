@@ -3,16 +3,16 @@
 use clap::Args;
 use entente::{
     config::Settings,
-    error::{Error, Kind, Result},
+    error::Result,
     model::Role,
     site::Site,
-    store::{accounts, setup_code},
+    store::{accounts, setup_code, site as control},
 };
 use serde_json::json;
 
 use super::{Context, Ending};
 
-/// Make this site and its identity
+/// Make this site and its identity, or give it another name
 ///
 /// The site gets a UUID that never changes, and a one-time code with which the first administrator makes an account in the browser. Other verbs make
 /// the site by themselves where there is none, named after this machine.
@@ -26,22 +26,19 @@ pub(super) struct Init {
 impl Init {
     pub(super) fn run(self, context: &Context) -> Result<Ending> {
         let site = Site::open(context.config(Settings { name: Some(self.name.clone()), ..Settings::default() })?)?;
-        if site.name != self.name {
-            return Err(Error::new(Kind::Exists, format!("this site is called {:?} already", site.name))
-                .hint(format!("Give it another name: entente site --name {:?}", self.name)));
-        }
         let code = site.store.write(|c| {
+            control::rename(c, &self.name)?;
             let administered = accounts::list(c)?.iter().any(|account| account.role == Role::Admin);
             if administered { Ok(None) } else { setup_code::make(c, site.now()).map(Some) }
         })?;
-        let document = || json!({"uuid": site.id, "name": site.name, "data": site.config.data, "setup_code": code});
-        context.format().print(|| text(&site, code.as_deref()), document)?;
+        let document = || json!({"uuid": site.id, "name": self.name, "data": site.config.data, "setup_code": code});
+        context.format().print(|| text(&site, &self.name, code.as_deref()), document)?;
         Ok(Ending::Done)
     }
 }
 
-fn text(site: &Site, code: Option<&str>) -> String {
-    let mut text = format!("This site is {} ({}), in {}.\n", site.name, site.id, site.config.data.display());
+fn text(site: &Site, name: &str, code: Option<&str>) -> String {
+    let mut text = format!("This site is {name} ({}), in {}.\n", site.id, site.config.data.display());
     if let Some(code) = code {
         text.push_str(&format!(
             "One-time set-up code for the first administrator: {code}\nIt is shown only now; `entente init` makes another as long as there is no administrator.\n"

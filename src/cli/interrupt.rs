@@ -28,6 +28,12 @@ impl Interrupt {
         Ok(Interrupt { asked, ask })
     }
 
+    /// One that hears no signals and is only ever pulled from inside.
+    pub(super) fn by_hand() -> Interrupt {
+        let (ask, asked) = watch::channel(false);
+        Interrupt { asked, ask }
+    }
+
     /// Besides, the end of stdin asks for it: whoever started this process has ended or closed it.
     pub(super) fn when_stdin_ends(&self) {
         let ask = self.ask.clone();
@@ -37,6 +43,11 @@ impl Interrupt {
             while matches!(stdin.read(&mut bytes), Ok(1..)) {}
             ask.send_replace(true);
         });
+    }
+
+    /// Asks for it from inside.
+    pub(super) fn pull(&self) {
+        self.ask.send_replace(true);
     }
 
     /// Whether it was asked for.

@@ -56,7 +56,8 @@ impl Log {
     fn list(self, context: &Context, site: &Site) -> Result<Ending> {
         let entries = site.store.read(|c| {
             let repository = self.repository.as_deref().map(|name| repositories::get(c, site.store.key(), name)).transpose()?;
-            let filter = LogFilter { repository: repository.map(|r| r.id), outcome: self.result, limit: self.limit, ..LogFilter::default() };
+            let filter =
+                LogFilter { repository: repository.map(|r| r.id), outcome: self.result, limit: self.limit, ..LogFilter::default() };
             log::list(c, &filter)
         })?;
         let text = || match entries.as_slice() {
@@ -116,22 +117,26 @@ fn in_full(entry: &LogEntry) -> String {
 /// Log entries as a table.
 pub(super) fn rows(entries: &[LogEntry]) -> String {
     let heading = ["entry", "time", "repository", "resource", "done", "result", "records", "message"];
-    table(&heading, &["entry"], entries.iter().map(|entry| {
-        let done = match entry.direction.word() {
-            "none" => entry.action.word().to_owned(),
-            direction => format!("{} {direction}", entry.action.word()),
-        };
-        [
-            entry.id.to_string(),
-            when(entry.time),
-            entry.repository_name.clone().unwrap_or_default(),
-            entry.resource.clone().unwrap_or_default(),
-            done,
-            entry.outcome.word().to_owned(),
-            counts(&entry.counts),
-            entry.message.clone(),
-        ]
-    }))
+    table(
+        &heading,
+        &["entry"],
+        entries.iter().map(|entry| {
+            let done = match entry.direction.word() {
+                "none" => entry.action.word().to_owned(),
+                direction => format!("{} {direction}", entry.action.word()),
+            };
+            [
+                entry.id.to_string(),
+                when(entry.time),
+                entry.repository_name.clone().unwrap_or_default(),
+                entry.resource.clone().unwrap_or_default(),
+                done,
+                entry.outcome.word().to_owned(),
+                counts(&entry.counts),
+                entry.message.clone(),
+            ]
+        }),
+    )
 }
 
 /// What became of records, in words; empty for none.

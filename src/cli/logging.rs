@@ -10,8 +10,8 @@ pub(super) fn for_people() {
     let _ = lines.with_target(false).with_ansi(false).without_time().try_init();
 }
 
-/// For a process that stays: times, and as much as the configuration wants.
+/// For a process that stays: times, and as much as the configuration wants. The web server's own chatter is left out unless it is named.
 pub(super) fn for_processes(level: &str) {
-    let lines = tracing_subscriber::fmt().with_env_filter(EnvFilter::new(level)).with_writer(io::stderr);
+    let lines = tracing_subscriber::fmt().with_env_filter(EnvFilter::new(format!("actix_server=warn,{level}"))).with_writer(io::stderr);
     let _ = lines.with_ansi(io::stderr().is_terminal()).try_init();
 }

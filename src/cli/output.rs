@@ -4,7 +4,7 @@ use std::io::{self, IsTerminal, Write};
 
 use chrono::Local;
 use clap::ValueEnum;
-use comfy_table::{CellAlignment, ContentArrangement, Table, presets};
+use comfy_table::{CellAlignment, ContentArrangement, LineStyle, Table, presets};
 use entente::{
     error::{Error, Result},
     model::Time,
@@ -52,16 +52,15 @@ pub(super) fn warn(sentence: &str) {
 }
 
 fn tell(what: &str, sentence: &str) {
-    let end = if sentence.ends_with(['.', '!', '?']) { "" } else { "." };
     // Nowhere to complain about a stderr that is gone.
-    let _ = writeln!(io::stderr().lock(), "{what}: {sentence}{end}");
+    let _ = writeln!(io::stderr().lock(), "{what}: {sentence}");
 }
 
 /// A table for people: a heading, a row each. Columns named in `numbers` are aligned to the right.
 pub(super) fn table<R: IntoIterator<Item = String>>(heading: &[&str], numbers: &[&str], rows: impl IntoIterator<Item = R>) -> String {
     let mut table = Table::new();
     table.load_style(presets::UTF8_HORIZONTAL_ONLY);
-    table.style_mut().row_separator = None;
+    table.style_mut().row_separator = LineStyle::none();
     table.set_content_arrangement(ContentArrangement::Dynamic).set_header(heading.to_vec());
     for row in rows {
         table.add_row(row.into_iter().map(|cell| shown(&cell)).collect::<Vec<_>>());
@@ -134,7 +133,9 @@ mod tests {
 
     #[test]
     fn sizes_and_times_are_rounded_and_never_longer_than_a_person_reads() {
-        for (bytes, want) in [(0, "0 B"), (999, "999 B"), (1000, "1.0 kB"), (999_499, "999.5 kB"), (1_500_000, "1.5 MB"), (u64::MAX, "18446744.1 TB")] {
+        for (bytes, want) in
+            [(0, "0 B"), (999, "999 B"), (1000, "1.0 kB"), (999_499, "999.5 kB"), (1_500_000, "1.5 MB"), (u64::MAX, "18446744.1 TB")]
+        {
             assert_eq!(size(bytes), want);
         }
         for (seconds, want) in [(0.0, "0 ms"), (0.25, "250 ms"), (0.9996, "1.0 s"), (61.0, "61.0 s"), (180.0, "3 min")] {

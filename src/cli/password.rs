@@ -40,7 +40,11 @@ impl Source {
         }
         let first = ask(&format!("New password {what}: "))?;
         let again = ask("Again: ")?;
-        if first.expose_secret() == again.expose_secret() { Ok(first) } else { Err(Error::usage("the two passwords differ").hint("Try again.")) }
+        if first.expose_secret() == again.expose_secret() {
+            Ok(first)
+        } else {
+            Err(Error::usage("the two passwords differ").hint("Try again."))
+        }
     }
 
     fn from_file(&self) -> Result<Option<SecretString>> {

@@ -226,7 +226,7 @@ fn test(context: &Context, site: &Site, name: &str) -> Result<Ending> {
         let mut text = facts(&[
             ("answers", format!("yes, {} ({})", hello.name, hello.uuid)),
             ("version", hello.version.clone()),
-            ("clock", clock(*skew)),
+            ("clock", clock(skew)),
             ("paused", super::output::yes(hello.paused)),
         ]);
         text.push_str(&match hello.resources.as_slice() {

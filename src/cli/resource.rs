@@ -114,7 +114,9 @@ fn add(context: &Context, site: &Site, repository: &str, name: &str, rules: &Rul
         Ok((resources::add(c, &rules.over(Resource::new(found.id, name)))?, attached::of(c, name)?))
     })?;
     if table.is_none() {
-        warn(&format!("no table is attached here as {name} yet; until one is, its runs fail. Attach it: entente attach DATABASE URL --table TABLE={name}"));
+        warn(&format!(
+            "no table is attached here as {name} yet; until one is, its runs fail. Attach it: entente attach DATABASE URL --table TABLE={name}"
+        ));
     }
     told(context, repository, &added)
 }
@@ -127,7 +129,8 @@ fn set(context: &Context, site: &Site, repository: &str, name: &str, rules: &Rul
         let found = repositories::get(c, site.store.key(), repository)?;
         let resource = resources::get(c, found.id, name)?;
         let resource = resource.ok_or_else(|| {
-            Error::not_found(format!("{name} is not shared with {repository}")).hint(format!("Share it: entente resource add {repository} {name}"))
+            Error::not_found(format!("{name} is not shared with {repository}"))
+                .hint(format!("Share it: entente resource add {repository} {name}"))
         })?;
         let changed = rules.over(resource);
         resources::update(c, &changed)?;
@@ -144,7 +147,8 @@ fn told(context: &Context, repository: &str, resource: &Resource) -> Result<Endi
         Mode::Push => "is pushed to",
         Mode::None => "rests with",
     };
-    let text = || format!("{name} {way} {repository}; updates: {update}, conflicts: {conflict}.\nTry it: entente sync {repository} --dry-run");
+    let text =
+        || format!("{name} {way} {repository}; updates: {update}, conflicts: {conflict}.\nTry it: entente sync {repository} --dry-run");
     context.format().print(text, || document(repository, resource))?;
     Ok(Ending::Done)
 }
@@ -172,10 +176,14 @@ fn list(context: &Context, site: &Site, repository: Option<&str>) -> Result<Endi
 /// What is shared, as a table: repository and resource.
 pub(super) fn rows(shared: &[(String, Resource)]) -> String {
     let heading = ["repository", "resource", "mode", "strategy", "update", "conflict", "twins accepted"];
-    table(&heading, &[], shared.iter().map(|(repository, r)| {
-        let policies = [r.update.to_string(), r.conflict.to_string(), yes(r.accept_twins)];
-        [repository.clone(), r.name.clone(), r.mode.word().to_owned(), r.strategy.to_string()].into_iter().chain(policies)
-    }))
+    table(
+        &heading,
+        &[],
+        shared.iter().map(|(repository, r)| {
+            let policies = [r.update.to_string(), r.conflict.to_string(), yes(r.accept_twins)];
+            [repository.clone(), r.name.clone(), r.mode.word().to_owned(), r.strategy.to_string()].into_iter().chain(policies)
+        }),
+    )
 }
 
 /// A resource for programs.

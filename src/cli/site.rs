@@ -21,21 +21,13 @@ pub(super) struct ShowSite {
     /// Take a new identity first: for the clone of a machine, so that it is not taken for the original
     #[arg(long)]
     new_identity: bool,
-    /// Give the site another name first
-    #[arg(long)]
-    name: Option<String>,
 }
 
 impl ShowSite {
     pub(super) fn run(self, context: &Context) -> Result<Ending> {
         let mut site = context.site()?;
-        if let Some(name) = &self.name {
-            site.store.write(|c| control::rename(c, name))?;
-        }
         if self.new_identity {
             sync::attach::new_identity(&site)?;
-        }
-        if self.new_identity || self.name.is_some() {
             site = context.site()?;
         }
         show(&site, context)
@@ -80,7 +72,8 @@ fn tables_in_text(attached: &[AttachedTable], databases: &[Database]) -> String 
     if attached.is_empty() {
         return "Nothing is attached yet. See what could be: entente attach NAME sqlite:PATH\n".into();
     }
-    let url = |name: &str| databases.iter().find(|database| database.name == name).map_or_else(String::new, |database| database.url.clone());
+    let url =
+        |name: &str| databases.iter().find(|database| database.name == name).map_or_else(String::new, |database| database.url.clone());
     let rows = attached.iter().map(|t| [t.resource.clone(), t.table.clone(), t.database.clone(), url(&t.database)]);
     table(&["resource", "table", "database", "address"], &[], rows)
 }

@@ -82,7 +82,8 @@ pub(super) fn span(seconds: u32) -> String {
 pub(super) fn pairs(lists: &[String]) -> Result<BTreeMap<String, String>, Error> {
     let pairs = lists.iter().map(|pair| {
         let (old, new) = pair.split_once('=').filter(|(old, new)| !old.is_empty() && !new.is_empty()).ok_or_else(|| {
-            Error::usage(format!("{pair:?} is no pair of names")).hint("Write --map OLD=NEW, the column's name first, then the name on the wire.")
+            Error::usage(format!("{pair:?} is no pair of names"))
+                .hint("Write --map OLD=NEW, the column's name first, then the name on the wire.")
         })?;
         Ok((old.to_owned(), new.to_owned()))
     });
@@ -100,7 +101,8 @@ mod tests {
 
     #[test]
     fn a_time_span_is_read_by_its_units() {
-        for (text, want) in [("10", 10), ("90s", 90), ("5m", 300), ("2h", 7200), ("1d", 86_400), ("1h30m", 5400), ("1h30", 3630), ("0s", 0)] {
+        for (text, want) in [("10", 10), ("90s", 90), ("5m", 300), ("2h", 7200), ("1d", 86_400), ("1h30m", 5400), ("1h30", 3630), ("0s", 0)]
+        {
             assert_eq!(seconds(text), Ok(want), "{text}");
         }
         for bad in ["", "m", "5x", "-5m", "5 m", "1.5h", "99999d", "m5", "ß", "1é"] {
@@ -110,7 +112,9 @@ mod tests {
 
     #[test]
     fn a_time_span_is_told_in_words() {
-        for (seconds, want) in [(0, "0 seconds"), (1, "1 second"), (300, "5 minutes"), (5400, "1 hour 30 minutes"), (86_410, "1 day 10 seconds")] {
+        for (seconds, want) in
+            [(0, "0 seconds"), (1, "1 second"), (300, "5 minutes"), (5400, "1 hour 30 minutes"), (86_410, "1 day 10 seconds")]
+        {
             assert_eq!(span(seconds), want);
         }
     }

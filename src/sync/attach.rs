@@ -29,7 +29,8 @@ pub fn attach(site: &Site, name: &str, url: &str, specs: &[TableSpec], progress:
     let database = Database { name: name.to_owned(), url: absolute(url)? };
     let known = site.store.read(|c| Ok((databases::list(c)?, attached::list(c)?)))?;
     if let Some(other) = known.0.iter().find(|other| other.name == name && other.url != database.url) {
-        return Err(Error::new(Kind::Exists, format!("{name} is already the name of {}", other.url)).hint("Choose another name, or detach that database first."));
+        return Err(Error::new(Kind::Exists, format!("{name} is already the name of {}", other.url))
+            .hint("Choose another name, or detach that database first."));
     }
     if let Some(other) = known.0.iter().find(|other| other.name != name && other.url == database.url) {
         return Err(Error::new(Kind::Exists, format!("this database is already attached as {}", other.name)).hint("Use that name."));
@@ -37,7 +38,9 @@ pub fn attach(site: &Site, name: &str, url: &str, specs: &[TableSpec], progress:
     let wanted = |spec: &TableSpec| if spec.resource.is_empty() { spec.table.clone() } else { spec.resource.clone() };
     for spec in specs {
         let resource = wanted(spec);
-        if let Some(other) = known.1.iter().find(|other| other.resource == resource && (other.database != name || other.table != spec.table)) {
+        if let Some(other) =
+            known.1.iter().find(|other| other.resource == resource && (other.database != name || other.table != spec.table))
+        {
             let message = format!("the resource name {resource} is already used for table {} of {}", other.table, other.database);
             return Err(Error::new(Kind::Exists, message).hint("Give this one another: --table TABLE=RESOURCE."));
         }
@@ -68,7 +71,9 @@ pub fn detach(site: &Site, name: &str, journal: Journal) -> Result<()> {
     // A file that is gone needs no triggers removed.
     match site.connect(&database) {
         Ok(mut connector) => connector.detach(journal == Journal::Drop)?,
-        Err(error) if error.kind() == Kind::NotFound => tracing::warn!("{name} could not be opened and is only forgotten here: {}", error.chain()),
+        Err(error) if error.kind() == Kind::NotFound => {
+            tracing::warn!("{name} could not be opened and is only forgotten here: {}", error.chain())
+        }
         Err(error) => return Err(error),
     }
     site.forget(name);
@@ -96,6 +101,7 @@ pub fn new_identity(site: &Site) -> Result<crate::model::SiteId> {
 fn absolute(url: &str) -> Result<String> {
     let path = url.strip_prefix("sqlite:").ok_or_else(|| Error::usage(format!("{url:?} is no database URL")).hint("Write sqlite:PATH."))?;
     let path = path.strip_prefix("//").unwrap_or(path);
-    let full = std::fs::canonicalize(path).map_err(|e| Error::not_found(format!("there is no file {path}")).because(e).hint("Name an SQLite database that exists."))?;
+    let full = std::fs::canonicalize(path)
+        .map_err(|e| Error::not_found(format!("there is no file {path}")).because(e).hint("Name an SQLite database that exists."))?;
     Ok(format!("sqlite:{}", full.display()))
 }

@@ -19,7 +19,8 @@ pub(super) fn door<'s>(site: &'s Site, resource: &str) -> Result<(Door<'s>, Tabl
         Error::not_found(format!("the journal of {} does not know {resource}", attached.database)).hint("Attach the table again.")
     })?;
     if !table.ready {
-        return Err(Error::new(Kind::Busy, format!("{resource} is still being attached")).hint("Run `entente attach` again if that was interrupted."));
+        return Err(Error::new(Kind::Busy, format!("{resource} is still being attached"))
+            .hint("Run `entente attach` again if that was interrupted."));
     }
     Ok((door, table))
 }
@@ -29,8 +30,9 @@ pub(super) fn check(site: &Site, door: &mut Door<'_>) -> Result<()> {
     let journal = door.journal()?;
     if journal.site != site.id {
         let message = format!("the journal of {} belongs to another site, {}", door.database(), journal.site);
-        return Err(Error::new(Kind::Exists, message)
-            .hint("If this machine was cloned, give it an identity of its own: entente site --new-identity. Else detach the database there."));
+        return Err(Error::new(Kind::Exists, message).hint(
+            "If this machine was cloned, give it an identity of its own: entente site --new-identity. Else detach the database there.",
+        ));
     }
     let database = door.database().to_owned();
     let known = site.store.read(|c| databases::mark(c, &database))?;
@@ -80,8 +82,12 @@ pub(super) fn arrival(db: &mut dyn Connector, table: &Table, text: &str) -> Resu
         return Ok(0);
     }
     let epoch = db.journal()?.epoch;
-    let other = || Error::new(Kind::Epoch, format!("the cursor for {} is from another life of this journal", table.resource)).hint("Start from the beginning.");
+    let other = || {
+        Error::new(Kind::Epoch, format!("the cursor for {} is from another life of this journal", table.resource))
+            .hint("Start from the beginning.")
+    };
     let (theirs, arrival) = text.split_once(':').ok_or_else(|| Error::malformed("that is no cursor of this site"))?;
-    let arrival: i64 = arrival.parse().ok().filter(|arrival| *arrival >= 0).ok_or_else(|| Error::malformed("that is no cursor of this site"))?;
+    let arrival: i64 =
+        arrival.parse().ok().filter(|arrival| *arrival >= 0).ok_or_else(|| Error::malformed("that is no cursor of this site"))?;
     if theirs != epoch { Err(other()) } else { Ok(arrival) }
 }

@@ -114,7 +114,10 @@ fn refuse_incomplete(table: &Table, page: &Page) -> Result<()> {
         None => Ok(()),
         Some(field) => Err(Error::new(
             Kind::Constraint,
-            format!("{} is stopped: its column {field:?} may not be null and has no default, and the other site does not have it", table.resource),
+            format!(
+                "{} is stopped: its column {field:?} may not be null and has no default, and the other site does not have it",
+                table.resource
+            ),
         )
         .hint("Give the column a default here, or add it there.")),
     }
@@ -280,7 +283,11 @@ impl<'t> Import<'t> {
         }
         for (place, error) in failed {
             self.at = items[place].at;
-            match if self.poison.contains(&self.at) { Step::Failed(error) } else { self.one(table, &items[place], local_of(&locals, place))? } {
+            match if self.poison.contains(&self.at) {
+                Step::Failed(error)
+            } else {
+                self.one(table, &items[place], local_of(&locals, place))?
+            } {
                 Step::Done => arrived.push((table.resource.clone(), items[place].view.uid().to_owned())),
                 Step::Missing(wanted) => missing.push((place, wanted)),
                 Step::Failed(error) => self.quarantine(table, &items[place], &error.chain())?,
@@ -300,7 +307,13 @@ impl<'t> Import<'t> {
     }
 
     /// Records whose references were not here: again while that helps, then together with what waits for them and they for it.
-    fn settle(&mut self, table: &Table, items: &[Item<'_>], missing: Vec<(usize, Vec<(String, String)>)>, arrived: Vec<(String, String)>) -> Result<()> {
+    fn settle(
+        &mut self,
+        table: &Table,
+        items: &[Item<'_>],
+        missing: Vec<(usize, Vec<(String, String)>)>,
+        arrived: Vec<(String, String)>,
+    ) -> Result<()> {
         let mut open: Vec<Open<'_>> =
             missing.into_iter().map(|(place, _)| Open { table: table.clone(), item: items[place], missing: Vec::new() }).collect();
         let mut arrived = arrived;
@@ -315,7 +328,10 @@ impl<'t> Import<'t> {
                     .filter(|waiter| pool.iter().all(|known| known.id != waiter.id))
                     .filter(|waiter| items.iter().all(|item| item.waited.is_none_or(|known| known.id != waiter.id)))
                     .collect();
-                asked = fresh.iter().map(|waiter| (waiter.resource.clone(), waiter.page.view(&waiter.page.records[0]).uid().to_owned())).collect();
+                asked = fresh
+                    .iter()
+                    .map(|waiter| (waiter.resource.clone(), waiter.page.view(&waiter.page.records[0]).uid().to_owned()))
+                    .collect();
                 pool.extend(fresh);
             }
         }
@@ -436,7 +452,8 @@ impl<'t> Import<'t> {
                 return self.alias(table, item, (found, here), heir);
             }
         }
-        let decision = decide(local.map(|(found, view)| Local { view, shared: found.shared, held: found.held, base: None }), self.given(item));
+        let decision =
+            decide(local.map(|(found, view)| Local { view, shared: found.shared, held: found.held, base: None }), self.given(item));
         self.carry_out(table, item, local, decision)
     }
 
@@ -466,7 +483,11 @@ impl<'t> Import<'t> {
                     return Ok(Step::Done);
                 }
                 decision = self.reassert(here, item.view);
-                self.outcome.warn(format!("{} {} was deleted elsewhere but is still referred to here; it is kept", table.resource, here.uid()));
+                self.outcome.warn(format!(
+                    "{} {} was deleted elsewhere but is still referred to here; it is kept",
+                    table.resource,
+                    here.uid()
+                ));
             }
         }
         let uid = local.map_or(item.view.uid(), |(_, here)| here.uid());
@@ -515,7 +536,14 @@ impl<'t> Import<'t> {
     }
 
     /// History, conflicts and counts.
-    fn note(&mut self, table: &Table, item: &Item<'_>, local: Option<(Found, RecordView<'_>)>, decision: &Decision, uid: &str) -> Result<()> {
+    fn note(
+        &mut self,
+        table: &Table,
+        item: &Item<'_>,
+        local: Option<(Found, RecordView<'_>)>,
+        decision: &Decision,
+        uid: &str,
+    ) -> Result<()> {
         let terms = self.terms;
         let loser = match (decision.loser, local) {
             (Some(Side::Local), Some((_, here))) => Some((here, "local")),
@@ -576,7 +604,15 @@ impl<'t> Import<'t> {
             modified_on: self.terms.now.max(after_both),
             shared: false,
         };
-        Decision { content: Content::Keep, state: Some(state), loser: None, conflict: false, hold: false, release: false, rule: Rule::Update }
+        Decision {
+            content: Content::Keep,
+            state: Some(state),
+            loser: None,
+            conflict: false,
+            hold: false,
+            release: false,
+            rule: Rule::Update,
+        }
     }
 
     fn twin(&mut self, table: &Table, item: &Item<'_>) -> Result<Option<Step>> {
@@ -671,8 +707,16 @@ impl<'t> Import<'t> {
                 shared: false,
             };
             let digest = here.digest();
-            let write =
-                Write { uid: heir, local: Some(found), effect: Effect::Keep, state: &state, deleted: false, heir: None, digest, release: false };
+            let write = Write {
+                uid: heir,
+                local: Some(found),
+                effect: Effect::Keep,
+                state: &state,
+                deleted: false,
+                heir: None,
+                digest,
+                release: false,
+            };
             self.tx.write(table, &write, self.terms.peer, &self.targets)?;
         }
         self.outcome.counts.updated += 1;

@@ -46,7 +46,10 @@ mod tests {
     #[test]
     fn parents_come_first_and_circles_end() {
         let order = |tables: Vec<Table>| by_reference(tables).into_iter().map(|table| table.resource).collect::<Vec<_>>();
-        assert_eq!(order(vec![table("score", &["match", "team"]), table("match", &["team"]), table("team", &[])]), ["team", "match", "score"]);
+        assert_eq!(
+            order(vec![table("score", &["match", "team"]), table("match", &["team"]), table("team", &[])]),
+            ["team", "match", "score"]
+        );
         assert_eq!(order(vec![table("a", &["b"]), table("b", &["a"]), table("c", &["c"])]), ["b", "a", "c"]);
     }
 }

@@ -41,8 +41,10 @@ pub fn test(site: &Site, repository: &Repository) -> Result<Contact> {
 /// Refuses an address at which another site answers than the one that is known.
 pub(super) fn same_site(repository: &Repository, answers: SiteId) -> Result<()> {
     match repository.uuid {
-        Some(known) if known != answers => Err(Error::forbidden(format!("at the address of {} another site answers, {answers}", repository.name))
-            .hint("If that site was installed anew, remove the repository and add it again.")),
+        Some(known) if known != answers => {
+            Err(Error::forbidden(format!("at the address of {} another site answers, {answers}", repository.name))
+                .hint("If that site was installed anew, remove the repository and add it again."))
+        }
         _ => Ok(()),
     }
 }

@@ -21,8 +21,8 @@ use crate::{
     decide::Source,
     error::{Error, Kind, Result},
     model::{
-        Action, Counts, Direction, Hello, HelloResource, Identity, LogEntry, LogId, Outcome as Went, Page, Policy, PullRequest, PushRequest,
-        Repository, Resource,
+        Action, Counts, Direction, Hello, HelloResource, Identity, LogEntry, LogId, Outcome as Went, Page, Policy, PullRequest,
+        PushRequest, Repository, Resource,
     },
     peer::{Contact, Peer},
     site::{Door, Site},
@@ -178,7 +178,8 @@ fn logged(
         entry.outcome = Went::Warning;
         entry.message = [vec![entry.message], warnings.clone()].concat().join(". ");
     }
-    entry.remote = matches!(&done, Err(error) if matches!(error.kind(), Kind::Unreachable | Kind::Timeout | Kind::Unauthorized | Kind::Forbidden));
+    entry.remote =
+        matches!(&done, Err(error) if matches!(error.kind(), Kind::Unreachable | Kind::Timeout | Kind::Unauthorized | Kind::Forbidden));
     site.store.write(|c| log::update(c, &entry))?;
     done.map(|()| RunReport { run: entry.id, result: entry.outcome, resources: reports, warnings })
 }
@@ -238,7 +239,9 @@ impl<'r> Run<'r, '_> {
             return Err(Error::usage(format!("the address of {} is this site's own", self.repository.name)));
         }
         if hello.paused {
-            return Err(Error::new(Kind::Paused, format!("{} is paused by its administrator", self.repository.name)).hint("Try again later."));
+            return Err(
+                Error::new(Kind::Paused, format!("{} is paused by its administrator", self.repository.name)).hint("Try again later.")
+            );
         }
         if skew.abs() > SKEW {
             let word = if skew > 0 { "ahead of" } else { "behind" };
@@ -335,7 +338,10 @@ impl<'r> Run<'r, '_> {
             part.door.forget_shared(&part.table, hello.uuid)?;
             (part.share.pull, part.share.push, part.share.epoch) = (String::new(), 0, None);
             part.share.heard = part.share.heard.min(part.there.told);
-            self.warnings.push(format!("{} of {} was restored from a backup; everything is exchanged again", part.table.resource, self.repository.name));
+            self.warnings.push(format!(
+                "{} of {} was restored from a backup; everything is exchanged again",
+                part.table.resource, self.repository.name
+            ));
         }
         let table = part.table.clone();
         part.door.recheck(&table)?;
@@ -380,7 +386,9 @@ impl<'r> Run<'r, '_> {
         let (name, repository) = (&part.table.resource, &self.repository.name);
         Err(Error::new(
             Kind::Undecided,
-            format!("both sites already hold {name}: {ours} records here, {theirs} at {repository}, and nothing says which of them are the same"),
+            format!(
+                "both sites already hold {name}: {ours} records here, {theirs} at {repository}, and nothing says which of them are the same"
+            ),
         )
         .hint(format!(
             "Name unique columns that tell (entente attach DATABASE URL --table {name} --match C,…), or say that they are all different: \
@@ -490,7 +498,14 @@ impl<'r> Run<'r, '_> {
     }
 
     /// Pulls a resource to its end; the next page is fetched while the last is applied.
-    fn pull(&mut self, part: &mut Leg<'r>, hello: &Hello, peer: &dyn Peer, all: &mut Outcome, missing: &mut Vec<(String, String)>) -> Result<()> {
+    fn pull(
+        &mut self,
+        part: &mut Leg<'r>,
+        hello: &Hello,
+        peer: &dyn Peer,
+        all: &mut Outcome,
+        missing: &mut Vec<(String, String)>,
+    ) -> Result<()> {
         if part.share.pull == part.there.head {
             let terms = self.terms(part, hello, Source::Page);
             let table = part.table.clone();
@@ -553,7 +568,8 @@ impl<'r> Run<'r, '_> {
             by_resource.entry(resource).or_default().insert(uid);
         }
         for (resource, uids) in by_resource {
-            let Some(part) = parts.iter_mut().find(|part| part.table.resource == resource && !part.failed && part.resource.mode.pulls()) else {
+            let Some(part) = parts.iter_mut().find(|part| part.table.resource == resource && !part.failed && part.resource.mode.pulls())
+            else {
                 self.warnings.push(format!("Records wait for {resource}, which is not shared with {}", self.repository.name));
                 continue;
             };

@@ -12,8 +12,8 @@ use crate::{
     decide::Source,
     error::{Error, Kind, Result},
     model::{
-        Action, Direction, FEATURES, Hello, HelloResource, Identity, Limits, LogEntry, Mode, PROTOCOL, Page, Policy, PullRequest, PushRequest,
-        Receipt, Rules,
+        Action, Direction, FEATURES, Hello, HelloResource, Identity, Limits, LogEntry, Mode, PROTOCOL, Page, Policy, PullRequest,
+        PushRequest, Receipt, Rules,
     },
     site::{Door, Site},
     store::{self, attached},
@@ -98,7 +98,10 @@ pub fn feed(site: &Site, caller: &Caller, request: &PullRequest) -> Result<Page>
     let after = epoch::arrival(&mut *door, &table, &request.cursor)?;
     if after > door.head(&table)? {
         epoch::renew(site, &mut door, 0)?;
-        return Err(Error::new(Kind::Epoch, format!("the cursor for {} is ahead of everything here: this database was restored", table.resource)));
+        return Err(Error::new(
+            Kind::Epoch,
+            format!("the cursor for {} is ahead of everything here: this database was restored", table.resource),
+        ));
     }
     let extent = Extent {
         records: (request.records.clamp(1, site.config.page_records)) as usize,

@@ -16,7 +16,10 @@ use super::{
     values::{Bound, Fit, canonical_uuid, fit, key_part, push_uid, stored_uid},
 };
 use crate::{
-    connector::{Apply, Clash, Effect, Found, Key, KeyPart, Locals, Lost, Part, Share, Table, Target, Targets, Wait, Waiter, Waiting, Which, Write, stored},
+    connector::{
+        Apply, Clash, Effect, Found, Key, KeyPart, Locals, Lost, Part, Share, Table, Target, Targets, Wait, Waiter, Waiting, Which, Write,
+        stored,
+    },
     error::{Error, Kind as Fault, Result},
     model::{Cell, Kind, Page, RecordView, SiteId, Time},
 };
@@ -69,15 +72,7 @@ impl<'a> Transaction<'a> {
                 return Err(error);
             }
         };
-        Ok(Transaction {
-            db,
-            spread,
-            marked: None,
-            next_keys: HashMap::new(),
-            reserved: HashMap::new(),
-            plan: None,
-            done: false,
-        })
+        Ok(Transaction { db, spread, marked: None, next_keys: HashMap::new(), reserved: HashMap::new(), plan: None, done: false })
     }
 
     fn layout(&self, table: &Table) -> Result<Arc<Layout>> {
@@ -111,7 +106,9 @@ impl<'a> Transaction<'a> {
     /// The uids that `uids` lead to by aliases, in the same order.
     fn heirs(&self, layout: &Layout, uids: &[&str]) -> Result<HashMap<String, String>> {
         let state = layout.state();
-        let sql = format!("SELECT w.value, s.heir FROM rarray(?1) w CROSS JOIN {state} s ON s.uid = w.value WHERE s.heir IS NOT NULL AND s.deleted = 1");
+        let sql = format!(
+            "SELECT w.value, s.heir FROM rarray(?1) w CROSS JOIN {state} s ON s.uid = w.value WHERE s.heir IS NOT NULL AND s.deleted = 1"
+        );
         let mut heirs: HashMap<String, String> = HashMap::new();
         let mut asked: Vec<String> = uids.iter().map(|uid| (*uid).to_owned()).collect();
         let any = format!("SELECT EXISTS (SELECT 1 FROM {state} WHERE heir IS NOT NULL)");
@@ -201,7 +198,13 @@ impl<'a> Transaction<'a> {
         };
         if link.by_key() {
             let part = |to: &String| link.parent_key.iter().position(|key| key == to).and_then(|at| key.0.get(at).cloned());
-            return link.to.iter().map(part).collect::<Option<Vec<_>>>().map(Some).ok_or_else(|| Error::internal("a key has too few parts"));
+            return link
+                .to
+                .iter()
+                .map(part)
+                .collect::<Option<Vec<_>>>()
+                .map(Some)
+                .ok_or_else(|| Error::internal("a key has too few parts"));
         }
         let columns: Vec<String> = link.to.iter().map(|column| quoted(column)).collect();
         let sql = format!("SELECT {} FROM {} WHERE {}", columns.join(", "), quoted(&link.parent), where_key(&link.parent_key, 1));
@@ -330,7 +333,9 @@ impl<'a> Transaction<'a> {
         let sql = format!("SELECT {} FROM {} WHERE arrival = ?1", keys.join(", "), layout.state());
         let mut statement = self.db.conn.prepare_cached(&sql).told("read the journal")?;
         let parts = statement
-            .query_row([found.arrival], |row| (0..layout.key.len()).map(|at| row.get_ref(at).map(key_part)).collect::<rusqlite::Result<Vec<_>>>())
+            .query_row([found.arrival], |row| {
+                (0..layout.key.len()).map(|at| row.get_ref(at).map(key_part)).collect::<rusqlite::Result<Vec<_>>>()
+            })
             .told("read the journal")?;
         Ok((!parts.contains(&KeyPart::Null)).then_some(Key(parts)))
     }
@@ -394,7 +399,18 @@ impl<'a> Transaction<'a> {
                 );
                 let mut statement = self.db.conn.prepare_cached(&sql).told("write the journal")?;
                 let fixed = params![
-                    arrival, uid, write.deleted, write.state.modified_on.0, version, origin, author, settled, from, heir, extra.flatten(), digest.as_slice()
+                    arrival,
+                    uid,
+                    write.deleted,
+                    write.state.modified_on.0,
+                    version,
+                    origin,
+                    author,
+                    settled,
+                    from,
+                    heir,
+                    extra.flatten(),
+                    digest.as_slice()
                 ];
                 for (at, value) in fixed.iter().enumerate() {
                     statement.raw_bind_parameter(at + 1, value).told("write the journal")?;
@@ -414,8 +430,20 @@ impl<'a> Transaction<'a> {
                 let replace = extra.is_some();
                 statement
                     .execute(params![
-                        arrival, found.arrival, write.deleted, write.state.modified_on.0, version, origin, author, settled, from, heir,
-                        extra.flatten(), digest.as_slice(), replace, write.release
+                        arrival,
+                        found.arrival,
+                        write.deleted,
+                        write.state.modified_on.0,
+                        version,
+                        origin,
+                        author,
+                        settled,
+                        from,
+                        heir,
+                        extra.flatten(),
+                        digest.as_slice(),
+                        replace,
+                        write.release
                     ])
                     .told("write the journal")?;
                 if let Some(key) = key.filter(|_| !found.living) {
@@ -426,7 +454,11 @@ impl<'a> Transaction<'a> {
                 }
                 if write.release {
                     let sql = "UPDATE entente_conflict SET open = 0 WHERE tab = ?1 AND uid = ?2 AND open = 1";
-                    self.db.conn.prepare_cached(sql).and_then(|mut s| s.execute(params![layout.table.id, uid])).told("write the journal")?;
+                    self.db
+                        .conn
+                        .prepare_cached(sql)
+                        .and_then(|mut s| s.execute(params![layout.table.id, uid]))
+                        .told("write the journal")?;
                 }
             }
         }
@@ -459,7 +491,14 @@ impl<'a> Transaction<'a> {
             let kind = Waiting::from_word(&row.get::<_, String>(4).told("read the journal")?).unwrap_or(Waiting::Quarantined);
             let site = self.db.sites.site(row.get(5).told("read the journal")?);
             let site = site.ok_or_else(|| Error::internal("the journal names a site that it does not know"))?;
-            found.push(Waiter { id: row.get(0).told("read the journal")?, resource, page, run: u64::try_from(run).unwrap_or(0), kind, site });
+            found.push(Waiter {
+                id: row.get(0).told("read the journal")?,
+                resource,
+                page,
+                run: u64::try_from(run).unwrap_or(0),
+                kind,
+                site,
+            });
         }
         Ok(found)
     }
@@ -519,8 +558,7 @@ impl Plan {
         plan.derive &= layout.identity.is_some();
         let table = quoted(&layout.table.name);
         let set: Vec<String> = plan.columns.iter().enumerate().map(|(at, column)| format!("{} = ?{}", quoted(column), at + 1)).collect();
-        plan.update =
-            format!("UPDATE OR ABORT {table} SET {} WHERE {}", set.join(", "), where_key(&layout.key, plan.columns.len() + 1));
+        plan.update = format!("UPDATE OR ABORT {table} SET {} WHERE {}", set.join(", "), where_key(&layout.key, plan.columns.len() + 1));
         let mut columns: Vec<String> = plan.columns.iter().map(|column| quoted(column)).collect();
         if let (true, Some(identity)) = (plan.derive, &layout.identity) {
             columns.push(quoted(&identity.name));
@@ -784,7 +822,8 @@ impl Apply for Transaction<'_> {
     fn conflict(&mut self, table: &Table, uid: &str, peer: SiteId, run: u64, now: Time, clash: &Clash<'_>) -> Result<()> {
         let site = self.db.sites.id(&self.db.conn, peer)?;
         let (ours, theirs) = (stored::write(clash.ours)?, stored::write(clash.theirs)?);
-        let sql = "INSERT INTO entente_conflict (tab, uid, at, site, run, rule, open, ours, theirs) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9)";
+        let sql =
+            "INSERT INTO entente_conflict (tab, uid, at, site, run, rule, open, ours, theirs) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9)";
         let uid = stored_uid(uid);
         let run = i64::try_from(run).unwrap_or(i64::MAX);
         let values = params![table.id, uid, now.0, site, run, clash.rule, clash.open, ours, theirs];

@@ -119,7 +119,8 @@ impl Sqlite {
             let me = db.me()?.site;
             let me = db.sites.id(&db.conn, me)?;
             for (uid, reason, record) in texts {
-                let sql = "INSERT INTO entente_waiting (tab, uid, site, run, at, kind, reason, record) VALUES (?1, ?2, ?3, 0, ?4, ?5, ?6, ?7)
+                let sql =
+                    "INSERT INTO entente_waiting (tab, uid, site, run, at, kind, reason, record) VALUES (?1, ?2, ?3, 0, ?4, ?5, ?6, ?7)
                            ON CONFLICT (tab, uid) WHERE kind = 'outgoing' DO UPDATE SET at = ?4, reason = ?6, record = ?7";
                 let values = params![layout.table.id, uid, me, now.0, Waiting::Outgoing.word(), reason, record];
                 db.conn.prepare_cached(sql).and_then(|mut statement| statement.execute(values)).told("write the journal")?;
@@ -176,8 +177,12 @@ impl Sqlite {
     pub(super) fn read_each(&mut self, layout: &Layout, uids: Vec<Native>, page: &mut Page) -> Result<Vec<Seen>> {
         layout.prepare(page);
         let me = self.me()?.site;
-        let from = format!("rarray(?1) w CROSS JOIN {} s ON s.uid = w.value LEFT JOIN {} t ON {} AND s.deleted = 0", layout.state(),
-            super::failure::quoted(&layout.table.name), layout.on_key("t", "s"));
+        let from = format!(
+            "rarray(?1) w CROSS JOIN {} s ON s.uid = w.value LEFT JOIN {} t ON {} AND s.deleted = 0",
+            layout.state(),
+            super::failure::quoted(&layout.table.name),
+            layout.on_key("t", "s")
+        );
         let mut statement = self.conn.prepare_cached(&layout.select(&from)).told("read the records")?;
         let mut rows = statement.query([Rc::new(uids)]).told("read the records")?;
         let mut seen = Vec::new();
@@ -190,7 +195,8 @@ impl Sqlite {
     /// See [`crate::connector::Connector::waiting`].
     pub(super) fn list_waiting(&mut self) -> Result<Vec<WaitingEntry>> {
         self.sites.learn(&self.conn)?;
-        let sql = "SELECT w.id, t.resource, w.uid, w.kind, w.reason, w.site, w.at FROM entente_waiting w JOIN entente_table t ON t.id = w.tab
+        let sql =
+            "SELECT w.id, t.resource, w.uid, w.kind, w.reason, w.site, w.at FROM entente_waiting w JOIN entente_table t ON t.id = w.tab
                    ORDER BY w.id DESC";
         let mut statement = self.conn.prepare_cached(sql).told("read the journal")?;
         let mut rows = statement.query([]).told("read the journal")?;
@@ -214,7 +220,11 @@ impl Sqlite {
 }
 
 enum Window {
-    Read { upto: i64, more: bool, unfit: Vec<(usize, String)> },
+    Read {
+        upto: i64,
+        more: bool,
+        unfit: Vec<(usize, String)>,
+    },
     /// An application wrote in between.
     Unfolded,
     /// Rows that went without a trigger noticing.

@@ -18,13 +18,17 @@ impl<T> Told<T> for rusqlite::Result<T> {
 
 fn failure(error: rusqlite::Error, doing: &str) -> Error {
     let (kind, hint) = match error.sqlite_error_code() {
-        Some(ErrorCode::DatabaseBusy | ErrorCode::DatabaseLocked) => (Kind::Busy, "Another program holds the database; this is tried again."),
+        Some(ErrorCode::DatabaseBusy | ErrorCode::DatabaseLocked) => {
+            (Kind::Busy, "Another program holds the database; this is tried again.")
+        }
         Some(ErrorCode::DiskFull) => (Kind::Full, "The disk is full. Nothing of this page was kept; free some space and run again."),
         Some(ErrorCode::ConstraintViolation | ErrorCode::TypeMismatch | ErrorCode::TooBig) => (Kind::Constraint, ""),
         Some(ErrorCode::CannotOpen) => (Kind::NotFound, "Does the file exist, and may this user read and write it and its folder?"),
         Some(ErrorCode::ReadOnly | ErrorCode::PermissionDenied) => (Kind::Forbidden, "May this user write the file and its folder?"),
         Some(ErrorCode::NotADatabase) => (Kind::Malformed, "The file is not an SQLite database, or it is encrypted."),
-        Some(ErrorCode::DatabaseCorrupt) => (Kind::Internal, "The database file is damaged. Stop, keep a copy, and run `PRAGMA integrity_check`."),
+        Some(ErrorCode::DatabaseCorrupt) => {
+            (Kind::Internal, "The database file is damaged. Stop, keep a copy, and run `PRAGMA integrity_check`.")
+        }
         _ => (Kind::Internal, ""),
     };
     let told = Error::new(kind, format!("could not {doing}")).because(error);

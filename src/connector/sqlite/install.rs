@@ -101,8 +101,11 @@ impl Sqlite {
         if let Some(entry) = known.iter().find(|entry| entry.shape.name == shape.name) {
             let before = entry.spec.identity.clone().unwrap_or_else(|| super::layout::propose(&shape));
             if spec.identity.as_ref().is_some_and(|identity| *identity != before) || spec.resource != entry.spec.resource {
-                return Err(Error::new(Kind::Exists, format!("table {:?} is attached as {:?} with identity {before}", shape.name, entry.spec.resource))
-                    .hint("Uids never change: detach with --drop-journal first."));
+                return Err(Error::new(
+                    Kind::Exists,
+                    format!("table {:?} is attached as {:?} with identity {before}", shape.name, entry.spec.resource),
+                )
+                .hint("Uids never change: detach with --drop-journal first."));
             }
             spec.identity = entry.spec.identity.clone();
         }
@@ -111,9 +114,13 @@ impl Sqlite {
         let text = serde_json::to_string(&spec).map_err(|e| Error::internal("a table's settings could not be written").because(e))?;
         let sql = "INSERT INTO entente_table (name, resource, spec) VALUES (?1, ?2, ?3)
                    ON CONFLICT (name) DO UPDATE SET spec = ?3, ready = 0";
-        self.conn.execute(sql, params![spec.table, spec.resource, text]).told("install the journal").map(|_| ()).map_err(|e| match e.kind() {
-            Kind::Constraint => Error::new(Kind::Exists, format!("another table of this database is already attached as {:?}", spec.resource)),
-            _ => e,
+        self.conn.execute(sql, params![spec.table, spec.resource, text]).told("install the journal").map(|_| ()).map_err(|e| {
+            match e.kind() {
+                Kind::Constraint => {
+                    Error::new(Kind::Exists, format!("another table of this database is already attached as {:?}", spec.resource))
+                }
+                _ => e,
+            }
         })
     }
 
@@ -142,7 +149,8 @@ impl Sqlite {
                 }
             }
             if everything {
-                let tables = ["missing", "waiting", "conflict", "history", "batch", "share", "suspect", "applying", "table", "site", "journal"];
+                let tables =
+                    ["missing", "waiting", "conflict", "history", "batch", "share", "suspect", "applying", "table", "site", "journal"];
                 for table in tables {
                     db.conn.execute_batch(&format!("DROP TABLE IF EXISTS entente_{table}")).told("remove the journal")?;
                 }
@@ -255,7 +263,10 @@ impl Sqlite {
                 None if changed => {
                     arrival += 1;
                     let sql = format!("UPDATE {} SET arrival = ?2, own = ?3, deleted = 0 WHERE arrival = ?1", layout.state());
-                    self.conn.prepare_cached(&sql).and_then(|mut statement| statement.execute(params![seen.arrival, arrival, now.0])).told("write the journal")?;
+                    self.conn
+                        .prepare_cached(&sql)
+                        .and_then(|mut statement| statement.execute(params![seen.arrival, arrival, now.0]))
+                        .told("write the journal")?;
                 }
                 None => {}
             }
@@ -277,7 +288,10 @@ impl Sqlite {
             let sql = format!("INSERT INTO {state} (arrival, own, {}) VALUES (?1, ?2, {})", keys.join(", "), marks.join(", "));
             let values = [Bound::Integer(arrival), Bound::Integer(now.0)];
             let values = values.into_iter().chain(key.iter().map(Bound::of_key));
-            self.conn.prepare_cached(&sql).and_then(|mut statement| statement.execute(params_from_iter(values))).told("write the journal")?;
+            self.conn
+                .prepare_cached(&sql)
+                .and_then(|mut statement| statement.execute(params_from_iter(values)))
+                .told("write the journal")?;
             return Ok(());
         }
         let site = self.sites.id(&self.conn, me.site)?;
@@ -328,7 +342,10 @@ impl Sqlite {
              WHERE arrival = ?1 AND deleted = 0"
         );
         for arrival in arrivals {
-            self.conn.prepare_cached(&sql).and_then(|mut statement| statement.execute(params![arrival, now.0])).told("write the journal")?;
+            self.conn
+                .prepare_cached(&sql)
+                .and_then(|mut statement| statement.execute(params![arrival, now.0]))
+                .told("write the journal")?;
         }
         Ok(())
     }

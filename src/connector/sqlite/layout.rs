@@ -110,7 +110,9 @@ impl Layout {
         let references = links(entry, all, &omitted).map_err(refuse)?;
         let held: BTreeSet<String> = references.iter().flat_map(|link| link.columns.iter().map(|column| column.to_lowercase())).collect();
         let identity_column = match &identity {
-            Identity::Column { column } => Some(shape.column(column).cloned().ok_or_else(|| refuse(format!("it has no column {column:?}")))?),
+            Identity::Column { column } => {
+                Some(shape.column(column).cloned().ok_or_else(|| refuse(format!("it has no column {column:?}")))?)
+            }
             _ => None,
         };
         let in_identity = |column: &str| match &identity {
@@ -124,7 +126,10 @@ impl Layout {
             && !in_identity(&key[0]);
         let travels = |column: &&Column| {
             let name = column.name.to_lowercase();
-            !column.generated && !omitted.contains(&name) && !held.contains(&name) && !(own_key && column.name.eq_ignore_ascii_case(&key[0]))
+            !column.generated
+                && !omitted.contains(&name)
+                && !held.contains(&name)
+                && !(own_key && column.name.eq_ignore_ascii_case(&key[0]))
         };
         let data: Vec<Data> = shape
             .columns
@@ -150,7 +155,9 @@ impl Layout {
         let public: Vec<Reference> =
             references.iter().map(|link| Reference { field: link.field.clone(), resource: link.parent_resource.clone() }).collect();
         let mut names = BTreeSet::new();
-        if let Some(twice) = fields.iter().chain(public.iter().map(|reference| &reference.field)).find(|name| !names.insert((*name).clone())) {
+        if let Some(twice) =
+            fields.iter().chain(public.iter().map(|reference| &reference.field)).find(|name| !names.insert((*name).clone()))
+        {
             return Err(refuse(format!("two of its columns would travel as {twice:?}")));
         }
         let fingerprint = fingerprint(&data, &references);
@@ -275,7 +282,10 @@ fn links(entry: &Entry, all: &[Entry], omitted: &BTreeSet<String>) -> std::resul
         }
         let parent = all.iter().find(|other| other.shape.name.eq_ignore_ascii_case(&foreign.parent)).ok_or_else(|| {
             let columns = foreign.columns.join(", ");
-            format!("its column {columns} refers to table {:?}, which is not attached; attach that too, or leave the column out with --omit", foreign.parent)
+            format!(
+                "its column {columns} refers to table {:?}, which is not attached; attach that too, or leave the column out with --omit",
+                foreign.parent
+            )
         })?;
         let to = if foreign.to.is_empty() { parent.shape.key() } else { foreign.to.clone() };
         let exact = |name: &String| parent.shape.column(name).map_or_else(|| name.clone(), |column| column.name.clone());
@@ -304,7 +314,9 @@ fn natural_fields(identity: &Identity, data: &[Data], references: &[Link]) -> st
     let mut fields = Vec::new();
     for column in columns {
         let own = data.iter().find(|data| data.column.eq_ignore_ascii_case(column)).map(|data| data.field.clone());
-        let held = || references.iter().find(|link| link.columns.iter().any(|held| held.eq_ignore_ascii_case(column))).map(|link| link.field.clone());
+        let held = || {
+            references.iter().find(|link| link.columns.iter().any(|held| held.eq_ignore_ascii_case(column))).map(|link| link.field.clone())
+        };
         let field = own.or_else(held).ok_or_else(|| format!("its key column {column:?} does not travel"))?;
         if !fields.contains(&field) {
             fields.push(field);

@@ -103,7 +103,8 @@ impl Sqlite {
     }
 
     fn entries(&self) -> Result<Vec<Entry>> {
-        let mut statement = self.conn.prepare_cached("SELECT id, name, spec, ready FROM entente_table ORDER BY id").told("read the journal")?;
+        let mut statement =
+            self.conn.prepare_cached("SELECT id, name, spec, ready FROM entente_table ORDER BY id").told("read the journal")?;
         let rows = statement
             .query_map([], |row| Ok((row.get::<_, i64>(0)?, row.get::<_, String>(1)?, row.get::<_, String>(2)?, row.get::<_, bool>(3)?)))
             .told("read the journal")?;
@@ -255,7 +256,10 @@ impl Connector for Sqlite {
         let layouts = self.layouts.clone();
         self.transaction(|db| {
             db.conn
-                .execute("UPDATE entente_journal SET site = ?1, incarnation = ?2, epoch = ?3", params![site.0.to_string(), incarnation, epoch])
+                .execute(
+                    "UPDATE entente_journal SET site = ?1, incarnation = ?2, epoch = ?3",
+                    params![site.0.to_string(), incarnation, epoch],
+                )
                 .told("write the journal")?;
             db.conn.execute_batch("UPDATE entente_share SET pull = '', push = 0").told("write the journal")?;
             for layout in &layouts {

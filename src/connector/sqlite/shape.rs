@@ -56,7 +56,8 @@ impl Shape {
             .optional()
             .told("read the schema")?;
         let (name, kind) = known.ok_or_else(|| {
-            Error::not_found(format!("there is no table {table:?} in this database")).hint("Run `entente attach NAME URL` without --table to list its tables.")
+            Error::not_found(format!("there is no table {table:?} in this database"))
+                .hint("Run `entente attach NAME URL` without --table to list its tables.")
         })?;
         let columns = columns(conn, &name).told("read the schema")?;
         let foreign = foreign(conn, &name).told("read the schema")?;
@@ -96,7 +97,9 @@ impl Shape {
 /// Whether writing one attached row may change others: by actions of foreign keys or by the user's own triggers.
 pub(super) fn writes_spread(conn: &Connection) -> Result<bool> {
     let triggers: i64 = conn
-        .query_row("SELECT count(*) FROM sqlite_schema WHERE type = 'trigger' AND name NOT LIKE 'entente\\_%' ESCAPE '\\'", [], |row| row.get(0))
+        .query_row("SELECT count(*) FROM sqlite_schema WHERE type = 'trigger' AND name NOT LIKE 'entente\\_%' ESCAPE '\\'", [], |row| {
+            row.get(0)
+        })
         .told("read the schema")?;
     if triggers > 0 {
         return Ok(true);
@@ -110,7 +113,8 @@ pub(super) fn writes_spread(conn: &Connection) -> Result<bool> {
 }
 
 fn columns(conn: &Connection, table: &str) -> rusqlite::Result<Vec<Column>> {
-    let mut statement = conn.prepare_cached("SELECT name, type, \"notnull\", dflt_value IS NOT NULL, pk, hidden FROM pragma_table_xinfo(?1)")?;
+    let mut statement =
+        conn.prepare_cached("SELECT name, type, \"notnull\", dflt_value IS NOT NULL, pk, hidden FROM pragma_table_xinfo(?1)")?;
     let rows = statement.query_map([table], |row| {
         let declared: String = row.get(1)?;
         Ok(Column {
@@ -127,7 +131,8 @@ fn columns(conn: &Connection, table: &str) -> rusqlite::Result<Vec<Column>> {
 }
 
 fn foreign(conn: &Connection, table: &str) -> rusqlite::Result<Vec<Foreign>> {
-    let mut statement = conn.prepare_cached("SELECT id, \"table\", \"from\", \"to\", on_update, on_delete FROM pragma_foreign_key_list(?1) ORDER BY id, seq")?;
+    let mut statement = conn
+        .prepare_cached("SELECT id, \"table\", \"from\", \"to\", on_update, on_delete FROM pragma_foreign_key_list(?1) ORDER BY id, seq")?;
     let mut rows = statement.query([table])?;
     let mut keys: Vec<(i64, Foreign)> = Vec::new();
     while let Some(row) = rows.next()? {

@@ -28,7 +28,8 @@ const NOW: &str = "CAST(ROUND((julianday('now') - 2440587.5) * 86400000.0) AS IN
 /// Replaces the triggers of a table.
 pub(super) fn install(layout: &Layout) -> String {
     let (state, table, id) = (layout.state(), quoted(&layout.table.name), layout.table.id);
-    let same_key: Vec<String> = layout.key.iter().map(|key| format!("OLD.{0} COLLATE BINARY IS NEW.{0} COLLATE BINARY", quoted(key))).collect();
+    let same_key: Vec<String> =
+        layout.key.iter().map(|key| format!("OLD.{0} COLLATE BINARY IS NEW.{0} COLLATE BINARY", quoted(key))).collect();
     let same_key = same_key.join(" AND ");
     let (free_new, free_old) = (not_applied(layout, "NEW"), not_applied(layout, "OLD"));
     let (upsert_new, delete_old) = (upsert(layout), delete(layout));
@@ -48,7 +49,9 @@ pub(super) fn install(layout: &Layout) -> String {
 
 /// Removes the triggers of a table.
 pub(super) fn drop(id: i64) -> String {
-    ["insert", "update", "rename", "delete", "taking", "moving"].map(|event| format!("DROP TRIGGER IF EXISTS entente_{id}_{event};")).concat()
+    ["insert", "update", "rename", "delete", "taking", "moving"]
+        .map(|event| format!("DROP TRIGGER IF EXISTS entente_{id}_{event};"))
+        .concat()
 }
 
 /// Notes the rows that an OR REPLACE may be about to remove. Their columns are indexed, so naming them forbids no change of the schema
@@ -117,5 +120,9 @@ fn not_applied(layout: &Layout, row: &str) -> String {
     // SQLite allows null in most primary keys. Such a row cannot be told from others until it gets a key.
     let set: Vec<String> = layout.key.iter().map(|key| format!("{row}.{} IS NOT NULL", quoted(key))).collect();
     let set = set.join(" AND ");
-    format!("{set} AND NOT EXISTS (SELECT 1 FROM entente_applying WHERE tab = {} AND (everything OR ({})))", layout.table.id, pairs.join(" AND "))
+    format!(
+        "{set} AND NOT EXISTS (SELECT 1 FROM entente_applying WHERE tab = {} AND (everything OR ({})))",
+        layout.table.id,
+        pairs.join(" AND ")
+    )
 }

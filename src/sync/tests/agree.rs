@@ -25,20 +25,25 @@ fn pair() -> (TestSite, TestSite) {
     (a, b)
 }
 
-const ALL: &str = "SELECT s.points, m.label, t.name, r.name, b.name FROM score s JOIN match m ON m.id = s.match_id JOIN team t ON t.id = s.team_id
+const ALL: &str =
+    "SELECT s.points, m.label, t.name, r.name, b.name FROM score s JOIN match m ON m.id = s.match_id JOIN team t ON t.id = s.team_id
                    LEFT JOIN team r ON r.id = m.red LEFT JOIN team b ON b.id = m.blue ORDER BY s.points";
 
 fn fill(a: &TestSite) {
-    a.sql("INSERT INTO team VALUES (5, 254, 'Poofs'), (9, 1114, 'Sim'), (10, 27, 'Rush');
+    a.sql(
+        "INSERT INTO team VALUES (5, 254, 'Poofs'), (9, 1114, 'Sim'), (10, 27, 'Rush');
            INSERT INTO match VALUES (3, 'q1', 5, 9), (4, 'q2', 10, NULL);
-           INSERT INTO score VALUES (1, 3, 5, 10.5), (2, 3, 9, 11.0), (7, 4, 10, 12.25);");
+           INSERT INTO score VALUES (1, 3, 5, 10.5), (2, 3, 9, 11.0), (7, 4, 10, 12.25);",
+    );
 }
 
 #[test]
 fn what_is_written_on_both_sides_is_on_both_sides_with_references_under_local_keys() {
     let (a, b) = pair();
     fill(&a);
-    b.sql("INSERT INTO team VALUES (1, 900, 'Zebra'); INSERT INTO match VALUES (1, 'p1', 1, NULL); INSERT INTO score VALUES (1, 1, 1, 3.5);");
+    b.sql(
+        "INSERT INTO team VALUES (1, 900, 'Zebra'); INSERT INTO match VALUES (1, 'p1', 1, NULL); INSERT INTO score VALUES (1, 1, 1, 3.5);",
+    );
     // Both hold rows under assigned identity from their own hands: that is decided by an administrator elsewhere.
     for resource in ["team", "match", "score"] {
         a.change(&a.knows(&b, &[]), resource, |resource| resource.accept_twins = true);
@@ -83,7 +88,11 @@ fn a_parent_deleted_with_its_children_goes_on_the_other_side_too_whoever_calls()
         fill(&a);
         a.agree(&b);
         a.sql("DELETE FROM score WHERE match_id = 3; DELETE FROM match WHERE id = 3; DELETE FROM team WHERE id = 9;");
-        if a_calls { a.agree(&b) } else { b.agree(&a) };
+        if a_calls {
+            a.agree(&b)
+        } else {
+            b.agree(&a)
+        };
         assert_eq!(b.rows("SELECT name FROM team ORDER BY name"), "Poofs Rush");
         assert_eq!(b.rows("SELECT label FROM match"), "q2");
         assert_eq!(a.rows("SELECT name FROM team ORDER BY name"), "Poofs Rush", "nothing came back");
@@ -101,7 +110,11 @@ fn a_parent_that_a_new_child_refers_to_is_kept_on_both_sides() {
         a.sql("DELETE FROM team WHERE id = 1;");
         b.sql("INSERT INTO match (label, red) VALUES ('new', 1);");
         for _ in 0..3 {
-            if a_calls { a.agree(&b) } else { b.agree(&a) };
+            if a_calls {
+                a.agree(&b)
+            } else {
+                b.agree(&a)
+            };
         }
         for site in [&a, &b] {
             assert_eq!(site.rows("SELECT m.label, t.name FROM match m JOIN team t ON t.id = m.red"), "new|One");
@@ -194,7 +207,9 @@ fn a_first_run_where_both_hold_rows_asks_and_changes_nothing() {
     b.sql("INSERT INTO team VALUES (1, 2, 'b');");
     let report = a.sync(&b);
     let error = report.resources.iter().find_map(|part| part.error.as_ref()).expect("it must ask");
-    assert!(error.chain().contains("1 records here, 1 at b") && error.chain().contains("--match") && error.chain().contains("--accept-twins"));
+    assert!(
+        error.chain().contains("1 records here, 1 at b") && error.chain().contains("--match") && error.chain().contains("--accept-twins")
+    );
     assert_eq!((a.rows("SELECT name FROM team"), b.rows("SELECT name FROM team")), ("a".into(), "b".into()));
 }
 
@@ -305,7 +320,9 @@ fn a_dry_run_counts_and_changes_nothing() {
     b.sql("INSERT INTO team VALUES (1, 900, 'Zebra');");
     a.change(&a.knows(&b, &[]), "team", |resource| resource.accept_twins = true);
     let report = a.try_sync(&b, &Ask { dry_run: true, ..Ask::default() }).unwrap();
-    let of = |resource: &str, direction| report.resources.iter().find(|part| part.resource == resource && part.direction == direction).unwrap().counts;
+    let of = |resource: &str, direction| {
+        report.resources.iter().find(|part| part.resource == resource && part.direction == direction).unwrap().counts
+    };
     assert_eq!((of("team", "pull").created, of("team", "push").records), (1, 3));
     assert_eq!((a.rows("SELECT count(*) FROM team"), b.rows("SELECT count(*) FROM team")), ("3".into(), "1".into()));
     a.agree(&b);

@@ -12,9 +12,37 @@ fn every_value_of_every_storage_class_arrives_as_it_was() {
     }
     a.knows(&b, &["v"]);
     let values = [
-        "NULL", "0", "-9223372036854775808", "9223372036854775807", "1.5", "-1e300", "1e-320", "0.1", "9007199254740993.0", "1e400", "-1e400", "''", "' a '",
-        "'a<b>&\"''c'", "x''", "x'00ff'", "char(0)", "'a' || char(0) || 'b'", "char(10,13,9)", "char(13)", "char(65534)", "char(1,31)", "'007'", "'1e5'",
-        "CAST(x'ff41' AS TEXT)", "'é\u{1F600}'", "']]>'", "'12345678901234567890123'", "'+5'", "'null'", "'&amp;'",
+        "NULL",
+        "0",
+        "-9223372036854775808",
+        "9223372036854775807",
+        "1.5",
+        "-1e300",
+        "1e-320",
+        "0.1",
+        "9007199254740993.0",
+        "1e400",
+        "-1e400",
+        "''",
+        "' a '",
+        "'a<b>&\"''c'",
+        "x''",
+        "x'00ff'",
+        "char(0)",
+        "'a' || char(0) || 'b'",
+        "char(10,13,9)",
+        "char(13)",
+        "char(65534)",
+        "char(1,31)",
+        "'007'",
+        "'1e5'",
+        "CAST(x'ff41' AS TEXT)",
+        "'é\u{1F600}'",
+        "']]>'",
+        "'12345678901234567890123'",
+        "'+5'",
+        "'null'",
+        "'&amp;'",
     ];
     for value in values {
         a.sql(&format!("INSERT INTO v (x, t, i, r, n, b) VALUES ({value}, {value}, {value}, {value}, {value}, {value});"));
@@ -36,7 +64,10 @@ fn odd_names_and_reserved_words_are_quoted() {
     a.knows(&b, &["select", "odd"]);
     a.sql(r#"INSERT INTO "select" VALUES (4, 'x', 'y', 'z'); INSERT INTO "table 'x'" VALUES ('k', 4); UPDATE "select" SET "a b" = 'x2';"#);
     a.agree(&b);
-    assert_eq!(b.rows(r#"SELECT s."a b", s."quo""te", s."Ü", o."order" FROM "select" s JOIN "table 'x'" o ON o."from" = s."group""#), "x2|y|z|k");
+    assert_eq!(
+        b.rows(r#"SELECT s."a b", s."quo""te", s."Ü", o."order" FROM "select" s JOIN "table 'x'" o ON o."from" = s."group""#),
+        "x2|y|z|k"
+    );
 }
 
 #[test]
@@ -56,13 +87,24 @@ fn keys_of_every_kind_are_followed() {
     }
     a.knows(&b, &["w", "s", "g", "f", "line", "u", "auto", "by_code"]);
     b.sql("INSERT INTO auto VALUES (41, 'b'); DELETE FROM auto;");
-    a.sql("INSERT INTO w VALUES ('p', 1, 'one'), ('p', 2, 'two'); INSERT INTO s VALUES (x'00', 'zero'), (x'01', 'one');
+    a.sql(
+        "INSERT INTO w VALUES ('p', 1, 'one'), ('p', 2, 'two'); INSERT INTO s VALUES (x'00', 'zero'), (x'01', 'one');
            INSERT INTO g (x) VALUES (5); INSERT INTO f VALUES (1.5, 'x'); INSERT INTO line VALUES ('p', 2, 7, 'seven');
-           INSERT INTO u VALUES ('c', 'see'); INSERT INTO auto (v) VALUES ('first'); INSERT INTO by_code (code) VALUES ('c'), (NULL);");
+           INSERT INTO u VALUES ('c', 'see'); INSERT INTO auto (v) VALUES ('first'); INSERT INTO by_code (code) VALUES ('c'), (NULL);",
+    );
     a.agree(&b);
     let dump = |site: &TestSite| {
-        ["SELECT * FROM w ORDER BY b", "SELECT * FROM s ORDER BY id", "SELECT x, twice, thrice FROM g", "SELECT * FROM f", "SELECT * FROM line", "SELECT * FROM u",
-         "SELECT v FROM auto", "SELECT code FROM by_code ORDER BY 1"].map(|sql| site.rows(sql))
+        [
+            "SELECT * FROM w ORDER BY b",
+            "SELECT * FROM s ORDER BY id",
+            "SELECT x, twice, thrice FROM g",
+            "SELECT * FROM f",
+            "SELECT * FROM line",
+            "SELECT * FROM u",
+            "SELECT v FROM auto",
+            "SELECT code FROM by_code ORDER BY 1",
+        ]
+        .map(|sql| site.rows(sql))
     };
     assert_eq!(dump(&b), dump(&a));
     assert_eq!(b.rows("SELECT id FROM auto"), "42", "a key that was used is not given again");
@@ -184,10 +226,12 @@ fn replacing_upserting_and_renaming_are_captured_by_key() {
     a.knows(&b, &["t"]);
     a.sql("INSERT INTO t VALUES (1, 'a', '1'), (2, 'b', '2'), (3, 'c', '3');");
     a.agree(&b);
-    a.sql("INSERT OR REPLACE INTO t VALUES (1, 'a', 'replaced');
+    a.sql(
+        "INSERT OR REPLACE INTO t VALUES (1, 'a', 'replaced');
            INSERT INTO t VALUES (2, 'b', 'up') ON CONFLICT (id) DO UPDATE SET v = excluded.v || 'serted';
            UPDATE t SET id = 30 WHERE id = 3;
-           INSERT OR IGNORE INTO t VALUES (1, 'zzz', 'ignored');");
+           INSERT OR IGNORE INTO t VALUES (1, 'zzz', 'ignored');",
+    );
     a.agree(&b);
     let all = "SELECT code, v FROM t ORDER BY code";
     assert_eq!(a.rows(all), "a|replaced b|upserted c|3");

@@ -1,11 +1,7 @@
 //! What goes wrong: lines, files, values, restored backups.
 
 use super::world::{Faults, Line, TestSite, records, table};
-use crate::{
-    error::Kind,
-    model::Policy,
-    sync::run::Ask,
-};
+use crate::{error::Kind, model::Policy, sync::run::Ask};
 
 const SCHEMA: &str = "CREATE TABLE t (code TEXT PRIMARY KEY, v TEXT CHECK (v <> 'bad'), u TEXT UNIQUE);";
 
@@ -67,7 +63,10 @@ fn a_page_cut_at_any_place_is_refused_whole() {
         let line = Line::new(&a, &b);
         line.faults.lock().unwrap().cut = Some(f64::from(step) / 40.0);
         let report = a.over(&line, &b, &Ask::default()).unwrap();
-        assert!(report.resources.iter().any(|part| part.error.as_ref().is_some_and(|error| error.kind() == Kind::Malformed)), "cut at {step}/40");
+        assert!(
+            report.resources.iter().any(|part| part.error.as_ref().is_some_and(|error| error.kind() == Kind::Malformed)),
+            "cut at {step}/40"
+        );
         assert_eq!(a.rows("SELECT count(*) FROM t"), "0");
     }
     a.agree(&b);
@@ -150,7 +149,8 @@ fn a_trigger_that_ends_the_transaction_costs_only_its_own_record() {
 
 #[test]
 fn a_reference_to_nothing_is_withheld_until_it_leads_somewhere() {
-    let schema = "CREATE TABLE p (id INTEGER PRIMARY KEY, v TEXT); CREATE TABLE c (id INTEGER PRIMARY KEY, p INTEGER REFERENCES p(id), v TEXT);";
+    let schema =
+        "CREATE TABLE p (id INTEGER PRIMARY KEY, v TEXT); CREATE TABLE c (id INTEGER PRIMARY KEY, p INTEGER REFERENCES p(id), v TEXT);";
     let (a, b) = (TestSite::new("a", schema), TestSite::new("b", schema));
     for site in [&a, &b] {
         site.attach(&[table("p"), table("c")]);
@@ -207,7 +207,9 @@ fn restore(from: &std::path::Path, into: &rusqlite::Connection) {
         statement.query_map([], |row| row.get(0)).unwrap().collect::<rusqlite::Result<_>>().unwrap()
     };
     into.execute("ATTACH ?1 AS saved", [from.to_str().unwrap()]).unwrap();
-    let mut sql = String::from("BEGIN; DELETE FROM entente_applying; INSERT INTO entente_applying (tab, everything) SELECT id, 1 FROM entente_table;");
+    let mut sql = String::from(
+        "BEGIN; DELETE FROM entente_applying; INSERT INTO entente_applying (tab, everything) SELECT id, 1 FROM entente_table;",
+    );
     for table in &tables {
         sql.push_str(&format!("DELETE FROM main.\"{table}\"; INSERT INTO main.\"{table}\" SELECT * FROM saved.\"{table}\";"));
     }

@@ -9,7 +9,9 @@ use std::{
 use crate::{
     config::{Config, Overrides, Settings},
     error::{Error, Kind, Result},
-    model::{Grant, Hello, Identity, Limits, Page, PullRequest, PushRequest, Receipt, Registered, Registration, Repository, Resource, TableSpec},
+    model::{
+        Grant, Hello, Identity, Limits, Page, PullRequest, PushRequest, Receipt, Registered, Registration, Repository, Resource, TableSpec,
+    },
     peer::{Contact, Peer},
     site::Site,
     store::{repositories, resources},
@@ -34,7 +36,8 @@ impl TestSite {
     /// A site whose application has these tables.
     pub(super) fn new(name: &str, schema: &str) -> TestSite {
         let folder = tempfile::tempdir().unwrap();
-        let settings = Settings { data: Some(folder.path().join("data")), name: Some(name.into()), page_records: Some(7), ..Settings::default() };
+        let settings =
+            Settings { data: Some(folder.path().join("data")), name: Some(name.into()), page_records: Some(7), ..Settings::default() };
         let site = Site::open(Config::load(Overrides { config: None, settings }).unwrap()).unwrap();
         let file = folder.path().join("app.db");
         let app = rusqlite::Connection::open(&file).unwrap();
@@ -64,13 +67,17 @@ impl TestSite {
         let columns = statement.column_count();
         let rows = statement
             .query_map([], |row| {
-                let text = |at| row.get_ref(at).map(|value| match value {
-                    rusqlite::types::ValueRef::Null => "-".to_owned(),
-                    rusqlite::types::ValueRef::Integer(value) => value.to_string(),
-                    rusqlite::types::ValueRef::Real(value) => format!("{value:?}"),
-                    rusqlite::types::ValueRef::Text(text) => String::from_utf8_lossy(text).into_owned(),
-                    rusqlite::types::ValueRef::Blob(bytes) => format!("x{}", bytes.iter().map(|byte| format!("{byte:02x}")).collect::<String>()),
-                });
+                let text = |at| {
+                    row.get_ref(at).map(|value| match value {
+                        rusqlite::types::ValueRef::Null => "-".to_owned(),
+                        rusqlite::types::ValueRef::Integer(value) => value.to_string(),
+                        rusqlite::types::ValueRef::Real(value) => format!("{value:?}"),
+                        rusqlite::types::ValueRef::Text(text) => String::from_utf8_lossy(text).into_owned(),
+                        rusqlite::types::ValueRef::Blob(bytes) => {
+                            format!("x{}", bytes.iter().map(|byte| format!("{byte:02x}")).collect::<String>())
+                        }
+                    })
+                };
                 (0..columns).map(text).collect::<rusqlite::Result<Vec<_>>>().map(|values| values.join("|"))
             })
             .unwrap();
