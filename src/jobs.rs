@@ -1,1 +1,381 @@
-//! The worker's two traits, filled: which job is due, and what a job does.
+//! The worker's two traits, filled: which job is due (by the store), and what a job does (by sync).
+
+use std::{
+    collections::HashMap,
+    future::Future,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, AtomicI64, Ordering},
+    },
+    thread::JoinHandle,
+    time::Duration,
+};
+
+use chrono::{DateTime, Utc};
+use entente_worker::{Invalid, Options, Queue, Reason, Renewal, Runner, Schedule, Stop, Trouble, Work, schedule};
+
+use crate::{
+    error::{Error, Kind, Result},
+    model::{Job, Outcome as Went, RepositoryId, Time, Timing},
+    site::Site,
+    store::{
+        self, holder,
+        jobs::{self, Leased, Ran},
+        log, repositories, resources, tokens,
+    },
+    sync::{
+        run::{Ask, Control, RunReport, run},
+        watch,
+    },
+};
+
+/// How long a job's lease lasts without a heartbeat, seconds, and how often there is one.
+const LEASE: i64 = 30;
+const HEARTBEAT: Duration = Duration::from_secs(8);
+
+/// A repository that was in use is tried again after so many seconds.
+const IN_USE: i64 = 5;
+
+/// How often the worker looks which jobs want to hear of changes.
+const LOOK: Duration = Duration::from_secs(1);
+
+/// The longest pause between two tries to listen at a peer, seconds.
+const LISTEN_PAUSE: u64 = 60;
+
+/// A job's schedule, as the worker knows schedules.
+pub fn schedule_of(job: &Job) -> Schedule {
+    Schedule {
+        enabled: job.enabled,
+        timing: match &job.timing {
+            Timing::Every(seconds) => schedule::Timing::Every(*seconds),
+            Timing::Cron(text) => schedule::Timing::Cron(text.clone()),
+        },
+        zone: job.zone.clone(),
+        start: job.start.map(Time::utc),
+        end: job.end.map(Time::utc),
+        repeat: job.repeat,
+        retries: job.retries,
+    }
+}
+
+/// A job that makes sense, with the time it is due first.
+pub fn planned(mut job: Job, now: Time) -> Result<Job> {
+    job.validate()?;
+    let plan = schedule_of(&job);
+    schedule::validate(&plan).map_err(|why: Invalid| Error::usage(why.to_string()))?;
+    job.next_run = schedule::next_run(&plan, None, now.utc(), job.runs).map(Time::from_utc);
+    Ok(job)
+}
+
+/// The next `count` regular times of a job.
+pub fn preview(job: &Job, now: Time, count: usize) -> Vec<Time> {
+    schedule::preview(&schedule_of(job), now.utc(), count).into_iter().map(Time::from_utc).collect()
+}
+
+/// Works until `shutdown`, then lets running jobs come to the end of their page. Blocks; wants a thread that is in no runtime.
+pub fn work(site: &Arc<Site>, shutdown: impl Future<Output = ()>) -> Result<()> {
+    recover(site)?;
+    let stop = Arc::new(AtomicBool::new(false));
+    let followers = Followers::start(site.clone(), stop.clone());
+    let runner = runner(site);
+    runtime()?.block_on(runner.run(shutdown));
+    stop.store(true, Ordering::Relaxed);
+    followers.join();
+    site.hang_up();
+    Ok(())
+}
+
+/// Runs what is due now, and returns how many runs there were and how many of them failed.
+pub fn work_once(site: &Arc<Site>, shutdown: impl Future<Output = ()>) -> Result<(usize, usize)> {
+    recover(site)?;
+    let done = runtime()?.block_on(runner(site).run_once(shutdown));
+    site.hang_up();
+    let done = done.map_err(|trouble| match trouble {
+        Trouble::Queue(error) => error,
+        other => Error::internal(format!("the worker stopped: {other}")),
+    })?;
+    let failed = done.iter().filter(|did| matches!(did.as_ref(), Did::Failed)).count();
+    Ok((done.len(), failed))
+}
+
+fn runner(site: &Arc<Site>) -> Runner<SiteQueue, SiteWork> {
+    let options = Options { at_a_time: site.config.workers as usize, heartbeat: HEARTBEAT, ..Options::default() };
+    Runner::new(SiteQueue { site: site.clone(), seen: AtomicI64::new(0) }, SiteWork { site: site.clone() }, options)
+}
+
+fn runtime() -> Result<tokio::runtime::Runtime> {
+    let built = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build();
+    built.map_err(|e| Error::internal("the worker could not start its runtime").because(e))
+}
+
+/// What a process that was killed left behind: its leases are free, its runs are in the log as interrupted. Old entries go.
+pub fn recover(site: &Site) -> Result<()> {
+    let alive = |holder: &str| !holder::is_dead_here(holder);
+    let now = site.now();
+    let interrupted = site.store.write(|c| {
+        jobs::release_dead(c, &alive)?;
+        tokens::purge(c, now)?;
+        log::interrupt_running(c, &alive, now)
+    })?;
+    if interrupted > 0 {
+        tracing::warn!("{interrupted} runs had been interrupted; they are repeated at their next time and nothing is lost.");
+    }
+    let before = now.plus_seconds(-86_400 * i64::from(site.config.log_days));
+    while site.store.write(|c| log::purge(c, before, 1_000))? > 0 {}
+    Ok(())
+}
+
+/// The jobs in the store.
+struct SiteQueue {
+    site: Arc<Site>,
+    seen: AtomicI64,
+}
+
+/// What became of a leased job.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Did {
+    /// It ran well.
+    Well,
+    /// It ran, and something failed.
+    Failed,
+    /// It was stopped between two pages: a shutdown, or everything was paused.
+    Stopped,
+    /// The repository was in use.
+    InUse,
+    /// It is no longer wanted.
+    Gone,
+}
+
+impl Queue for SiteQueue {
+    type Lease = Leased;
+    type Outcome = Did;
+    type Error = Error;
+
+    fn lease(&self, due: DateTime<Utc>, now: DateTime<Utc>) -> Result<Option<Leased>> {
+        let (due, now) = (Time::from_utc(due), Time::from_utc(now));
+        if self.site.store.read(jobs::next_due)?.is_none_or(|next| next > due) {
+            return Ok(None);
+        }
+        self.site.store.write(|c| jobs::lease_due(c, holder::me(), now, now.plus_seconds(LEASE)))
+    }
+
+    fn renew(&self, lease: &Leased, now: DateTime<Utc>) -> Result<Renewal> {
+        let until = Time::from_utc(now).plus_seconds(LEASE);
+        let kept = self.site.store.write(|c| jobs::renew(c, lease.job.id, lease.fence, until))?;
+        Ok(match (kept, self.site.store.read(store::site::paused)?) {
+            (false, _) => Renewal::Lost,
+            (true, true) => Renewal::Paused,
+            (true, false) => Renewal::Kept,
+        })
+    }
+
+    fn finish(&self, lease: &Leased, did: &Did, now: DateTime<Utc>) -> Result<()> {
+        let (job, plan) = (&lease.job, schedule_of(&lease.job));
+        let begun = job.next_run.map_or(now, Time::utc).min(now);
+        let retried = schedule::is_retry(&plan, job.failures);
+        let ran = if retried { Ran::No } else { Ran::Yes };
+        let runs = job.runs + u32::from(!retried);
+        let soon = |seconds| Some(Time::from_utc(now).plus_seconds(seconds));
+        let (next, failures, ran) = match did {
+            Did::Well => (schedule::next_run(&plan, Some(begun), now, runs).map(Time::from_utc), 0, ran),
+            Did::Failed => {
+                let failures = job.failures.saturating_add(1);
+                let next = schedule::next_try(&plan, Some(begun), now, runs, failures, rand::random());
+                (next.map(Time::from_utc), failures, ran)
+            }
+            Did::InUse => (soon(IN_USE), job.failures, Ran::No),
+            // What was stopped goes on as soon as somebody works again.
+            Did::Stopped => (soon(0), job.failures, Ran::No),
+            Did::Gone => (None, job.failures, Ran::No),
+        };
+        self.site.store.write(|c| jobs::finish(c, job.id, lease.fence, next, failures, ran)).map(|_| ())
+    }
+
+    fn next_due(&self) -> Result<Option<DateTime<Utc>>> {
+        Ok(self.site.store.read(jobs::next_due)?.map(Time::utc))
+    }
+
+    fn changed(&self) -> bool {
+        match self.site.store.changed_since(self.seen.load(Ordering::Relaxed)) {
+            Ok(Some(now)) => {
+                self.seen.store(now, Ordering::Relaxed);
+                true
+            }
+            Ok(None) => false,
+            Err(_) => true,
+        }
+    }
+}
+
+/// What jobs do: runs.
+struct SiteWork {
+    site: Arc<Site>,
+}
+
+impl SiteWork {
+    fn sync(&self, lease: &Leased, stop: &Stop) -> Result<RunReport> {
+        let key = self.site.store.key();
+        let repository = self.site.store.read(|c| repositories::by_id(c, key, lease.job.repository))?;
+        let why = || {
+            let stopped = |text: &str| Some(Error::new(Kind::Stopped, text));
+            match stop.requested() {
+                Some(Reason::Drain) => return stopped("stopped, since the worker is shutting down; the rest follows"),
+                Some(Reason::Timeout) => {
+                    let text =
+                        format!("it took longer than {} s; what was agreed stays, and the rest follows at the next run", lease.job.timeout);
+                    return Some(Error::new(Kind::Timeout, text));
+                }
+                Some(Reason::LostLease) => return stopped("another worker has taken over this job"),
+                Some(Reason::Paused) => return Some(Error::new(Kind::Paused, "everything is paused")),
+                None => {}
+            }
+            match self.site.store.read(store::site::paused) {
+                Ok(true) => Some(Error::new(Kind::Paused, "everything is paused")),
+                Ok(false) => None,
+                Err(error) => Some(error),
+            }
+        };
+        run(&self.site, &repository, &Ask::default(), &mut Control { stop: &why, progress: &mut |_| {} })
+    }
+}
+
+impl Work for SiteWork {
+    type Lease = Leased;
+    type Outcome = Did;
+
+    fn run(&self, lease: &Leased, stop: &Stop) -> Did {
+        let name = lease.job.repository;
+        if lease.job.end.is_some_and(|end| end < self.site.now()) {
+            return Did::Gone;
+        }
+        let gentle = |kind: Kind| matches!(kind, Kind::Stopped | Kind::Paused);
+        match self.sync(lease, stop) {
+            Ok(report) if report.resources.iter().any(|part| part.error.as_ref().is_some_and(|error| gentle(error.kind()))) => Did::Stopped,
+            Ok(report) if report.result.failed() => {
+                tracing::warn!(repository = name, "A run with repository {name} failed in part; see `entente log show {}`", report.run);
+                Did::Failed
+            }
+            Ok(report) => {
+                debug_assert_ne!(report.result, Went::Running);
+                Did::Well
+            }
+            Err(error) if error.kind() == Kind::Busy && error.to_string().contains("in use") => Did::InUse,
+            Err(error) if gentle(error.kind()) => Did::Stopped,
+            Err(error) if error.kind() == Kind::NotFound => Did::Gone,
+            Err(error) => {
+                tracing::warn!(repository = name, "A run with repository {name} failed: {}", error.chain());
+                Did::Failed
+            }
+        }
+    }
+
+    fn panicked(&self, lease: &Leased, message: &str) -> Did {
+        tracing::error!(job = lease.job.id, "Job {} panicked: {message}", lease.job.id);
+        Did::Failed
+    }
+
+    fn timeout(&self, lease: &Leased) -> Duration {
+        Duration::from_secs(u64::from(lease.job.timeout))
+    }
+}
+
+/// Threads that make jobs due within a second of a change, here or at the peer, where a job asks for it.
+struct Followers {
+    threads: Vec<JoinHandle<()>>,
+}
+
+impl Followers {
+    fn start(site: Arc<Site>, stop: Arc<AtomicBool>) -> Followers {
+        let (here, there) = ((site.clone(), stop.clone()), (site, stop));
+        let spawn = |work: Box<dyn FnOnce() + Send>| std::thread::spawn(work);
+        Followers {
+            threads: vec![
+                spawn(Box::new(move || {
+                    let stopped = || here.1.load(Ordering::Relaxed);
+                    watch::watch(&here.0, &stopped, &mut |resource| make_due(&here.0, |repository| shares(&here.0, repository, resource)));
+                })),
+                spawn(Box::new(move || listen_at_peers(&there.0, &there.1))),
+            ],
+        }
+    }
+
+    fn join(self) {
+        for thread in self.threads {
+            // A thread that panicked has said so; there is nothing more to wait for.
+            let _ = thread.join();
+        }
+    }
+}
+
+fn shares(site: &Site, repository: RepositoryId, resource: &str) -> bool {
+    site.store.read(|c| resources::get(c, repository, resource)).is_ok_and(|found| found.is_some_and(|resource| resource.mode.pushes()))
+}
+
+/// Makes the jobs due that ask for it and whose repository is concerned.
+fn make_due(site: &Site, concerned: impl Fn(RepositoryId) -> bool) {
+    let due = |site: &Site| -> Result<()> {
+        for job in site.store.read(jobs::list)?.into_iter().filter(|job| job.enabled && job.on_change && concerned(job.repository)) {
+            site.store.write(|c| jobs::make_due(c, job.id, site.now()))?;
+        }
+        Ok(())
+    };
+    if let Err(error) = due(site) {
+        tracing::warn!("A change could not be followed at once: {}", error.chain());
+    }
+}
+
+/// Keeps one listening thread for each repository whose job asks for it.
+fn listen_at_peers(site: &Arc<Site>, stop: &Arc<AtomicBool>) {
+    let mut listening: HashMap<RepositoryId, (Arc<AtomicBool>, JoinHandle<()>)> = HashMap::new();
+    while !stop.load(Ordering::Relaxed) {
+        let wanted: Vec<RepositoryId> = site
+            .store
+            .read(jobs::list)
+            .unwrap_or_default()
+            .into_iter()
+            .filter(|job| job.enabled && job.on_change)
+            .map(|job| job.repository)
+            .collect();
+        for (_, (ended, _)) in listening.iter().filter(|(id, _)| !wanted.contains(id)) {
+            ended.store(true, Ordering::Relaxed);
+        }
+        listening.retain(|_, (_, thread)| !thread.is_finished());
+        for id in wanted {
+            listening.entry(id).or_insert_with(|| {
+                let (site, ended) = (site.clone(), Arc::new(AtomicBool::new(false)));
+                let flag = ended.clone();
+                (ended, std::thread::spawn(move || listen(&site, id, &flag)))
+            });
+        }
+        std::thread::sleep(LOOK);
+    }
+    for (_, (ended, thread)) in listening {
+        ended.store(true, Ordering::Relaxed);
+        let _ = thread.join();
+    }
+}
+
+/// Listens at one peer until told to end; a broken line is tried again after growing pauses.
+fn listen(site: &Site, id: RepositoryId, ended: &AtomicBool) {
+    let mut failures = 0_u32;
+    while !ended.load(Ordering::Relaxed) {
+        let begun = site.now();
+        match watch::listen(site, id, ended, &mut |_| make_due(site, |repository| repository == id)) {
+            Ok(()) => failures = 0,
+            Err(error) => {
+                tracing::debug!("Listening ended: {}", error.chain());
+                failures = if site.now().0 - begun.0 > 60_000_000 { 1 } else { failures.saturating_add(1) };
+            }
+        }
+        let pause = schedule::backoff(failures.max(1), rand::random()).min(Duration::from_secs(LISTEN_PAUSE));
+        let mut waited = Duration::ZERO;
+        while waited < pause && !ended.load(Ordering::Relaxed) {
+            std::thread::sleep(Duration::from_millis(200));
+            waited += Duration::from_millis(200);
+        }
+        // What changed while nobody listened.
+        if !ended.load(Ordering::Relaxed) {
+            make_due(site, |repository| repository == id);
+        }
+    }
+}

@@ -12,7 +12,7 @@ pub use sqlite::Sqlite;
 
 use crate::{
     error::Result,
-    model::{Digest, Identity, NewState, Page, RecordView, SiteId, TableSpec, Time},
+    model::{Actor, Digest, Identity, NewState, Page, RecordView, SiteId, TableSpec, Time},
 };
 
 /// A table as it is attached.
@@ -162,6 +162,9 @@ pub trait Connector: Send {
 
     /// Up to `limit` uids of living records, for comparing two sites that have not met.
     fn sample(&mut self, table: &Table, limit: usize) -> Result<Vec<String>>;
+
+    /// Whether any incoming record waits.
+    fn waits(&mut self) -> Result<bool>;
 
     /// All records that wait, newest first.
     fn waiting(&mut self) -> Result<Vec<WaitingEntry>>;
@@ -421,6 +424,9 @@ pub trait Apply {
     /// unless [`Apply::broken`].
     /// Returns the key of a row that was added or changed.
     fn write(&mut self, table: &Table, write: &Write<'_>, peer: SiteId, targets: &Targets) -> Result<Option<Key>>;
+
+    /// The last arrival of a table in this transaction, and the incarnation under which we write.
+    fn head(&mut self, table: &Table) -> Result<(i64, Actor)>;
 
     /// Whether the database ended the transaction by itself.
     fn broken(&self) -> bool;

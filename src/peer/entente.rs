@@ -13,12 +13,12 @@ use reqwest::{Method, Url};
 use secrecy::SecretString;
 use tokio::time::timeout;
 
-pub use super::line::Timeouts;
 use super::{
     Contact, Peer,
     events::Events,
-    line::{Answer, Call, Credentials, Line, LineSettings},
+    line::{Answer, Call, Credentials, Line},
     retry::Failed,
+    setup::{LineSettings, Timeouts},
 };
 use crate::{
     error::{Error, Kind, Result},

@@ -4,11 +4,13 @@ mod entente;
 mod events;
 mod line;
 mod retry;
+mod setup;
 #[cfg(test)]
 mod tests;
 mod trouble;
 
-pub use entente::{Entente, Settings, Timeouts};
+pub use entente::{Entente, Settings};
+pub use setup::Timeouts;
 
 use std::sync::atomic::AtomicBool;
 

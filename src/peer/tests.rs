@@ -307,6 +307,23 @@ fn a_closed_port_and_an_unknown_host_are_told_without_secrets() {
 }
 
 #[test]
+fn a_proxy_is_asked_in_place_of_the_site_and_its_password_stays_untold() {
+    let script = greeting(200, "", hello_body());
+    let through = |proxy: String| {
+        let settings = Settings { url: "http://far.example/base".into(), proxy: Some(proxy), ..script.settings() };
+        Entente::new(settings).unwrap().hello()
+    };
+    through(format!("http://user:hidden@{}", script.address)).unwrap();
+    assert_eq!(script.asked("GET http://far.example/base/sync/hello?"), 1);
+    assert!(script.asked.lock().unwrap().iter().all(|head| head.contains("proxy-authorization: Basic dXNlcjpoaWRkZW4=")));
+    let closed = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+    for scheme in ["http", "socks5"] {
+        let told = through(format!("{scheme}://user:hidden@{closed}")).unwrap_err().chain();
+        assert!(told.contains("proxy") && !told.contains("hidden"), "{told}");
+    }
+}
+
+#[test]
 fn bodies_both_ways_are_counted() {
     let script = greeting(200, "", hello_body());
     let peer = script.peer();

@@ -119,14 +119,12 @@ fn cause(error: &reqwest::Error) -> Cause {
     }
     let mut next: Option<&(dyn StdError + 'static)> = Some(error);
     while let Some(link) = next {
-        let io = link.downcast_ref::<io::Error>();
-        // `source` of an io::Error skips what it wraps, so it is looked at here.
-        let tls = link.downcast_ref().or_else(|| io.and_then(|io| io.get_ref()?.downcast_ref()));
-        match tls {
+        match link.downcast_ref() {
             Some(rustls::Error::InvalidCertificate(_) | rustls::Error::NoCertificatesPresented) => return Cause::Certificate,
             Some(rustls::Error::InvalidMessage(_)) => return Cause::NotTls,
             _ => {}
         }
+        let io = link.downcast_ref::<io::Error>();
         if io.is_some_and(|io| io.kind() == io::ErrorKind::ConnectionRefused) {
             return Cause::Refused;
         }
@@ -134,7 +132,8 @@ fn cause(error: &reqwest::Error) -> Cause {
         if link.to_string().contains("dns error") {
             return Cause::Name;
         }
-        next = link.source();
+        // `source` of an io::Error skips what it wraps.
+        next = io.and_then(io::Error::get_ref).map_or_else(|| link.source(), |wrapped| Some(wrapped));
     }
     Cause::Other
 }

@@ -46,6 +46,7 @@ pub fn attach(site: &Site, name: &str, url: &str, specs: &[TableSpec], progress:
         }
     }
     let mut connector = site.connect(&database)?;
+    let fresh = connector.journal().is_err();
     connector.attach(specs, site.id, site.now(), progress)?;
     let tables = connector.tables()?;
     drop(connector);
@@ -61,7 +62,12 @@ pub fn attach(site: &Site, name: &str, url: &str, specs: &[TableSpec], progress:
         Ok(())
     })?;
     let mut door = site.door(name)?;
-    epoch::check(site, &mut door)?;
+    // A journal that was just made is no restored one.
+    if fresh {
+        epoch::remember(site, &mut door)?
+    } else {
+        epoch::check(site, &mut door)?
+    }
     Ok(tables)
 }
 

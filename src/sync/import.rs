@@ -146,6 +146,9 @@ pub(super) fn conclude(db: &mut dyn Connector, table: &Table, terms: &Terms) -> 
 
 fn again(db: &mut dyn Connector, table: &Table, terms: &Terms, last: bool) -> Result<Outcome> {
     let mut all = Outcome::default();
+    if !db.waits()? {
+        return Ok(all);
+    }
     let mut after = 0;
     loop {
         let mut tx = db.begin()?;
@@ -232,6 +235,7 @@ impl<'t> Import<'t> {
     fn page(&mut self, table: &Table, page: &Page) -> Result<()> {
         self.outcome.counts.records += page.records.len() as u64;
         self.tx.fold(table)?;
+        self.refuse_our_future(table, page)?;
         let mut rest: Vec<usize> = (0..page.records.len()).collect();
         // Of two versions of one record in a page the second is decided against what became of the first.
         while !rest.is_empty() {
@@ -242,6 +246,18 @@ impl<'t> Import<'t> {
             rest = later;
         }
         Ok(())
+    }
+
+    /// A version that has seen more of our edits than we made under this incarnation proves that our journal went back: counters would be
+    /// used again, and a new edit taken for an old one.
+    fn refuse_our_future(&mut self, table: &Table, page: &Page) -> Result<()> {
+        let (head, me) = self.tx.head(table)?;
+        let head = u64::try_from(head).unwrap_or(0);
+        if page.records.iter().all(|record| record.version.get(me) <= head) {
+            return Ok(());
+        }
+        let message = format!("the other site knows edits of {} that are no longer here: this database was restored", table.resource);
+        Err(Error::new(Kind::Epoch, message).hint("A new incarnation has begun; the next run exchanges everything again."))
     }
 
     /// Records that waited, of any table.
@@ -269,12 +285,10 @@ impl<'t> Import<'t> {
         for (place, item) in items.iter().enumerate() {
             self.at = item.at;
             match self.one(table, item, local_of(&locals, place))? {
-                Step::Done => arrived.push((table.resource.clone(), item.view.uid().to_owned())),
+                Step::Done if self.waiting => arrived.push((table.resource.clone(), item.view.uid().to_owned())),
+                Step::Done => {}
                 Step::Missing(wanted) => missing.push((place, wanted)),
                 Step::Failed(error) => failed.push((place, error)),
-            }
-            if !table.references.iter().any(|reference| reference.resource == table.resource) && !self.waiting {
-                arrived.clear();
             }
         }
         // What stood in the way of a record may have moved since: a unique value that another record gave up, a parent in this page.
@@ -442,15 +456,18 @@ impl<'t> Import<'t> {
         if self.poison.contains(&item.at) && item.waited.is_none() {
             return Ok(Step::Failed(Error::new(Kind::Constraint, "a trigger or a constraint of this database refuses the record")));
         }
-        if local.is_none() && !item.view.record.deleted && !table.matching.is_empty() {
-            if let Some(step) = self.twin(table, item)? {
-                return Ok(step);
-            }
+        if local.is_none()
+            && !item.view.record.deleted
+            && !table.matching.is_empty()
+            && let Some(step) = self.twin(table, item)?
+        {
+            return Ok(step);
         }
-        if let (Some((found, here)), Some(heir)) = (local, item.view.heir()) {
-            if found.living && here.uid() == item.view.uid() {
-                return self.alias(table, item, (found, here), heir);
-            }
+        if let (Some((found, here)), Some(heir)) = (local, item.view.heir())
+            && found.living
+            && here.uid() == item.view.uid()
+        {
+            return self.alias(table, item, (found, here), heir);
         }
         let decision =
             decide(local.map(|(found, view)| Local { view, shared: found.shared, held: found.held, base: None }), self.given(item));
@@ -475,20 +492,16 @@ impl<'t> Import<'t> {
             }
         }
         let mut decision = decision;
-        if let Some((found, here)) = local.filter(|(found, _)| taking && incoming.deleted && found.living) {
-            if self.tx.referred(table, found)? {
-                if !self.last {
-                    self.wait(table, item, Waiting::Deletion, "others here still refer to it; their deletions may be on their way", &[])?;
-                    self.outcome.deletions += u64::from(item.waited.is_none());
-                    return Ok(Step::Done);
-                }
-                decision = self.reassert(here, item.view);
-                self.outcome.warn(format!(
-                    "{} {} was deleted elsewhere but is still referred to here; it is kept",
-                    table.resource,
-                    here.uid()
-                ));
+        if let Some((found, here)) = local.filter(|(found, _)| taking && incoming.deleted && found.living)
+            && self.tx.referred(table, found)?
+        {
+            if !self.last {
+                self.wait(table, item, Waiting::Deletion, "others here still refer to it; their deletions may be on their way", &[])?;
+                self.outcome.deletions += u64::from(item.waited.is_none());
+                return Ok(Step::Done);
             }
+            decision = self.reassert(here, item.view);
+            self.outcome.warn(format!("{} {} was deleted elsewhere but is still referred to here; it is kept", table.resource, here.uid()));
         }
         let uid = local.map_or(item.view.uid(), |(_, here)| here.uid());
         if let Some(state) = &decision.state {

@@ -557,6 +557,10 @@ impl<'r> Run<'r, '_> {
                 part.share = share;
                 Ok(outcome)
             }
+            Err(error) if error.kind() == Kind::Epoch => {
+                epoch::renew(self.site, &mut part.door, 0)?;
+                Err(error)
+            }
             Err(error) => cursor.outcome.ok_or(error),
         }
     }

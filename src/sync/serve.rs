@@ -124,7 +124,13 @@ pub fn receive(site: &Site, caller: &Caller, request: &PushRequest, page: &Page)
     let terms = terms(site, caller, rules, request.run);
     let mut given = Given { caller, table: &table, request, now: site.now(), share: Share::default(), stored: None };
     let begun = site.now();
-    let outcome = import(&mut *door, &table, page, &terms, &mut given)?;
+    let outcome = match import(&mut *door, &table, page, &terms, &mut given) {
+        Err(error) if error.kind() == Kind::Epoch => {
+            epoch::renew(site, &mut door, 0)?;
+            return Err(error);
+        }
+        done => done?,
+    };
     if let Some(receipt) = given.stored {
         return Ok(receipt);
     }

@@ -1,8 +1,14 @@
 //! Noticing that a database changed: by this program, by an application, by whomever.
 
-use std::{collections::HashMap, time::Duration};
+use std::{collections::HashMap, sync::atomic::AtomicBool, time::Duration};
 
-use crate::{error::Result, site::Site, store::attached};
+use crate::{
+    error::Result,
+    model::RepositoryId,
+    peer::Peer,
+    site::Site,
+    store::{attached, repositories},
+};
 
 /// How often databases are looked at.
 const LOOK: Duration = Duration::from_millis(100);
@@ -33,6 +39,12 @@ pub fn watch(site: &Site, stop: &dyn Fn() -> bool, changed: &mut dyn FnMut(&str)
         }
         std::thread::sleep(LOOK);
     }
+}
+
+/// Listens at a peer until `ended` is set or the line breaks; calls `changed` with the name of each resource that changed there.
+pub fn listen(site: &Site, repository: RepositoryId, ended: &AtomicBool, changed: &mut dyn FnMut(&str)) -> Result<()> {
+    let repository = site.store.read(|c| repositories::by_id(c, site.store.key(), repository))?;
+    site.peer(&repository)?.listen(ended, changed)
 }
 
 #[derive(Default)]

@@ -83,6 +83,10 @@ pub(super) fn escape<const ATTRIBUTE: bool>(text: &str, out: &mut Vec<u8>) -> Es
 
 /// Whether a text is a name by the grammar of XML 1.0 (fifth edition).
 pub(super) fn is_name(text: &str) -> bool {
+    let ordinary = |byte: &u8| byte.is_ascii_alphanumeric() || matches!(byte, b'_' | b':' | b'-');
+    if text.as_bytes().first().is_some_and(u8::is_ascii_alphabetic) && text.as_bytes().iter().all(ordinary) {
+        return true;
+    }
     let mut chars = text.chars();
     chars.next().is_some_and(starts_name) && chars.all(|c| starts_name(c) || continues_name(c))
 }

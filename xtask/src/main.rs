@@ -1,2 +1,50 @@
-//! x
-fn main() {}
+//! The project's own chores: `cargo xtask --help`.
+
+use std::process::ExitCode;
+
+mod licences;
+mod steps;
+
+use steps::{Step, Task};
+
+const HELP: &str = "\
+The project's own chores.
+
+cargo xtask test             everything that must pass, in order, up to the first failure;
+                             the last line is the sum: N passed, N failed
+cargo xtask bench [-- ARGS]  cargo bench, with these arguments for the benchmarks
+cargo xtask --help           this";
+
+/// What must pass. A new requirement (say, packages of the system that a test needs) is one more line.
+const TEST: &[Step] = &[
+    Step::new("cargo fmt --all --check", Task::Cargo(&["fmt", "--all", "--check"], &[])),
+    Step::new(
+        "cargo clippy --workspace --all-targets -- -D warnings",
+        Task::Cargo(&["clippy", "--workspace", "--all-targets", "--", "-D", "warnings"], &[]),
+    ),
+    Step::new(
+        "RUSTDOCFLAGS='-D warnings' cargo doc --workspace --no-deps",
+        Task::Cargo(&["doc", "--workspace", "--no-deps"], &[("RUSTDOCFLAGS", "-D warnings")]),
+    ),
+    Step::new("licences of the dependencies, from cargo metadata", Task::Licences),
+    Step::new("cargo test --workspace --no-fail-fast", Task::Tests(&["test", "--workspace", "--no-fail-fast"])),
+    Step::new("cargo run -- demo --once", Task::Cargo(&["run", "--", "demo", "--once"], &[])),
+];
+
+fn main() -> ExitCode {
+    let arguments: Vec<String> = std::env::args().skip(1).collect();
+    let words: Vec<&str> = arguments.iter().map(String::as_str).collect();
+    match words.as_slice() {
+        ["test"] => steps::run_all(TEST),
+        ["bench"] | ["bench", "--"] => steps::bench(&[]),
+        ["bench", "--", rest @ ..] => steps::bench(rest),
+        ["--help" | "-h" | "help"] => {
+            println!("{HELP}");
+            ExitCode::SUCCESS
+        }
+        _ => {
+            eprintln!("{HELP}");
+            ExitCode::from(2)
+        }
+    }
+}

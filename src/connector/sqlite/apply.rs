@@ -21,7 +21,7 @@ use crate::{
         stored,
     },
     error::{Error, Kind as Fault, Result},
-    model::{Cell, Kind, Page, RecordView, SiteId, Time},
+    model::{Actor, Cell, Kind, Page, RecordView, SiteId, Time},
 };
 
 /// How many aliases are followed before the journal is called damaged: an heir is always smaller, so there is no cycle.
@@ -44,8 +44,8 @@ pub(super) struct Transaction<'a> {
 /// How a record with certain fields is written: made once for all records of a page that have the same.
 struct Plan {
     table: i64,
-    fields: Vec<(u16, bool)>,
-    page: usize,
+    /// The fields' names, and whether each is written.
+    fields: Vec<(String, bool)>,
     slots: Vec<Slot>,
     columns: Vec<String>,
     insert: String,
@@ -220,17 +220,15 @@ impl<'a> Transaction<'a> {
 
     /// Readies [`Plan`] for a record; most records have the same fields as the one before.
     fn plan(&mut self, layout: &Layout, record: RecordView<'_>, only: Option<&[String]>) -> Plan {
-        let page = std::ptr::from_ref(record.page) as usize;
         let wanted = |cell: &Cell| only.is_none_or(|only| only.iter().any(|name| name == record.page.name_of(cell.field)));
         let fits = |plan: &Plan| {
             plan.table == layout.table.id
-                && plan.page == page
                 && plan.fields.len() == record.cells().len()
-                && record.cells().iter().zip(&plan.fields).all(|(cell, (field, taken))| cell.field == *field && wanted(cell) == *taken)
+                && record.cells().iter().zip(&plan.fields).all(|(cell, (field, taken))| record.page.name_of(cell.field) == field && *taken)
         };
         match self.plan.take() {
             Some(plan) if only.is_none() && fits(&plan) => plan,
-            _ => Plan::make(layout, record, page, wanted),
+            _ => Plan::make(layout, record, wanted),
         }
     }
 
@@ -521,11 +519,10 @@ impl<'a> Transaction<'a> {
 }
 
 impl Plan {
-    fn make(layout: &Layout, record: RecordView<'_>, page: usize, wanted: impl Fn(&Cell) -> bool) -> Plan {
+    fn make(layout: &Layout, record: RecordView<'_>, wanted: impl Fn(&Cell) -> bool) -> Plan {
         let mut plan = Plan {
             table: layout.table.id,
             fields: Vec::new(),
-            page,
             slots: Vec::new(),
             columns: Vec::new(),
             insert: String::new(),
@@ -535,7 +532,7 @@ impl Plan {
         for cell in record.cells() {
             let name = record.page.name_of(cell.field);
             let taken = wanted(cell);
-            plan.fields.push((cell.field, taken));
+            plan.fields.push((name.to_owned(), taken));
             let data = layout.data.iter().position(|data| data.field == name).map(Slot::Data);
             let slot = data.or_else(|| layout.references.iter().position(|link| link.field == name).map(Slot::Link));
             let slot = slot.filter(|_| taken).unwrap_or(Slot::Unknown);
@@ -797,6 +794,11 @@ impl Apply for Transaction<'_> {
         let key = self.write_row(&layout, write, targets)?;
         self.write_state(&layout, write, key.clone(), peer)?;
         Ok(key)
+    }
+
+    fn head(&mut self, table: &Table) -> Result<(i64, Actor)> {
+        let layout = self.layout(table)?;
+        Ok((self.db.max_arrival(&layout)?, self.db.me()?))
     }
 
     fn broken(&self) -> bool {

@@ -71,7 +71,7 @@ impl Sqlite {
         let sql = format!(
             "{} WHERE s.arrival > ?1 AND s.arrival <= ?2 AND s.held IS NULL AND (s.received_from IS NULL OR s.received_from <> ?3)
              ORDER BY s.arrival LIMIT ?4",
-            layout.select(&layout.from_state())
+            layout.select(&layout.state_and_row())
         );
         let (mut upto, mut unfit, mut vanished) = (after, Vec::new(), Vec::new());
         let first = page.records.len();

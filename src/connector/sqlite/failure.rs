@@ -29,6 +29,7 @@ fn failure(error: rusqlite::Error, doing: &str) -> Error {
         Some(ErrorCode::DatabaseCorrupt) => {
             (Kind::Internal, "The database file is damaged. Stop, keep a copy, and run `PRAGMA integrity_check`.")
         }
+        Some(ErrorCode::SystemIoFailure) => (Kind::Full, "The disk is full, over a limit, or failing. Nothing of this page was kept."),
         _ => (Kind::Internal, ""),
     };
     let told = Error::new(kind, format!("could not {doing}")).because(error);

@@ -79,7 +79,7 @@ impl Sqlite {
         let me = self.me()?;
         let sql = format!(
             "{} WHERE s.arrival > (SELECT folded FROM entente_table WHERE id = ?1) AND s.own IS NOT NULL ORDER BY s.arrival LIMIT ?2",
-            layout.select(&layout.from_state())
+            layout.select(&layout.state_and_row())
         );
         let mut page = Page::default();
         layout.prepare(&mut page);
@@ -150,7 +150,7 @@ impl Sqlite {
         let sql = format!(
             "SELECT s.arrival, s.version, t.{} FROM {} WHERE s.uid = ?1 AND s.arrival <> ?2",
             quoted(&layout.key[0]),
-            layout.from_state()
+            layout.state_and_row()
         );
         let mut statement = self.conn.prepare_cached(&sql).told("read the journal")?;
         let found = statement

@@ -57,16 +57,18 @@ impl Sqlite {
     }
 
     /// Installs journal and triggers for `specs` beside what is attached already: all of it or nothing.
-    pub(super) fn install(&mut self, specs: &[TableSpec], site: SiteId) -> Result<()> {
+    pub(super) fn install(&mut self, specs: &[TableSpec], site: SiteId, now: Time) -> Result<()> {
         self.transaction(|db| {
             if !db.installed()? {
                 for sql in MIGRATIONS {
                     db.conn.execute_batch(sql).told("install the journal")?;
                 }
                 let epoch = uuid::Uuid::new_v4().simple().to_string();
-                let values = params![MIGRATIONS.len() as i64, site.0.to_string(), epoch];
+                // Seconds since 1970: a journal that was dropped and made anew must not count again under its former name.
+                let incarnation = now.0 / 1_000_000;
+                let values = params![MIGRATIONS.len() as i64, site.0.to_string(), epoch, incarnation];
                 db.conn
-                    .execute("INSERT INTO entente_journal (id, format, site, epoch, incarnation) VALUES (1, ?1, ?2, ?3, 1)", values)
+                    .execute("INSERT INTO entente_journal (id, format, site, epoch, incarnation) VALUES (1, ?1, ?2, ?3, ?4)", values)
                     .told("install the journal")?;
             }
             let owner = db.me()?.site;
@@ -317,7 +319,7 @@ impl Sqlite {
         const WINDOW: i64 = 20_000;
         let sql = format!(
             "SELECT s.arrival FROM {} WHERE s.deleted = 0 AND t.{} IS NULL AND s.arrival BETWEEN ?1 AND ?2",
-            layout.from_state(),
+            layout.state_and_row(),
             quoted(&layout.key[0])
         );
         for first in (0..=upto).step_by(WINDOW as usize) {

@@ -126,10 +126,8 @@ impl Layout {
             && !in_identity(&key[0]);
         let travels = |column: &&Column| {
             let name = column.name.to_lowercase();
-            !column.generated
-                && !omitted.contains(&name)
-                && !held.contains(&name)
-                && !(own_key && column.name.eq_ignore_ascii_case(&key[0]))
+            let stays = column.generated || omitted.contains(&name) || own_key && column.name.eq_ignore_ascii_case(&key[0]);
+            !stays && !held.contains(&name)
         };
         let data: Vec<Data> = shape
             .columns
@@ -148,7 +146,7 @@ impl Layout {
             .columns
             .iter()
             .filter(|column| column.not_null && !column.default && travels(column))
-            .filter(|column| !identity_column.as_ref().is_some_and(|own| own.name == column.name))
+            .filter(|column| identity_column.as_ref().is_none_or(|own| own.name != column.name))
             .map(|column| field_name(&entry.spec, &column.name))
             .collect();
         let fields: Vec<String> = data.iter().filter(|data| !data.is_identity).map(|data| data.field.clone()).collect();
@@ -225,7 +223,7 @@ impl Layout {
     }
 
     /// `entente_state_N s LEFT JOIN table t`.
-    pub(super) fn from_state(&self) -> String {
+    pub(super) fn state_and_row(&self) -> String {
         format!("{} s LEFT JOIN {} t ON {} AND s.deleted = 0", self.state(), quoted(&self.table.name), self.on_key("t", "s"))
     }
 }

@@ -96,7 +96,8 @@ impl Sqlite {
         if self.installed()? {
             self.sites = Sites::load(&self.conn)?;
             let entries = self.entries()?;
-            self.layouts = entries.iter().map(|entry| Layout::make(entry, &entries).map(Arc::new)).collect::<Result<_>>()?;
+            // A table that was dropped or changed beyond use does not stop the others; whoever asks for it is told.
+            self.layouts = entries.iter().filter_map(|entry| Layout::make(entry, &entries).map(Arc::new).ok()).collect();
         }
         self.schema = schema;
         Ok(())
@@ -109,18 +110,25 @@ impl Sqlite {
             .query_map([], |row| Ok((row.get::<_, i64>(0)?, row.get::<_, String>(1)?, row.get::<_, String>(2)?, row.get::<_, bool>(3)?)))
             .told("read the journal")?;
         let rows: Vec<_> = rows.collect::<rusqlite::Result<_>>().told("read the journal")?;
-        rows.into_iter()
-            .map(|(id, name, spec, ready)| {
-                let spec: TableSpec = serde_json::from_str(&spec).map_err(|e| Error::internal("the journal is damaged").because(e))?;
-                Ok(Entry { id, ready, spec, shape: Shape::read(&self.conn, &name)? })
-            })
-            .collect()
+        let mut entries = Vec::new();
+        for (id, name, spec, ready) in rows {
+            let spec: TableSpec = serde_json::from_str(&spec).map_err(|e| Error::internal("the journal is damaged").because(e))?;
+            match Shape::read(&self.conn, &name) {
+                Ok(shape) => entries.push(Entry { id, ready, spec, shape }),
+                Err(error) if error.kind() == crate::error::Kind::NotFound => {}
+                Err(error) => return Err(error),
+            }
+        }
+        Ok(entries)
     }
 
     fn layout(&mut self, table: &Table) -> Result<Arc<Layout>> {
         self.refresh()?;
         let found = self.layouts.iter().find(|layout| layout.table.id == table.id);
-        found.cloned().ok_or_else(|| Error::not_found(format!("table {:?} is no longer attached", table.name)))
+        found.cloned().ok_or_else(|| {
+            Error::not_found(format!("table {:?} is gone, or was changed so that it cannot be shared", table.name))
+                .hint("See `entente attach NAME URL`, which lists what can be attached, and attach it again.")
+        })
     }
 
     /// A table and, before it, all that it refers to, directly or not.
@@ -145,7 +153,8 @@ impl Sqlite {
     /// Runs `work` in a write transaction: all of it or nothing.
     fn transaction<T>(&mut self, work: impl FnOnce(&mut Sqlite) -> Result<T>) -> Result<T> {
         self.conn.execute_batch("BEGIN IMMEDIATE").told("write to the database")?;
-        let done = work(self).and_then(|value| self.conn.execute_batch("COMMIT").told("commit").map(|()| value));
+        let ready = self.sites.learn_where_installed(&self.conn);
+        let done = ready.and_then(|()| work(self)).and_then(|value| self.conn.execute_batch("COMMIT").told("commit").map(|()| value));
         if done.is_err() {
             self.undo();
         }
@@ -158,6 +167,22 @@ impl Sqlite {
             let _ = self.conn.execute_batch("ROLLBACK");
         }
         self.sites = Sites::load(&self.conn).unwrap_or_default();
+    }
+
+    /// Forgets, in short transactions, what one peer or any is believed to hold.
+    fn forget_senders(&mut self, layout: &Layout, site: Option<i64>) -> Result<()> {
+        const WINDOW: i64 = 2_000;
+        let sql = format!(
+            "UPDATE {} SET received_from = NULL WHERE arrival BETWEEN ?1 AND ?2 AND received_from = COALESCE(?3, received_from)",
+            layout.state()
+        );
+        let mut first = 0;
+        while first <= self.max_arrival(layout)? {
+            self.transaction(|db| db.conn.execute(&sql, params![first, first + WINDOW - 1, site]).told("write the journal"))?;
+            first += WINDOW;
+            self.breathe();
+        }
+        Ok(())
     }
 
     fn max_arrival(&self, layout: &Layout) -> Result<i64> {
@@ -234,7 +259,7 @@ impl Connector for Sqlite {
     }
 
     fn attach(&mut self, specs: &[TableSpec], site: SiteId, now: Time, progress: Progress<'_>) -> Result<()> {
-        self.install(specs, site)?;
+        self.install(specs, site, now)?;
         self.journal_rows(now, progress)
     }
 
@@ -253,7 +278,6 @@ impl Connector for Sqlite {
 
     fn renew(&mut self, site: SiteId, incarnation: u32, epoch: &str) -> Result<()> {
         self.refresh()?;
-        let layouts = self.layouts.clone();
         self.transaction(|db| {
             db.conn
                 .execute(
@@ -261,11 +285,7 @@ impl Connector for Sqlite {
                     params![site.0.to_string(), incarnation, epoch],
                 )
                 .told("write the journal")?;
-            db.conn.execute_batch("UPDATE entente_share SET pull = '', push = 0").told("write the journal")?;
-            for layout in &layouts {
-                db.conn.execute(&format!("UPDATE {} SET received_from = NULL", layout.state()), []).told("write the journal")?;
-            }
-            Ok(())
+            db.conn.execute_batch("UPDATE entente_share SET pull = '', push = 0").told("write the journal")
         })
     }
 
@@ -292,11 +312,11 @@ impl Connector for Sqlite {
 
     fn forget_shared(&mut self, table: &Table, peer: SiteId) -> Result<()> {
         let layout = self.layout(table)?;
-        self.transaction(|db| {
-            let site = db.sites.id(&db.conn, peer)?;
-            let sql = format!("UPDATE {} SET received_from = NULL WHERE received_from = ?1", layout.state());
-            db.conn.execute(&sql, [site]).told("write the journal").map(|_| ())
-        })
+        self.sites.learn(&self.conn)?;
+        match self.sites.known(peer) {
+            Some(site) => self.forget_senders(&layout, Some(site)),
+            None => Ok(()),
+        }
     }
 
     fn head(&mut self, table: &Table) -> Result<i64> {
@@ -344,6 +364,11 @@ impl Connector for Sqlite {
             uids.push(page.text(span).to_owned());
         }
         Ok(uids)
+    }
+
+    fn waits(&mut self) -> Result<bool> {
+        let sql = "SELECT EXISTS (SELECT 1 FROM entente_waiting WHERE kind <> 'outgoing')";
+        self.conn.prepare_cached(sql).and_then(|mut statement| statement.query_row([], |row| row.get(0))).told("read the journal")
     }
 
     fn waiting(&mut self) -> Result<Vec<super::WaitingEntry>> {

@@ -46,6 +46,11 @@ impl Sites {
         Ok(())
     }
 
+    /// As [`Sites::learn`]; while the journal is being installed there is nothing to learn.
+    pub(super) fn learn_where_installed(&mut self, conn: &Connection) -> Result<()> {
+        if conn.table_exists(None, "entente_site").told("read the schema")? { self.learn(conn) } else { Ok(()) }
+    }
+
     pub(super) fn site(&self, id: i64) -> Option<SiteId> {
         self.by_id.get(&id).copied()
     }

@@ -18,7 +18,8 @@ pub(super) fn state_table(layout: &Layout) -> String {
            own INTEGER, version TEXT, origin INTEGER, author INTEGER, settled TEXT, received_from INTEGER, held INTEGER,
            heir, extra TEXT, digest BLOB);
          CREATE UNIQUE INDEX IF NOT EXISTS {state}_key ON {state} ({keys});
-         CREATE UNIQUE INDEX IF NOT EXISTS {state}_uid ON {state} (uid) WHERE uid IS NOT NULL;"
+         CREATE UNIQUE INDEX IF NOT EXISTS {state}_uid ON {state} (uid) WHERE uid IS NOT NULL;
+         CREATE INDEX IF NOT EXISTS {state}_heir ON {state} (uid, heir) WHERE heir IS NOT NULL;"
     )
 }
 

@@ -262,3 +262,118 @@ fn a_manual_conflict_holds_the_record_and_the_rest_flows() {
     assert_eq!((a.rows(ALL), b.rows(ALL)), ("x|a|- y|other|-".into(), "x|b|- y|other|-".into()));
     assert_eq!(a.rows("SELECT open FROM entente_conflict"), "1");
 }
+
+#[test]
+fn sixteen_writers_lose_nothing_while_a_site_pulls_and_are_never_refused() {
+    let (a, b) = pair();
+    b.knows(&a, &["t"]);
+    a.sql("PRAGMA journal_mode = WAL;");
+    let done = std::sync::atomic::AtomicUsize::new(0);
+    std::thread::scope(|scope| {
+        for writer in 0..16 {
+            let (file, done) = (a.file.clone(), &done);
+            scope.spawn(move || {
+                let app = rusqlite::Connection::open(file).unwrap();
+                app.busy_timeout(std::time::Duration::from_secs(30)).unwrap();
+                for row in 0..25 {
+                    app.execute_batch(&format!("INSERT INTO t VALUES ('w{writer}-{row}', 'first', NULL);")).unwrap();
+                    std::thread::sleep(std::time::Duration::from_millis((writer * 7 + row * 13) % 40));
+                    app.execute_batch(&format!("UPDATE t SET v = 'second' WHERE code = 'w{writer}-{row}';")).unwrap();
+                }
+                done.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
+            });
+        }
+        while done.load(std::sync::atomic::Ordering::Relaxed) < 16 {
+            b.agree(&a);
+        }
+    });
+    b.agree(&a);
+    assert_eq!(b.rows("SELECT count(*), min(v) FROM t"), "400|second");
+    assert_eq!(a.rows(ALL), b.rows(ALL));
+    assert_eq!(records(&b.agree(&a)), 0);
+}
+
+#[test]
+fn rows_written_while_a_table_is_attached_are_all_journalled_once() {
+    let (a, b) = (TestSite::new("a", SCHEMA), TestSite::new("b", SCHEMA));
+    many(&a, "old", 999);
+    b.attach(&[table("t")]);
+    let stop = std::sync::atomic::AtomicBool::new(false);
+    std::thread::scope(|scope| {
+        scope.spawn(|| {
+            let app = rusqlite::Connection::open(&a.file).unwrap();
+            app.busy_timeout(std::time::Duration::from_secs(30)).unwrap();
+            for row in 0.. {
+                if stop.load(std::sync::atomic::Ordering::Relaxed) {
+                    break;
+                }
+                app.execute_batch(&format!(
+                    "INSERT INTO t VALUES ('new{row}', 'n', NULL); UPDATE t SET v = 'u' WHERE code = 'old{:03}';",
+                    row % 999
+                ))
+                .unwrap();
+            }
+        });
+        a.attach(&[table("t")]);
+        stop.store(true, std::sync::atomic::Ordering::Relaxed);
+    });
+    a.knows(&b, &["t"]);
+    a.agree(&b);
+    assert_eq!(a.rows(ALL), b.rows(ALL));
+    assert_eq!(a.rows("SELECT (SELECT count(*) FROM t) - (SELECT count(*) FROM entente_state_1)"), "0");
+}
+
+#[test]
+fn a_locked_database_stops_its_resource_with_a_sentence_and_nothing_is_lost() {
+    let (a, b) = pair();
+    many(&b, "b", 5);
+    let holder = rusqlite::Connection::open(&a.file).unwrap();
+    holder.execute_batch("BEGIN EXCLUSIVE").unwrap();
+    let report = a.try_sync(&b, &Ask::default());
+    let told = match &report {
+        Err(error) => error.chain(),
+        Ok(report) => report.resources.iter().find_map(|part| part.error.as_ref()).expect("it cannot be written").chain(),
+    };
+    assert!(told.contains("Another program holds the database"), "{told}");
+    holder.execute_batch("ROLLBACK").unwrap();
+    a.agree(&b);
+    assert_eq!(a.rows(ALL), b.rows(ALL));
+}
+
+#[test]
+fn a_hostile_page_cannot_name_other_tables_or_use_up_counters() {
+    use crate::model::{Page, PushRequest, Record, SiteId, Strategy, Time, Version};
+    let (a, b) = pair();
+    a.agree(&b);
+    let line = Line::new(&b, &a);
+    let request = || PushRequest {
+        batch: uuid::Uuid::new_v4(),
+        run: 1_000,
+        heard: 0,
+        strategy: Strategy::default(),
+        update: Policy::Newer,
+        conflict: Policy::Newer,
+        merge_fields: false,
+    };
+    use crate::peer::Peer;
+    for name in ["sqlite_schema", "entente_journal", "t; DROP TABLE t", ""] {
+        let refused = line.push(&request(), &Page::new(name)).unwrap_err();
+        assert!(matches!(refused.kind(), Kind::NotFound | Kind::Malformed | Kind::Forbidden), "{name}: {}", refused.chain());
+    }
+    // A version that claims to have seen more of a's edits than a made.
+    let me = {
+        let journal = a.site.door("app").unwrap().journal().unwrap();
+        crate::model::Actor { site: a.site.id, incarnation: journal.incarnation }
+    };
+    let mut page = Page::new("t");
+    let (uid, mark) = (page.put("urn:x:future"), page.mark());
+    let mut record = Record::new(uid, SiteId::random(), Time(0));
+    record.version = Version::of(me, 1 << 40);
+    page.finish(record, mark);
+    assert_eq!(line.push(&request(), &page).unwrap_err().kind(), Kind::Epoch);
+    a.sql("INSERT INTO t VALUES ('mine', 'still counts', NULL);");
+    for _ in 0..2 {
+        a.sync(&b);
+    }
+    assert_eq!(b.rows("SELECT v FROM t"), "still counts");
+}

@@ -6,6 +6,7 @@
 
 mod build;
 mod field;
+mod lineage;
 mod tag;
 
 use quick_xml::{Reader, events::Event};

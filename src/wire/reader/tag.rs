@@ -21,7 +21,7 @@ impl<'a> Attributes<'a> {
         let mut list: SmallVec<[(&str, &str); 12]> = SmallVec::new();
         let mut rest = raw;
         loop {
-            let trimmed = rest.trim_start_matches(is_space);
+            let trimmed = after_space(rest);
             if trimmed.is_empty() {
                 return Ok(Attributes(list));
             }
@@ -61,10 +61,10 @@ impl<'a> Attributes<'a> {
 fn split_attribute(text: &str) -> Result<(&str, &str, &str)> {
     let incomplete = || Error::malformed("An attribute is not written as name=\"value\"");
     let (name, after) = text.split_once('=').ok_or_else(incomplete)?;
-    let after = after.trim_start_matches(is_space);
+    let after = after_space(after);
     let quote = *after.as_bytes().first().filter(|byte| matches!(byte, b'"' | b'\'')).ok_or_else(incomplete)?;
     let end = memchr::memchr(quote, &after.as_bytes()[1..]).ok_or_else(incomplete)?;
-    Ok((name.trim_end_matches(is_space), &after[1..=end], &after[end + 2..]))
+    Ok((name.trim_end_matches([' ', '\t', '\r', '\n']), &after[1..=end], &after[end + 2..]))
 }
 
 fn check(name: &str, value: &str, limits: &Limits) -> Result<()> {
@@ -88,8 +88,10 @@ fn check_references(mut text: &str) -> Result<()> {
     Ok(())
 }
 
-fn is_space(c: char) -> bool {
-    matches!(c, ' ' | '\t' | '\r' | '\n')
+/// A text without the white space it begins with.
+fn after_space(text: &str) -> &str {
+    let space = |byte: &u8| matches!(byte, b' ' | b'\t' | b'\r' | b'\n');
+    &text[text.as_bytes().iter().take_while(|byte| space(byte)).count()..]
 }
 
 /// An attribute's value as it was meant: references resolved, white space that is written as itself made spaces (XML 1.0, 3.3.3).
