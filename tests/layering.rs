@@ -41,7 +41,8 @@ const HOMES: &[(&str, &[&str])] = &[
     ("entente_worker", &["jobs", "cli", "main"]),
     ("quick_xml", &["wire"]),
     ("reqwest", &["peer"]),
-    ("rusqlite", &["connector"]),
+    // The demo plays an application that owns a database.
+    ("rusqlite", &["connector", "cli"]),
 ];
 
 /// Words that the worker does not know, not even in a comment.

@@ -1,0 +1,116 @@
+//! Looking at repositories.
+
+use entente::{
+    error::Result,
+    model::{Health, Job, LogEntry, Repository, Resource},
+    site::Site,
+    store::{jobs, log, repositories, resources},
+};
+use serde_json::{Value, json};
+
+use super::{bare, document};
+use crate::cli::{
+    Context, Ending, job,
+    log::{document as entry_document, rows as entry_rows},
+    output::{facts, table, when_or, yes},
+    resource,
+};
+
+/// So many of the last runs are looked at.
+const RUNS: u32 = 10;
+
+/// A repository and its last runs, newest first.
+struct Seen {
+    repository: Repository,
+    runs: Vec<LogEntry>,
+}
+
+impl Seen {
+    fn health(&self) -> &'static str {
+        match (self.repository.enabled, Health::of(&self.runs)) {
+            (false, _) => "disabled",
+            (true, Health::Unknown) => "no run yet",
+            (true, Health::Green) => "green",
+            (true, Health::Yellow) => "yellow",
+            (true, Health::Red) => "red",
+        }
+    }
+
+    fn document(&self) -> Value {
+        let mut document = document(&self.repository);
+        document["health"] = json!(self.health());
+        document["last_run"] = json!(self.runs.first().map(|run| run.time));
+        document["last_success"] = json!(self.last_success().map(|run| run.time));
+        document["last_message"] = json!(self.runs.first().map(|run| &run.message));
+        document
+    }
+
+    fn last_success(&self) -> Option<&LogEntry> {
+        self.runs.iter().find(|run| !run.outcome.failed())
+    }
+}
+
+pub(super) fn list(context: &Context, site: &Site) -> Result<Ending> {
+    let seen: Vec<Seen> = site.store.read(|c| {
+        let all = repositories::list(c, site.store.key())?;
+        all.into_iter().map(|repository| Ok(Seen { runs: log::runs_of(c, repository.id, RUNS)?, repository })).collect()
+    })?;
+    let text = || match seen.as_slice() {
+        [] => "No repositories yet. Add one: entente repository add NAME --url URL --user USER --password-file FILE".to_owned(),
+        some => table(&["name", "address", "health", "last run", "message"], &[], some.iter().map(row)),
+    };
+    context.format().print(text, || seen.iter().map(Seen::document).collect())?;
+    Ok(Ending::Done)
+}
+
+fn row(seen: &Seen) -> [String; 5] {
+    let last = seen.runs.first();
+    let url = seen.repository.url.clone().unwrap_or_else(|| "(calls us)".into());
+    let message = last.map_or_else(String::new, |run| run.message.clone());
+    [seen.repository.name.clone(), url, seen.health().to_owned(), when_or(last.map(|run| run.time), "never"), message]
+}
+
+pub(super) fn one(context: &Context, site: &Site, name: &str) -> Result<Ending> {
+    let (seen, shared, schedule) = site.store.read(|c| {
+        let repository = repositories::get(c, site.store.key(), name)?;
+        let shared = resources::list(c, repository.id)?;
+        let schedule = jobs::list_of(c, repository.id)?;
+        Ok((Seen { runs: log::runs_of(c, repository.id, RUNS)?, repository }, shared, schedule))
+    })?;
+    let in_json = || {
+        let mut document = seen.document();
+        document["resources"] = shared.iter().map(|r| resource::document(name, r)).collect();
+        document["jobs"] = schedule.iter().map(|j| job::document(name, j)).collect();
+        document["runs"] = seen.runs.iter().map(entry_document).collect();
+        document
+    };
+    context.format().print(|| text(&seen, &shared, &schedule), in_json)?;
+    Ok(Ending::Done)
+}
+
+fn text(seen: &Seen, shared: &[Resource], schedule: &[Job]) -> String {
+    let Repository { name, uuid, url, user, proxy, accept_pushes, .. } = &seen.repository;
+    let or_none = |text: &Option<String>, none: &str| text.clone().unwrap_or_else(|| none.to_owned());
+    let mut text = facts(&[
+        ("name", name.clone()),
+        ("UUID", uuid.map_or_else(|| "not known yet".into(), |uuid| uuid.to_string())),
+        ("address", or_none(url, "none; it calls us")),
+        ("our account there", or_none(user, "none")),
+        ("proxy", proxy.as_deref().map_or_else(|| "the site's".into(), bare)),
+        ("may push to us", yes(*accept_pushes)),
+        ("health", seen.health().to_owned()),
+        ("last success", when_or(seen.last_success().map(|run| run.time), "never")),
+    ]);
+    text.push_str(&match shared {
+        [] => format!("Nothing is shared with it from here. Share a table: entente resource add {name} NAME\n"),
+        some => resource::rows(&some.iter().map(|r| (name.clone(), r.clone())).collect::<Vec<_>>()) + "\n",
+    });
+    text.push_str(&match schedule {
+        [] => format!("It has no schedule. Make one: entente job add {name} --every 5m\n"),
+        some => job::rows(&some.iter().map(|j| (name.clone(), j.clone())).collect::<Vec<_>>()) + "\n",
+    });
+    if !seen.runs.is_empty() {
+        text.push_str(&entry_rows(&seen.runs));
+    }
+    text
+}

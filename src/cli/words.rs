@@ -1,0 +1,129 @@
+//! Words of the command line that several verbs read.
+
+use std::{collections::BTreeMap, str::FromStr};
+
+use clap::ValueEnum;
+use entente::{
+    error::Error,
+    model::{Outcome, SiteId, Time},
+};
+
+/// A switch that can be set either way.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(super) enum YesNo {
+    Yes,
+    No,
+}
+
+impl From<YesNo> for bool {
+    fn from(word: YesNo) -> bool {
+        word == YesNo::Yes
+    }
+}
+
+/// Anything that the model reads from text.
+pub(super) fn read<T: FromStr<Err = Error>>(text: &str) -> Result<T, String> {
+    text.parse().map_err(|error: Error| error.chain())
+}
+
+/// A site's UUID.
+pub(super) fn uuid(text: &str) -> Result<SiteId, String> {
+    read(text)
+}
+
+/// A time.
+pub(super) fn time(text: &str) -> Result<Time, String> {
+    read(text)
+}
+
+/// How something went.
+pub(super) fn outcome(text: &str) -> Result<Outcome, String> {
+    Outcome::from_word(text).ok_or_else(|| "results are running, success, warning, error, fatal and interrupted".into())
+}
+
+/// Seconds: `90`, `90s`, `5m`, `2h`, `1d`, `1h30m`.
+pub(super) fn seconds(text: &str) -> Result<u32, String> {
+    let off = || format!("{text:?} is no time span like 30s, 5m, 2h, 1d or 1h30m");
+    let mut rest = text;
+    let mut total = 0_u32;
+    while !rest.is_empty() {
+        let digits = rest.len() - rest.trim_start_matches(|c: char| c.is_ascii_digit()).len();
+        let (number, unit) = rest.split_at(digits);
+        let number: u32 = number.parse().map_err(|_| off())?;
+        let (factor, length) = match unit.chars().next() {
+            None | Some('s') => (1, 1),
+            Some('m') => (60, 1),
+            Some('h') => (3_600, 1),
+            Some('d') => (86_400, 1),
+            Some(_) => return Err(off()),
+        };
+        total = number.checked_mul(factor).and_then(|more| total.checked_add(more)).ok_or_else(off)?;
+        rest = unit.get(length..).unwrap_or("");
+    }
+    if text.is_empty() { Err(off()) } else { Ok(total) }
+}
+
+/// Seconds in words: `10 seconds`, `5 minutes`, `1 hour 30 minutes`.
+pub(super) fn span(seconds: u32) -> String {
+    let units = [(86_400, "day"), (3_600, "hour"), (60, "minute"), (1, "second")];
+    let mut left = seconds;
+    let mut parts = Vec::new();
+    for (size, name) in units {
+        let count = left / size;
+        left %= size;
+        if count > 0 {
+            parts.push(format!("{count} {name}{}", if count == 1 { "" } else { "s" }));
+        }
+    }
+    if parts.is_empty() { "0 seconds".into() } else { parts.join(" ") }
+}
+
+/// `OLD=NEW` pairs, as a comma list each.
+pub(super) fn pairs(lists: &[String]) -> Result<BTreeMap<String, String>, Error> {
+    let pairs = lists.iter().map(|pair| {
+        let (old, new) = pair.split_once('=').filter(|(old, new)| !old.is_empty() && !new.is_empty()).ok_or_else(|| {
+            Error::usage(format!("{pair:?} is no pair of names"))
+                .hint("Write --map OLD=NEW, the column's name first, then the name on the wire.")
+        })?;
+        Ok((old.to_owned(), new.to_owned()))
+    });
+    pairs.collect()
+}
+
+/// `1 record`, `2 records`.
+pub(super) fn counted(count: u64, one: &str) -> String {
+    format!("{count} {one}{}", if count == 1 { "" } else { "s" })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_time_span_is_read_by_its_units() {
+        for (text, want) in [("10", 10), ("90s", 90), ("5m", 300), ("2h", 7200), ("1d", 86_400), ("1h30m", 5400), ("1h30", 3630), ("0s", 0)]
+        {
+            assert_eq!(seconds(text), Ok(want), "{text}");
+        }
+        for bad in ["", "m", "5x", "-5m", "5 m", "1.5h", "99999d", "m5", "ß", "1é"] {
+            assert!(seconds(bad).is_err(), "{bad}");
+        }
+    }
+
+    #[test]
+    fn a_time_span_is_told_in_words() {
+        for (seconds, want) in
+            [(0, "0 seconds"), (1, "1 second"), (300, "5 minutes"), (5400, "1 hour 30 minutes"), (86_410, "1 day 10 seconds")]
+        {
+            assert_eq!(span(seconds), want);
+        }
+    }
+
+    #[test]
+    fn a_pair_needs_both_names() {
+        assert_eq!(pairs(&["a=b".into(), "c=d=e".into()]).unwrap(), [("a".into(), "b".into()), ("c".into(), "d=e".into())].into());
+        for bad in ["a", "=b", "a="] {
+            assert!(pairs(&[bad.to_owned()]).is_err(), "{bad}");
+        }
+    }
+}
