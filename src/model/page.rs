@@ -244,6 +244,17 @@ impl Page {
         self.finish(record, mark);
     }
 
+    /// A page with the state of one record and none of its content.
+    pub fn tombstone_of(from: RecordView<'_>) -> Page {
+        let mut page = Page::new(&from.page.resource);
+        let mut record = from.record.clone();
+        record.uid = page.put(from.uid());
+        record.heir = None;
+        let mark = page.mark();
+        page.finish(record, mark);
+        page
+    }
+
     /// Keeps the first `count` records.
     pub fn truncate(&mut self, count: usize) {
         self.records.truncate(count);

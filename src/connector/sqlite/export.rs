@@ -17,6 +17,17 @@ use crate::{
     model::{Page, SiteId, Time},
 };
 
+/// The most bytes of text in one record: with room for what the wire adds, what a peer takes at all.
+const LARGEST: usize = 24 << 20;
+
+/// Why a record cannot travel as it is.
+fn unfit(seen: &Seen, bytes: usize) -> Option<String> {
+    if let Some(field) = &seen.dangling {
+        return Some(format!("its {field} refers to a row that does not exist here"));
+    }
+    (bytes > LARGEST).then(|| format!("it has {bytes} bytes, and {LARGEST} is the most that a record may have"))
+}
+
 /// Arrivals looked at in one query, so that a long stretch of records that the peer sent itself holds no lock for long.
 const WINDOW: i64 = 50_000;
 
@@ -36,9 +47,9 @@ impl Sqlite {
             self.fold_gently(layout)?;
             let done = self.snapshot(|db| db.read_window(layout, after, peer, extent, page))?;
             match done {
-                Window::Read { upto, more, unfit } => {
-                    if !unfit.is_empty() {
-                        self.withhold(layout, page, &unfit, now)?;
+                Window::Read { upto, more, withheld } => {
+                    if !withheld.is_empty() {
+                        self.withhold(layout, page, &withheld, now)?;
                     }
                     return Ok((upto, more));
                 }
@@ -68,7 +79,7 @@ impl Sqlite {
         let me = self.me()?.site;
         let head = self.max_arrival(layout)?;
         let peer = self.sites.known(peer).unwrap_or(0);
-        let (mut upto, mut unfit, mut vanished) = (after, Vec::new(), Vec::new());
+        let (mut upto, mut withheld, mut vanished) = (after, Vec::new(), Vec::new());
         let first = page.records.len();
         while upto < head {
             let end = upto.saturating_add(WINDOW).min(head);
@@ -77,12 +88,13 @@ impl Sqlite {
             let mut rows = statement.query(params![upto, end, peer, i64::try_from(room).unwrap_or(i64::MAX)]).told("read the feed")?;
             let mut full = false;
             while let Some(row) = rows.next().told("read the feed")? {
+                let before = page.text_len();
                 let seen: Seen = layout.read(row, &names, &self.sites, me, page)?;
                 upto = seen.arrival;
                 if seen.vanished {
                     vanished.push(seen.arrival);
-                } else if let Some(field) = seen.dangling {
-                    unfit.push((page.records.len() - 1, field));
+                } else if let Some(reason) = unfit(&seen, page.text_len() - before) {
+                    withheld.push((page.records.len() - 1, reason));
                 }
                 full = page.records.len() - first >= extent.records || page.text_len() >= extent.bytes;
                 if full {
@@ -98,16 +110,17 @@ impl Sqlite {
         if !vanished.is_empty() {
             return Ok(Window::Vanished(vanished));
         }
-        Ok(Window::Read { upto: upto.max(after), more: upto < head, unfit })
+        Ok(Window::Read { upto: upto.max(after), more: upto < head, withheld })
     }
 
-    /// Takes records that refer to nothing out of a page; they wait until what they refer to is there.
+    /// Takes records that cannot travel out of a page; they wait until they can. Their content is in the table, so only its name is kept.
     fn withhold(&mut self, layout: &Layout, page: &mut Page, unfit: &[(usize, String)], now: Time) -> Result<()> {
         let texts: Vec<(Native, String, String)> = unfit
             .iter()
-            .map(|(at, field)| {
+            .map(|(at, reason)| {
                 let view = page.view(&page.records[*at]);
-                Ok((stored_uid(view.uid()), format!("its {field} refers to a row that does not exist here"), stored::write(view)?))
+                let shown = Page::tombstone_of(view);
+                Ok((stored_uid(view.uid()), reason.clone(), stored::write(shown.view(&shown.records[0]))?))
             })
             .collect::<Result<_>>()?;
         self.transaction(|db| {
@@ -144,7 +157,8 @@ impl Sqlite {
         self.transaction(|db| {
             for (id, uid) in waiting {
                 let mut page = Page::default();
-                if db.read_each(layout, vec![uid.clone()], &mut page)?.iter().all(|seen| seen.dangling.is_none()) {
+                let seen = db.read_each(layout, vec![uid.clone()], &mut page)?;
+                if seen.iter().all(|seen| unfit(seen, page.text_len()).is_none()) {
                     db.conn.execute(&again, [&uid]).told("write the journal")?;
                     db.conn.execute("DELETE FROM entente_waiting WHERE id = ?1", [id]).told("write the journal")?;
                 }
@@ -161,9 +175,9 @@ impl Sqlite {
             db.sites.learn(&db.conn)?;
             db.read_each(layout, stored, page)
         })?;
-        let unfit = seen.iter().enumerate().filter(|(_, seen)| seen.dangling.is_some() || seen.vanished || seen.held);
-        let unfit: Vec<usize> = unfit.map(|(at, _)| first + at).collect();
-        page.remove(&unfit);
+        let left = seen.iter().enumerate().filter(|(_, seen)| unfit(seen, 0).is_some() || seen.vanished || seen.held);
+        let left: Vec<usize> = left.map(|(at, _)| first + at).collect();
+        page.remove(&left);
         Ok(())
     }
 
@@ -211,7 +225,7 @@ enum Window {
     Read {
         upto: i64,
         more: bool,
-        unfit: Vec<(usize, String)>,
+        withheld: Vec<(usize, String)>,
     },
     /// An application wrote in between.
     Unfolded,

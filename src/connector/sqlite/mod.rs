@@ -12,7 +12,11 @@ mod shape;
 mod triggers;
 mod values;
 
-use std::{path::Path, sync::Arc, time::Duration};
+use std::{
+    path::{Path, PathBuf},
+    sync::Arc,
+    time::Duration,
+};
 
 use rusqlite::{Connection, OpenFlags, OptionalExtension, params};
 
@@ -40,6 +44,23 @@ pub struct Sqlite {
     sites: Sites,
     /// What other connections had committed when we last looked.
     pulse: i64,
+    /// Where the file is, and which file that was when it was opened.
+    file: Option<(PathBuf, FileId)>,
+}
+
+/// Device and inode, by which a file that replaced another is told.
+type FileId = (u64, u64);
+
+#[cfg(unix)]
+fn file_id(path: &Path) -> Option<FileId> {
+    use std::os::unix::fs::MetadataExt;
+    std::fs::metadata(path).ok().map(|meta| (meta.dev(), meta.ino()))
+}
+
+#[cfg(not(unix))]
+fn file_id(path: &Path) -> Option<FileId> {
+    // An open file cannot be replaced there.
+    std::fs::metadata(path).ok().map(|_| (0, 0))
 }
 
 impl Sqlite {
@@ -47,7 +68,9 @@ impl Sqlite {
     pub fn open(path: &Path) -> Result<Sqlite> {
         let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
         let conn = Connection::open_with_flags(path, flags).told(&format!("open {}", path.display()))?;
-        Sqlite::ready(conn)
+        let mut db = Sqlite::ready(conn)?;
+        db.file = file_id(path).map(|id| (path.to_owned(), id));
+        Ok(db)
     }
 
     /// A database in memory, for tests.
@@ -62,7 +85,7 @@ impl Sqlite {
         // Durable at each commit: the answer to a peer says so. Foreign keys are the user's and are kept.
         conn.execute_batch("PRAGMA synchronous = FULL; PRAGMA foreign_keys = ON; PRAGMA temp_store = MEMORY; PRAGMA cache_size = -16384;")
             .told("open the database")?;
-        let mut db = Sqlite { conn, layouts: Vec::new(), schema: -1, sites: Sites::default(), pulse: 0 };
+        let mut db = Sqlite { conn, layouts: Vec::new(), schema: -1, sites: Sites::default(), pulse: 0, file: None };
         db.upgrade()?;
         Ok(db)
     }
@@ -238,6 +261,10 @@ fn role(part: Part) -> i64 {
 }
 
 impl Connector for Sqlite {
+    fn stale(&self) -> bool {
+        self.file.as_ref().is_some_and(|(path, id)| file_id(path) != Some(*id))
+    }
+
     fn survey(&mut self) -> Result<Vec<Survey>> {
         let attached = if self.installed()? { self.entries()? } else { Vec::new() };
         Shape::names(&self.conn)?

@@ -377,3 +377,39 @@ fn a_hostile_page_cannot_name_other_tables_or_use_up_counters() {
     }
     assert_eq!(b.rows("SELECT v FROM t"), "still counts");
 }
+
+#[test]
+fn a_record_too_large_to_travel_is_withheld_and_the_others_pass() {
+    let schema = "CREATE TABLE t (code TEXT PRIMARY KEY, v BLOB);";
+    let (a, b) = (TestSite::new("a", schema), TestSite::new("b", schema));
+    for site in [&a, &b] {
+        site.attach(&[table("t")]);
+    }
+    a.knows(&b, &["t"]);
+    a.sql("INSERT INTO t VALUES ('big', zeroblob(20000000)), ('small', x'01');");
+    a.agree(&b);
+    assert_eq!(b.rows("SELECT code FROM t"), "small");
+    assert!(a.waiting()[0].contains("is the most that a record may have"), "{:?}", a.waiting());
+    assert_eq!(records(&a.agree(&b)), 0);
+    a.sql("UPDATE t SET v = zeroblob(10000000) WHERE code = 'big';");
+    for _ in 0..2 {
+        a.agree(&b);
+    }
+    assert_eq!(b.rows("SELECT length(v) FROM t WHERE code = 'big'"), "10000000");
+    assert!(a.waiting().is_empty());
+}
+
+#[test]
+fn a_database_file_that_was_replaced_is_opened_anew() {
+    let (a, b) = pair();
+    many(&a, "a", 3);
+    a.agree(&b);
+    let other = a.file.with_extension("other");
+    a.app.execute("VACUUM INTO ?1", [other.to_str().unwrap()]).unwrap();
+    std::fs::rename(&other, &a.file).unwrap();
+    b.sql("INSERT INTO t VALUES ('new', 'v', NULL);");
+    a.agree(&b);
+    let app = rusqlite::Connection::open(&a.file).unwrap();
+    let count: i64 = app.query_row("SELECT count(*) FROM t WHERE code = 'new'", [], |row| row.get(0)).unwrap();
+    assert_eq!(count, 1, "it was written to the file that is there now");
+}
