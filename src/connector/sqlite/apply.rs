@@ -11,7 +11,7 @@ use rusqlite::{OptionalExtension, Statement, params, params_from_iter, types::Va
 use super::{
     Sqlite,
     failure::{Told, quoted},
-    layout::{Data, Layout, Link},
+    layout::{Data, Layout, Link, where_key},
     shape::writes_spread,
     values::{Bound, Fit, canonical_uuid, fit, key_part, push_uid, stored_uid},
 };
@@ -38,6 +38,8 @@ pub(super) struct Transaction<'a> {
     next_keys: HashMap<i64, i64>,
     reserved: HashMap<(i64, String), Key>,
     plan: Option<Plan>,
+    /// The last arrival that was given, and of which table.
+    last_arrival: Option<(i64, i64)>,
     done: bool,
 }
 
@@ -72,7 +74,16 @@ impl<'a> Transaction<'a> {
                 return Err(error);
             }
         };
-        Ok(Transaction { db, spread, marked: None, next_keys: HashMap::new(), reserved: HashMap::new(), plan: None, done: false })
+        Ok(Transaction {
+            db,
+            spread,
+            marked: None,
+            next_keys: HashMap::new(),
+            reserved: HashMap::new(),
+            plan: None,
+            last_arrival: None,
+            done: false,
+        })
     }
 
     fn layout(&self, table: &Table) -> Result<Arc<Layout>> {
@@ -137,6 +148,16 @@ impl<'a> Transaction<'a> {
 
     fn has_aliases(&self, sql: &str) -> Result<bool> {
         self.db.conn.prepare_cached(sql).and_then(|mut statement| statement.query_row([], |row| row.get(0))).told("read the journal")
+    }
+
+    /// Where nothing but us can write in this transaction, arrivals are counted here instead of looked up.
+    fn next_arrival(&mut self, layout: &Layout) -> Result<i64> {
+        let last = match self.last_arrival.filter(|(table, _)| *table == layout.table.id && !self.spread) {
+            Some((_, last)) => last,
+            None => self.db.max_arrival(layout)?,
+        };
+        self.last_arrival = Some((layout.table.id, last + 1));
+        Ok(last + 1)
     }
 
     fn next_key(&mut self, layout: &Layout) -> Result<i64> {
@@ -238,8 +259,7 @@ impl<'a> Transaction<'a> {
             Effect::Delete => {
                 if let Some(key) = self.local_key(layout, write.local)? {
                     self.mark(layout, &key)?;
-                    let sql = format!("DELETE FROM {} WHERE {}", quoted(&layout.table.name), where_key(&layout.key, 1));
-                    let mut statement = self.db.conn.prepare_cached(&sql).told("delete the row")?;
+                    let mut statement = self.db.conn.prepare_cached(&layout.sql.delete_row).told("delete the row")?;
                     statement.execute(params_from_iter(key.0.iter().map(Bound::of_key))).told("delete the row")?;
                 }
                 return Ok(None);
@@ -315,7 +335,9 @@ impl<'a> Transaction<'a> {
 
     /// The key of a row that is to be added.
     fn key_for(&mut self, layout: &Layout, record: RecordView<'_>, former: Option<Key>, targets: &Targets) -> Result<Key> {
-        if let Some(key) = self.reserved.remove(&(layout.table.id, record.uid().to_owned())) {
+        if !self.reserved.is_empty()
+            && let Some(key) = self.reserved.remove(&(layout.table.id, record.uid().to_owned()))
+        {
             return Ok(key);
         }
         match former {
@@ -327,9 +349,7 @@ impl<'a> Transaction<'a> {
 
     fn local_key(&self, layout: &Layout, local: Option<Found>) -> Result<Option<Key>> {
         let Some(found) = local else { return Ok(None) };
-        let keys: Vec<String> = (1..=layout.key.len()).map(|at| format!("k{at}")).collect();
-        let sql = format!("SELECT {} FROM {} WHERE arrival = ?1", keys.join(", "), layout.state());
-        let mut statement = self.db.conn.prepare_cached(&sql).told("read the journal")?;
+        let mut statement = self.db.conn.prepare_cached(&layout.sql.key_of).told("read the journal")?;
         let parts = statement
             .query_row([found.arrival], |row| {
                 (0..layout.key.len()).map(|at| row.get_ref(at).map(key_part)).collect::<rusqlite::Result<Vec<_>>>()
@@ -371,7 +391,7 @@ impl<'a> Transaction<'a> {
     }
 
     fn write_state(&mut self, layout: &Layout, write: &Write<'_>, key: Option<Key>, peer: SiteId) -> Result<()> {
-        let arrival = self.db.max_arrival(layout)? + 1;
+        let arrival = self.next_arrival(layout)?;
         let mut version = write.state.version.clone();
         if write.state.tick {
             let me = self.db.me()?;
@@ -389,13 +409,7 @@ impl<'a> Transaction<'a> {
         match write.local {
             None => {
                 let key = key.unwrap_or(Key(vec![KeyPart::Null; layout.key.len()]));
-                let names: String = (1..=key.0.len()).map(|at| format!(", k{at}")).collect();
-                let marks: String = (1..=key.0.len()).map(|at| format!(", ?{}", at + 12)).collect();
-                let sql = format!(
-                    "INSERT INTO {state} (arrival, uid, deleted, modified_on, version, origin, author, settled, received_from, heir, extra, digest{names})
-                     VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12{marks})"
-                );
-                let mut statement = self.db.conn.prepare_cached(&sql).told("write the journal")?;
+                let mut statement = self.db.conn.prepare_cached(&layout.sql.add_state).told("write the journal")?;
                 let fixed = params![
                     arrival,
                     uid,
@@ -419,12 +433,7 @@ impl<'a> Transaction<'a> {
                 statement.raw_execute().told("write the journal")?;
             }
             Some(found) => {
-                let sql = format!(
-                    "UPDATE {state} SET arrival = ?1, deleted = ?3, modified_on = ?4, version = ?5, origin = ?6, author = ?7, settled = ?8,
-                     received_from = ?9, heir = ?10, extra = CASE WHEN ?13 THEN ?11 ELSE extra END, digest = ?12, own = NULL,
-                     held = CASE WHEN ?14 THEN NULL ELSE held END WHERE arrival = ?2"
-                );
-                let mut statement = self.db.conn.prepare_cached(&sql).told("write the journal")?;
+                let mut statement = self.db.conn.prepare_cached(&layout.sql.change_state).told("write the journal")?;
                 let replace = extra.is_some();
                 statement
                     .execute(params![
@@ -581,12 +590,6 @@ fn run(statement: &mut Statement<'_>, values: &[Bound<'_>]) -> rusqlite::Result<
     statement.raw_execute()
 }
 
-/// `key = ?n AND …`
-fn where_key(key: &[String], first: usize) -> String {
-    let pairs: Vec<String> = key.iter().enumerate().map(|(at, column)| format!("{} = ?{}", quoted(column), first + at)).collect();
-    pairs.join(" AND ")
-}
-
 /// What an identity column holds for a uid: bytes where it is declared so, else the text of the UUID or the URN.
 fn identity_value(layout: &Layout, uid: &str) -> Bound<'static> {
     let declared = layout.identity.as_ref().map_or("", |column| column.declared.as_str()).to_ascii_uppercase();
@@ -632,11 +635,13 @@ impl Apply for Transaction<'_> {
 
     fn fold(&mut self, table: &Table) -> Result<()> {
         let layout = self.layout(table)?;
+        self.last_arrival = None;
         self.db.fold_all(&layout)
     }
 
     fn locals(&mut self, table: &Table, uids: &[&str], peer: SiteId) -> Result<Locals> {
         let layout = self.layout(table)?;
+        self.last_arrival = None;
         let heirs = self.heirs(&layout, uids)?;
         let last = |uid: &str| {
             let mut uid = uid.to_owned();
@@ -676,6 +681,7 @@ impl Apply for Transaction<'_> {
 
     fn resolve(&mut self, wanted: &[(&str, &str)]) -> Result<Targets> {
         let mut targets = Targets::default();
+        self.last_arrival = None;
         let mut by_resource: HashMap<&str, HashSet<&str>> = HashMap::new();
         for (resource, uid) in wanted {
             by_resource.entry(resource).or_default().insert(uid);

@@ -31,7 +31,6 @@ impl Sqlite {
         now: Time,
         page: &mut Page,
     ) -> Result<(i64, bool)> {
-        layout.prepare(page);
         let before = page.records.len();
         loop {
             self.fold_gently(layout)?;
@@ -65,24 +64,20 @@ impl Sqlite {
             }
         }
         self.sites.learn(&self.conn)?;
+        let names = layout.prepare(page)?;
         let me = self.me()?.site;
         let head = self.max_arrival(layout)?;
         let peer = self.sites.known(peer).unwrap_or(0);
-        let sql = format!(
-            "{} WHERE s.arrival > ?1 AND s.arrival <= ?2 AND s.held IS NULL AND (s.received_from IS NULL OR s.received_from <> ?3)
-             ORDER BY s.arrival LIMIT ?4",
-            layout.select(&layout.state_and_row())
-        );
         let (mut upto, mut unfit, mut vanished) = (after, Vec::new(), Vec::new());
         let first = page.records.len();
         while upto < head {
             let end = upto.saturating_add(WINDOW).min(head);
             let room = extent.records.saturating_sub(page.records.len() - first);
-            let mut statement = self.conn.prepare_cached(&sql).told("read the feed")?;
+            let mut statement = self.conn.prepare_cached(&layout.sql.feed).told("read the feed")?;
             let mut rows = statement.query(params![upto, end, peer, i64::try_from(room).unwrap_or(i64::MAX)]).told("read the feed")?;
             let mut full = false;
             while let Some(row) = rows.next().told("read the feed")? {
-                let seen: Seen = layout.read(row, &self.sites, me, page)?;
+                let seen: Seen = layout.read(row, &names, &self.sites, me, page)?;
                 upto = seen.arrival;
                 if seen.vanished {
                     vanished.push(seen.arrival);
@@ -160,7 +155,6 @@ impl Sqlite {
 
     /// Appends the named records, tombstones too; those that refer to nothing are left out.
     pub(super) fn read_named(&mut self, layout: &Layout, uids: &[String], page: &mut Page) -> Result<()> {
-        layout.prepare(page);
         let stored = uids.iter().map(|uid| stored_uid(uid)).collect();
         let first = page.records.len();
         let seen = self.snapshot(|db| {
@@ -175,19 +169,13 @@ impl Sqlite {
 
     /// Appends the records with these uids in one query.
     pub(super) fn read_each(&mut self, layout: &Layout, uids: Vec<Native>, page: &mut Page) -> Result<Vec<Seen>> {
-        layout.prepare(page);
+        let names = layout.prepare(page)?;
         let me = self.me()?.site;
-        let from = format!(
-            "rarray(?1) w CROSS JOIN {} s ON s.uid = w.value LEFT JOIN {} t ON {} AND s.deleted = 0",
-            layout.state(),
-            super::failure::quoted(&layout.table.name),
-            layout.on_key("t", "s")
-        );
-        let mut statement = self.conn.prepare_cached(&layout.select(&from)).told("read the records")?;
+        let mut statement = self.conn.prepare_cached(&layout.sql.named).told("read the records")?;
         let mut rows = statement.query([Rc::new(uids)]).told("read the records")?;
         let mut seen = Vec::new();
         while let Some(row) = rows.next().told("read the records")? {
-            seen.push(layout.read(row, &self.sites, me, page)?);
+            seen.push(layout.read(row, &names, &self.sites, me, page)?);
         }
         Ok(seen)
     }

@@ -82,13 +82,13 @@ impl Sqlite {
             layout.select(&layout.state_and_row())
         );
         let mut page = Page::default();
-        layout.prepare(&mut page);
+        let names = layout.prepare(&mut page)?;
         let mut seen = Vec::new();
         {
             let mut statement = self.conn.prepare_cached(&sql).told("read the journal")?;
             let mut rows = statement.query(params![layout.table.id, BATCH as i64]).told("read the journal")?;
             while let Some(row) = rows.next().told("read the journal")? {
-                let noted = layout.read(row, &self.sites, me.site, &mut page)?;
+                let noted = layout.read(row, &names, &self.sites, me.site, &mut page)?;
                 let record = &page.records[page.records.len() - 1];
                 let identity = layout.identity_at().map(|at| row.get_ref(at)).transpose().told("read the journal")?;
                 let uid = (!noted.uid_known).then(|| layout.new_uid(page.view(record), identity.filter(|_| noted.present)));

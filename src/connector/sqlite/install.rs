@@ -235,7 +235,7 @@ impl Sqlite {
         };
         let sql = format!("{} {beyond} ORDER BY {keys} LIMIT {STEP}", layout.select(&from));
         let mut page = Page::default();
-        layout.prepare(&mut page);
+        let names = layout.prepare(&mut page)?;
         let mut found = Vec::new();
         let mut last = None;
         {
@@ -243,7 +243,7 @@ impl Sqlite {
             let bound: Vec<Bound<'_>> = after.unwrap_or(&[]).iter().map(Bound::of_key).collect();
             let mut rows = statement.query(params_from_iter(bound)).told("read the table")?;
             while let Some(row) = rows.next().told("read the table")? {
-                let seen = layout.read(row, &self.sites, me.site, &mut page)?;
+                let seen = layout.read(row, &names, &self.sites, me.site, &mut page)?;
                 let first = layout.first_key();
                 let key: rusqlite::Result<Vec<KeyPart>> = (0..layout.key.len()).map(|at| row.get_ref(first + at).map(key_part)).collect();
                 let key = key.told("read the table")?;

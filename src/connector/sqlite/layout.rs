@@ -32,6 +32,25 @@ pub(super) struct Layout {
     pub(super) natural: Vec<String>,
     /// Unique column sets beside the key: a replacing insert may remove another row by one of them.
     pub(super) unique: Vec<Vec<String>>,
+    pub(super) sql: Statements,
+}
+
+/// The statements that are run for each record or page, written once.
+#[derive(Debug, Clone, Default)]
+pub(super) struct Statements {
+    /// ?1 after, ?2 up to, ?3 not received from, ?4 limit.
+    pub(super) feed: String,
+    /// ?1 an array of uids.
+    pub(super) named: String,
+    pub(super) last_arrival: String,
+    /// ?1 arrival.
+    pub(super) key_of: String,
+    /// ?1 … the key.
+    pub(super) delete_row: String,
+    /// ?1 arrival, uid, deleted, modified_on, version, origin, author, settled, received_from, heir, extra, ?12 digest, the key.
+    pub(super) add_state: String,
+    /// ?1 new arrival, ?2 old arrival, ?3 deleted … ?11 extra, ?12 digest, ?13 whether extra is replaced, ?14 whether a hold ends.
+    pub(super) change_state: String,
 }
 
 /// A column that travels as a field.
@@ -172,7 +191,43 @@ impl Layout {
             ready: entry.ready,
         };
         let unique = shape.unique.iter().filter(|columns| **columns != key).cloned().collect();
-        Ok(Layout { table, key, own_key, data, references, identity: identity_column, natural, unique })
+        let sql = Statements::default();
+        let mut layout = Layout { table, key, own_key, data, references, identity: identity_column, natural, unique, sql };
+        layout.sql = layout.statements();
+        Ok(layout)
+    }
+
+    fn statements(&self) -> Statements {
+        let state = self.state();
+        let table = quoted(&self.table.name);
+        let numbers = 1..=self.key.len();
+        let keys: Vec<String> = numbers.clone().map(|at| format!("k{at}")).collect();
+        let names: String = numbers.clone().map(|at| format!(", k{at}")).collect();
+        let marks: String = numbers.map(|at| format!(", ?{}", at + 12)).collect();
+        let named = format!(
+            "rarray(?1) w CROSS JOIN {state} s ON s.uid = w.value LEFT JOIN {table} t ON {} AND s.deleted = 0",
+            self.on_key("t", "s")
+        );
+        Statements {
+            feed: format!(
+                "{} WHERE s.arrival > ?1 AND s.arrival <= ?2 AND s.held IS NULL AND (s.received_from IS NULL OR s.received_from <> ?3)
+                 ORDER BY s.arrival LIMIT ?4",
+                self.select(&self.state_and_row())
+            ),
+            named: self.select(&named),
+            last_arrival: format!("SELECT COALESCE(MAX(arrival), 0) FROM {state}"),
+            key_of: format!("SELECT {} FROM {state} WHERE arrival = ?1", keys.join(", ")),
+            delete_row: format!("DELETE FROM {table} WHERE {}", where_key(&self.key, 1)),
+            add_state: format!(
+                "INSERT INTO {state} (arrival, uid, deleted, modified_on, version, origin, author, settled, received_from, heir, extra, digest{names})
+                 VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12{marks})"
+            ),
+            change_state: format!(
+                "UPDATE {state} SET arrival = ?1, deleted = ?3, modified_on = ?4, version = ?5, origin = ?6, author = ?7, settled = ?8,
+                 received_from = ?9, heir = ?10, extra = CASE WHEN ?13 THEN ?11 ELSE extra END, digest = ?12, own = NULL,
+                 held = CASE WHEN ?14 THEN NULL ELSE held END WHERE arrival = ?2"
+            ),
+        }
     }
 
     /// The name of the table's state table.
@@ -238,6 +293,12 @@ pub(super) fn state_of(id: i64) -> String {
 
 fn on_key(key: &[String], row: &str, state: &str) -> String {
     let pairs: Vec<String> = key.iter().enumerate().map(|(at, column)| format!("{row}.{} = {state}.k{}", quoted(column), at + 1)).collect();
+    pairs.join(" AND ")
+}
+
+/// `key = ?n AND …`
+pub(super) fn where_key(key: &[String], first: usize) -> String {
+    let pairs: Vec<String> = key.iter().enumerate().map(|(at, column)| format!("{} = ?{}", quoted(column), first + at)).collect();
     pairs.join(" AND ")
 }
 

@@ -186,8 +186,7 @@ impl Sqlite {
     }
 
     fn max_arrival(&self, layout: &Layout) -> Result<i64> {
-        let sql = format!("SELECT COALESCE(MAX(arrival), 0) FROM {}", layout.state());
-        let mut statement = self.conn.prepare_cached(&sql).told("read the journal")?;
+        let mut statement = self.conn.prepare_cached(&layout.sql.last_arrival).told("read the journal")?;
         statement.query_row([], |row| row.get(0)).told("read the journal")
     }
 

@@ -131,24 +131,29 @@ pub(super) struct Seen {
     pub(super) dangling: Option<String>,
 }
 
+/// The indexes of a table's names in a page.
+pub(super) struct Names {
+    data: Vec<u16>,
+    /// Of each reference: its field and its resource.
+    links: Vec<(u16, u16)>,
+}
+
 /// Where the columns of [`Layout::select`] stand.
 const FIRST_FIELD: usize = 15;
 
 impl Layout {
-    /// Readies a page for this table's records: its names come first, in the order of columns.
-    pub(super) fn prepare(&self, page: &mut Page) {
+    /// Readies a page for this table's records.
+    pub(super) fn prepare(&self, page: &mut Page) -> Result<Names> {
         page.resource.clone_from(&self.table.resource);
-        for data in &self.data {
-            let _ = page.name(&data.field);
-        }
-        for link in &self.references {
-            let _ = page.name(&link.field);
-            let _ = page.name(&link.parent_resource);
-        }
+        let mut name = |name: &str| page.name(name).ok_or_else(too_wide);
+        Ok(Names {
+            data: self.data.iter().map(|data| name(&data.field)).collect::<Result<_>>()?,
+            links: self.references.iter().map(|link| Ok((name(&link.field)?, name(&link.parent_resource)?))).collect::<Result<_>>()?,
+        })
     }
 
     /// Appends the record of a row of [`Layout::select`].
-    pub(super) fn read(&self, row: &Row<'_>, sites: &Sites, me: SiteId, page: &mut Page) -> Result<Seen> {
+    pub(super) fn read(&self, row: &Row<'_>, names: &Names, sites: &Sites, me: SiteId, page: &mut Page) -> Result<Seen> {
         let get = |at: usize| row.get_ref(at).told("read a row");
         let integer = |at: usize| get(at).map(|value| value.as_i64_or_null().unwrap_or(None));
         let mark = page.mark();
@@ -166,7 +171,7 @@ impl Layout {
         };
         let deleted = integer(2)?.unwrap_or(0) != 0 || !present;
         if !deleted {
-            self.read_fields(row, page, &mut seen)?;
+            self.read_fields(row, names, page, &mut seen)?;
             if let ValueRef::Text(extra) = get(12)? {
                 let text = std::str::from_utf8(extra).unwrap_or("[]");
                 stored::read_extra(text, page, |field| self.knows(field))?;
@@ -188,21 +193,19 @@ impl Layout {
         Ok(seen)
     }
 
-    fn read_fields(&self, row: &Row<'_>, page: &mut Page, seen: &mut Seen) -> Result<()> {
+    fn read_fields(&self, row: &Row<'_>, names: &Names, page: &mut Page, seen: &mut Seen) -> Result<()> {
         let get = |at: usize| row.get_ref(at).told("read a row");
         for (at, data) in self.data.iter().enumerate() {
             let value = get(FIRST_FIELD + at)?;
             if data.is_identity && told_by_uid(value) {
                 continue;
             }
-            let field = page.name(&data.field).ok_or_else(too_wide)?;
-            push(page, field, value);
+            push(page, names.data[at], value);
         }
         let first = FIRST_FIELD + self.data.len();
         for (at, link) in self.references.iter().enumerate() {
             let (set, target) = (get(first + 2 * at)? == ValueRef::Integer(1), get(first + 2 * at + 1)?);
-            let field = page.name(&link.field).ok_or_else(too_wide)?;
-            let resource = page.name_or_zero(&link.parent_resource);
+            let (field, resource) = names.links[at];
             if set && target == ValueRef::Null {
                 seen.dangling = Some(link.field.clone());
             }
