@@ -30,6 +30,45 @@ fn hears_signals(process: u32) -> bool {
 }
 
 #[test]
+fn a_run_that_is_asked_to_end_stops_after_its_page_and_the_next_goes_on() {
+    let schema = "CREATE TABLE t (id INTEGER PRIMARY KEY, text TEXT)";
+    let (house, _server) = House::hub_and_laptop(schema, "--table t");
+    let rows =
+        "INSERT INTO t (text) WITH RECURSIVE n (i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 5000) SELECT 'row ' || i FROM n";
+    house.sql("hub.db", rows);
+    house.ok("laptop", "resource add hub t");
+    let count = || house.rows("laptop.db", "SELECT count(*) FROM t")[0].parse::<u32>().unwrap();
+    let mut command = house.command("laptop", "sync hub");
+    let sync = Staying::start({
+        command.env("ENTENTE_PAGE_RECORDS", "20");
+        command
+    });
+    until("the first page", || count() > 0);
+    sync.signal("TERM");
+    let (status, said) = sync.ends();
+    assert_eq!(status.code(), Some(0), "{said}");
+    assert!(said.contains("stopped on request"), "{said}");
+    assert!(count() < 5000 && count() % 20 == 0, "{}", count());
+    house.ok("laptop", "sync hub");
+    assert_eq!(count(), 5000);
+}
+
+#[test]
+fn systemd_is_told_when_the_server_answers() {
+    let house = House::new();
+    let socket = std::os::unix::net::UnixDatagram::bind(house.path("notify")).unwrap();
+    socket.set_read_timeout(Some(crate::house::PATIENCE)).unwrap();
+    for words in ["serve --listen 127.0.0.1:0", "up --listen 127.0.0.1:0", "worker"] {
+        let mut command = house.command("site", words);
+        command.env("NOTIFY_SOCKET", house.path("notify"));
+        let _staying = Staying::start(command);
+        let mut told = [0; 64];
+        let length = socket.recv(&mut told).unwrap();
+        assert!(told[..length].starts_with(b"READY=1"), "{words}");
+    }
+}
+
+#[test]
 fn what_ends_is_started_again_and_what_is_left_alone_ends() {
     let house = House::new();
     let up = house.start("site", "up --listen 127.0.0.1:0");
