@@ -89,7 +89,7 @@ fn a_forbidden_import_is_found_however_it_is_written() {
         ("helpers/mod.rs", "", "helpers/mod.rs: helpers is not in the table of modules"),
         ("sync/run.rs", "use diesel::prelude::*;", "sync/run.rs: diesel belongs into store"),
         ("sync/run.rs", "use diesel_migrations as m;", "sync/run.rs: diesel_migrations belongs into store"),
-        ("sync/run.rs", "use {std::fmt, rusqlite::Connection};", "sync/run.rs: rusqlite belongs into connector"),
+        ("sync/run.rs", "use {std::fmt, rusqlite::Connection};", "sync/run.rs: rusqlite belongs into connector, cli"),
         ("sync/run.rs", "fn f() { ::reqwest::get() }", "sync/run.rs: reqwest belongs into peer"),
         ("sync/run.rs", "#[actix_web::main] async fn f() {}", "sync/run.rs: actix_web belongs into web"),
         ("sync/run.rs", "#[derive(clap::Parser)] struct A;", "sync/run.rs: clap belongs into cli, main"),

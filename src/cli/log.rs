@@ -14,7 +14,7 @@ use serde_json::{Value, json};
 
 use super::{
     Context, Ending,
-    output::{facts, lasted, size, table, when, yes},
+    output::{facts, lasted, short, size, table, when, yes},
     words,
 };
 
@@ -133,7 +133,7 @@ pub(super) fn rows(entries: &[LogEntry]) -> String {
                 done,
                 entry.outcome.word().to_owned(),
                 counts(&entry.counts),
-                entry.message.clone(),
+                short(&entry.message),
             ]
         }),
     )

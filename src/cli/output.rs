@@ -84,6 +84,15 @@ fn shown(text: &str) -> String {
     text.chars().map(|c| if c.is_control() && c != '\n' { '\u{FFFD}' } else { c }).collect()
 }
 
+/// The beginning of a long sentence, for a cell of a table.
+pub(super) fn short(sentence: &str) -> String {
+    const MOST: usize = 90;
+    match sentence.char_indices().nth(MOST) {
+        Some((end, _)) => format!("{}…", sentence[..end].trim_end()),
+        None => sentence.to_owned(),
+    }
+}
+
 /// A time as a person reads it, in the zone of this machine.
 pub(super) fn when(time: Time) -> String {
     time.utc().with_timezone(&Local).format("%Y-%m-%d %H:%M:%S").to_string()
@@ -141,6 +150,12 @@ mod tests {
         for (seconds, want) in [(0.0, "0 ms"), (0.25, "250 ms"), (0.9996, "1.0 s"), (61.0, "61.0 s"), (180.0, "3 min")] {
             assert_eq!(lasted(seconds), want);
         }
+    }
+
+    #[test]
+    fn a_long_sentence_is_cut_between_characters() {
+        assert_eq!(short("short"), "short");
+        assert_eq!(short(&"ä".repeat(91)), format!("{}…", "ä".repeat(90)));
     }
 
     #[test]

@@ -29,13 +29,13 @@ impl Source {
 
     /// A password that is there already, for `what`.
     pub(super) fn existing(&self, what: &str) -> Result<SecretString> {
-        self.from_file()?.map_or_else(|| ask(&format!("Password {what}: ")), Ok)
+        self.in_file()?.map_or_else(|| ask(&format!("Password {what}: ")), Ok)
     }
 
     /// A new password for `what`: asked for twice.
     pub(super) fn new_one(&self, what: &str) -> Result<SecretString> {
         use secrecy::ExposeSecret;
-        if let Some(password) = self.from_file()? {
+        if let Some(password) = self.in_file()? {
             return Ok(password);
         }
         let first = ask(&format!("New password {what}: "))?;
@@ -47,7 +47,7 @@ impl Source {
         }
     }
 
-    fn from_file(&self) -> Result<Option<SecretString>> {
+    fn in_file(&self) -> Result<Option<SecretString>> {
         let Some(path) = &self.password_file else { return Ok(None) };
         let mut text = String::new();
         let read = match path == Path::new("-") {

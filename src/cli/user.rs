@@ -84,7 +84,8 @@ fn done(context: &Context, name: &str, what: &str) -> Result<Ending> {
 impl Add {
     fn run(self, context: &Context) -> Result<Ending> {
         let peer = self.role == Role::Peer;
-        if !peer && !(self.may.is_empty() && self.resources.is_empty()) {
+        let grants = !self.may.is_empty() || !self.resources.is_empty();
+        if grants && !peer {
             return Err(Error::usage("--may and --resources are for accounts of the role peer").hint("Leave them out, or say --role peer."));
         }
         let may = |what| peer && (self.may.is_empty() || self.may.contains(&what));

@@ -12,7 +12,7 @@ use super::{bare, document};
 use crate::cli::{
     Context, Ending, job,
     log::{document as entry_document, rows as entry_rows},
-    output::{facts, table, when_or, yes},
+    output::{facts, short, table, when_or, yes},
     resource,
 };
 
@@ -66,7 +66,7 @@ pub(super) fn list(context: &Context, site: &Site) -> Result<Ending> {
 fn row(seen: &Seen) -> [String; 5] {
     let last = seen.runs.first();
     let url = seen.repository.url.clone().unwrap_or_else(|| "(calls us)".into());
-    let message = last.map_or_else(String::new, |run| run.message.clone());
+    let message = last.map_or_else(String::new, |run| short(&run.message));
     [seen.repository.name.clone(), url, seen.health().to_owned(), when_or(last.map(|run| run.time), "never"), message]
 }
 

@@ -1,0 +1,10 @@
+//! The real binary as processes: what stands on the command line, what is printed, how it ends.
+
+#![expect(clippy::unwrap_used, reason = "tests")]
+
+mod examples;
+mod house;
+mod stay;
+mod tour;
+mod trouble;
+mod verbs;
