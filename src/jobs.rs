@@ -16,7 +16,7 @@ use entente_worker::{Invalid, Options, Queue, Reason, Renewal, Runner, Schedule,
 
 use crate::{
     error::{Error, Kind, Result},
-    model::{Job, Outcome as Went, RepositoryId, Time, Timing},
+    model::{Job, Outcome as Went, Repository, RepositoryId, Time, Timing},
     site::Site,
     store::{
         self, holder,
@@ -213,9 +213,7 @@ struct SiteWork {
 }
 
 impl SiteWork {
-    fn sync(&self, lease: &Leased, stop: &Stop) -> Result<RunReport> {
-        let key = self.site.store.key();
-        let repository = self.site.store.read(|c| repositories::by_id(c, key, lease.job.repository))?;
+    fn sync(&self, lease: &Leased, repository: &Repository, stop: &Stop) -> Result<RunReport> {
         let why = || {
             let stopped = |text: &str| Some(Error::new(Kind::Stopped, text));
             match stop.requested() {
@@ -235,7 +233,7 @@ impl SiteWork {
                 Err(error) => Some(error),
             }
         };
-        run(&self.site, &repository, &Ask::default(), &mut Control { stop: &why, progress: &mut |_| {} })
+        run(&self.site, repository, &Ask::default(), &mut Control { stop: &why, progress: &mut |_| {} })
     }
 }
 
@@ -244,15 +242,23 @@ impl Work for SiteWork {
     type Outcome = Did;
 
     fn run(&self, lease: &Leased, stop: &Stop) -> Did {
-        let name = lease.job.repository;
         if lease.job.end.is_some_and(|end| end < self.site.now()) {
             return Did::Gone;
         }
+        let repository = match self.site.store.read(|c| repositories::by_id(c, self.site.store.key(), lease.job.repository)) {
+            Ok(repository) if repository.enabled => repository,
+            Ok(_) => return Did::InUse,
+            Err(error) => {
+                tracing::warn!("A job could not begin: {}", error.chain());
+                return if error.kind() == Kind::NotFound { Did::Gone } else { Did::Failed };
+            }
+        };
+        let name = &repository.name;
         let gentle = |kind: Kind| matches!(kind, Kind::Stopped | Kind::Paused);
-        match self.sync(lease, stop) {
+        match self.sync(lease, &repository, stop) {
             Ok(report) if report.resources.iter().any(|part| part.error.as_ref().is_some_and(|error| gentle(error.kind()))) => Did::Stopped,
             Ok(report) if report.result.failed() => {
-                tracing::warn!(repository = name, "A run with repository {name} failed in part; see `entente log show {}`", report.run);
+                tracing::warn!(repository = repository.id, "A run with {name} failed in part; see `entente log show {}`", report.run);
                 Did::Failed
             }
             Ok(report) => {
@@ -263,7 +269,7 @@ impl Work for SiteWork {
             Err(error) if gentle(error.kind()) => Did::Stopped,
             Err(error) if error.kind() == Kind::NotFound => Did::Gone,
             Err(error) => {
-                tracing::warn!(repository = name, "A run with repository {name} failed: {}", error.chain());
+                tracing::warn!(repository = repository.id, "A run with {name} failed: {}", error.chain());
                 Did::Failed
             }
         }

@@ -86,7 +86,7 @@ pub struct HelloResource {
     pub heard: u64,
 }
 
-/// The body of a registration (EDEN.md endpoint A, with our addition).
+/// The body of a registration, in the form that Sahana Eden sends, with our addition.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Registration {
     /// Who registers.

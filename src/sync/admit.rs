@@ -99,7 +99,7 @@ pub fn bound(account: &Account) -> Result<SiteId> {
     })
 }
 
-/// Makes a site known, or updates what is known of it (EDEN.md 2). It is logged either way.
+/// Makes a site known, or updates what is known of it. It is logged either way.
 pub fn register(site: &Site, account: &Account, registration: &Registration) -> Result<Registered> {
     let done = enter(site, account, registration);
     let mut entry = LogEntry::new(site.now(), Action::Register, Direction::Incoming);

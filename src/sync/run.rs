@@ -118,6 +118,10 @@ pub fn run_with(site: &Site, repository: &Repository, peer: &dyn Peer, ask: &Ask
     if site.store.read(store::site::paused)? {
         return Err(Error::new(Kind::Paused, "everything is paused").hint("Go on with `entente resume`."));
     }
+    if !repository.enabled {
+        let hint = format!("Enable it: entente repository set {} --enabled yes", repository.name);
+        return Err(Error::forbidden(format!("{} is disabled", repository.name)).hint(hint));
+    }
     let now = site.now();
     let taken = site.store.write(|c| leases::take(c, repository.id, store::holder::me(), now, now.plus_seconds(LEASE)))?;
     let fence = match taken {
@@ -169,8 +173,10 @@ fn logged(
     entry.duration = (site.now().0 - entry.time.0) / 1_000;
     reports.iter().for_each(|report| entry.counts += report.counts);
     let failed = reports.iter().filter(|report| report.error.is_some()).count();
+    let stopped = reports.iter().filter_map(|report| report.error.as_ref()).filter(|error| outcome_of(error) == Went::Warning).count();
     (entry.outcome, entry.message) = match &done {
-        Err(error) => (if error.kind().retry() { Went::Error } else { Went::Fatal }, error.chain()),
+        Err(error) => (outcome_of(error), error.chain()),
+        Ok(()) if failed > 0 && failed == stopped => (Went::Warning, "It was stopped between two pages; the rest follows".into()),
         Ok(()) if failed > 0 => (Went::Error, format!("{failed} of {} parts failed", reports.len())),
         Ok(()) => (Went::Success, summary(&entry.counts, ask)),
     };
@@ -184,15 +190,28 @@ fn logged(
     done.map(|()| RunReport { run: entry.id, result: entry.outcome, resources: reports, warnings })
 }
 
+/// How an error is told in the log: a run that was stopped on request did not fail.
+fn outcome_of(error: &Error) -> Went {
+    match error.kind() {
+        Kind::Stopped | Kind::Paused => Went::Warning,
+        kind if kind.retry() => Went::Error,
+        _ => Went::Fatal,
+    }
+}
+
 fn summary(counts: &Counts, ask: &Ask) -> String {
     if ask.dry_run {
         return format!("Dry run: {} records would travel", counts.records);
     }
     match counts.records {
         0 => "Nothing had changed".into(),
-        1 => "1 record travelled".into(),
-        many => format!("{many} records travelled"),
+        some => format!("{} travelled", told(some)),
     }
+}
+
+/// `1 record`, `2 records`.
+pub(super) fn told(records: u64) -> String {
+    if records == 1 { "1 record".into() } else { format!("{records} records") }
 }
 
 /// Gives an entry the outcome that its counts and warnings deserve, and the warnings.
@@ -483,12 +502,12 @@ impl<'r> Run<'r, '_> {
         entry.counts = *counts;
         entry.duration = (seconds * 1e3) as i64;
         entry.message = match direction {
-            "pull" => format!("Took {} records", counts.records),
-            _ => format!("Gave {} records", counts.records),
+            "pull" => format!("Took {}", told(counts.records)),
+            _ => format!("Gave {}", told(counts.records)),
         };
         colour(&mut entry, outcome);
         if let Some(error) = error {
-            entry.outcome = if error.kind().retry() { Went::Error } else { Went::Fatal };
+            entry.outcome = outcome_of(error);
             entry.remote = matches!(error.kind(), Kind::Unreachable | Kind::Timeout | Kind::Unauthorized | Kind::Forbidden);
             entry.message = error.chain();
         }

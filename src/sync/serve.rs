@@ -138,8 +138,8 @@ pub fn receive(site: &Site, caller: &Caller, request: &PushRequest, page: &Page)
     let mut entry = LogEntry::new(begun, Action::Pull, Direction::Incoming);
     entry.counts = outcome.counts;
     entry.message = match strict {
-        true => format!("Took {} records, by our own rules", outcome.counts.records),
-        false => format!("Took {} records", outcome.counts.records),
+        true => format!("Took {}, by our own rules", super::run::told(outcome.counts.records)),
+        false => format!("Took {}", super::run::told(outcome.counts.records)),
     };
     log(site, caller, &table, entry, &outcome);
     Ok(receipt(&outcome, given.share.told))

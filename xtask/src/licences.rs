@@ -9,7 +9,7 @@ use crate::steps::cargo;
 
 /// What may be used. A package under a choice of licences needs one of these.
 const ALLOWED: &[&str] =
-    &["0BSD", "Apache-2.0", "BSD-2-Clause", "BSD-3-Clause", "CC0-1.0", "ISC", "MIT", "Unicode-3.0", "Unicode-DFS-2016", "Zlib"];
+    &["0BSD", "Apache-2.0", "BSD-2-Clause", "BSD-3-Clause", "CC0-1.0", "ISC", "MIT", "MIT-0", "Unicode-3.0", "Unicode-DFS-2016", "Zlib"];
 
 /// Packages that may be used under another licence.
 ///

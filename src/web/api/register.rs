@@ -1,4 +1,4 @@
-//! `POST /sync/repository/register.json`: a site makes itself known (EDEN.md 2).
+//! `POST /sync/repository/register.json`: a site makes itself known.
 
 use actix_web::{
     HttpRequest, HttpResponse,

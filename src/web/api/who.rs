@@ -27,7 +27,7 @@ enum Shown {
     Bearer(SecretString),
 }
 
-/// The pairs of the query. Brackets and the like may stand in it raw (EDEN.md 1.2).
+/// The pairs of the query. Brackets and the like may stand in it raw.
 pub(super) fn pairs(request: &HttpRequest) -> Result<Pairs> {
     let pairs = Query::<Pairs>::from_query(request.query_string());
     pairs.map(Query::into_inner).map_err(|e| Error::malformed("The query cannot be read").because(e.to_string()))

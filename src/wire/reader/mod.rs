@@ -1,6 +1,6 @@
-//! An S3XML document as a page (WIRE.md; EDEN.md 6 for what a stock Eden writes).
+//! An S3XML document as a page (docs/WIRE.md), also as a stock Sahana Eden writes it.
 //!
-//! quick-xml finds the tags. What it does not refuse (STACK.md 6) is refused here: unclosed tags at the end, several roots, text
+//! quick-xml finds the tags. What it does not refuse is refused here: unclosed tags at the end, several roots, text
 //! outside the root, characters and references that XML forbids, illegal names, attributes that run together, depth, long tokens,
 //! DOCTYPE and with it every entity but the five, processing instructions.
 
