@@ -4,6 +4,7 @@
 
 mod examples;
 mod house;
+mod killed;
 mod stay;
 mod tour;
 mod trouble;
