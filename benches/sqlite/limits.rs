@@ -22,6 +22,9 @@ pub(crate) struct Limits {
     pub(crate) bulk_captured: f64,
 }
 
+/// Documents are made of so many records at most.
+const SAMPLE: u64 = 20_000;
+
 const JOURNAL: &str = "CREATE TABLE state (arrival INTEGER PRIMARY KEY, k1, uid, deleted INTEGER, modified_on INTEGER, own INTEGER, version TEXT, origin INTEGER,
                          author INTEGER, settled TEXT, received_from INTEGER, held INTEGER, heir, extra TEXT, digest BLOB);
                        CREATE UNIQUE INDEX state_key ON state (k1); CREATE UNIQUE INDEX state_uid ON state (uid);";
@@ -49,7 +52,7 @@ impl Limits {
             insert: rate(insert),
             parse: rate(parse),
             write: rate(write),
-            zstd: rate(zstd.as_secs_f64()),
+            zstd: n.min(SAMPLE) as f64 / zstd.as_secs_f64(),
             single_bare: singles(&plain),
             single_captured: singles(&triggered),
             bulk_bare: bulk(&plain),
@@ -60,7 +63,7 @@ impl Limits {
 
 fn open(path: std::path::PathBuf) -> Connection {
     let conn = Connection::open(path).unwrap();
-    conn.execute_batch("PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL;").unwrap();
+    conn.execute_batch("PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL; PRAGMA cache_size = -16384;").unwrap();
     conn.execute_batch(SCHEMA).unwrap();
     sites::orgs(&conn);
     conn
@@ -102,7 +105,7 @@ fn documents(folder: &std::path::Path, n: u64) -> (Vec<Vec<u8>>, f64, f64) {
     std::fs::create_dir_all(folder).unwrap();
     let file = folder.join("source.db");
     let app = open(file.clone());
-    let sample = n.min(20_000);
+    let sample = n.min(SAMPLE);
     sites::fill(&app, sample);
     let site = sites::site(&folder.join("data"), "documents");
     let specs = ["org", "contact"].map(|name| TableSpec { table: name.into(), ..TableSpec::default() });

@@ -229,11 +229,13 @@ impl Sqlite {
         let beyond = match after {
             Some(parts) => {
                 let marks: Vec<String> = (1..=parts.len()).map(|at| format!("?{at}")).collect();
-                format!("WHERE ({keys}) > ({})", marks.join(", "))
+                format!("AND ({keys}) > ({})", marks.join(", "))
             }
             None => String::new(),
         };
-        let sql = format!("{} {beyond} ORDER BY {keys} LIMIT {STEP}", layout.select(&from));
+        // What the triggers have noted since they watch needs nothing more; else an application that adds rows faster than they are
+        // journalled would be run after for ever.
+        let sql = format!("{} WHERE s.own IS NULL {beyond} ORDER BY {keys} LIMIT {STEP}", layout.select(&from));
         let mut page = Page::default();
         let names = layout.prepare(&mut page)?;
         let mut found = Vec::new();
@@ -256,7 +258,7 @@ impl Sqlite {
         }
         let mut arrival = self.max_arrival(layout)?;
         for ((seen, key, uid), record) in found.iter().zip(page.views()) {
-            let changed = seen.own.is_none() && seen.digest != Some(record.digest());
+            let changed = seen.digest != Some(record.digest());
             match uid {
                 Some(uid) => {
                     arrival += 1;

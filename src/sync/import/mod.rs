@@ -2,12 +2,18 @@
 
 use std::collections::HashSet;
 
+mod again;
+mod together;
+mod twins;
+
+pub(super) use again::{adopt, conclude, retry};
+
 use super::outcome::Outcome;
 use crate::{
     connector::{Apply, Clash, Connector, Effect, Found, Locals, Lost, Table, Target, Targets, Wait, Waiter, Waiting, Which, Write},
     decide::{Content, Decision, Given, Local, Rule, Side, Source, decide},
     error::{Error, Kind, Result},
-    model::{Method, NewState, Page, Quarantined, RecordView, Rules, SiteId, Time},
+    model::{NewState, Page, Quarantined, RecordView, Rules, SiteId, Time},
 };
 
 /// The most waiting records looked at in one transaction.
@@ -123,66 +129,6 @@ fn refuse_incomplete(table: &Table, page: &Page) -> Result<()> {
     }
 }
 
-/// Tries once more what waits of a table and came from this peer.
-pub(super) fn retry(db: &mut dyn Connector, table: &Table, terms: &Terms) -> Result<Outcome> {
-    again(db, table, terms, false)
-}
-
-/// As [`retry`], until that changes nothing; then the deletions that others here still refer to are decided, too: such a record stays.
-/// Tables that refer to this one come first.
-pub(super) fn conclude(db: &mut dyn Connector, table: &Table, terms: &Terms) -> Result<Outcome> {
-    let mut all = Outcome::default();
-    loop {
-        let outcome = again(db, table, terms, false)?;
-        let moved = outcome.counts.created + outcome.counts.updated + outcome.counts.deleted > 0;
-        all.add(outcome);
-        if !moved {
-            break;
-        }
-    }
-    all.add(again(db, table, terms, true)?);
-    Ok(all)
-}
-
-fn again(db: &mut dyn Connector, table: &Table, terms: &Terms, last: bool) -> Result<Outcome> {
-    let mut all = Outcome::default();
-    if !db.waits()? {
-        return Ok(all);
-    }
-    let mut after = 0;
-    loop {
-        let mut tx = db.begin()?;
-        let kinds = [Waiting::Quarantined, Waiting::Parked, Waiting::Deletion];
-        let waiters = tx.waiters(Which::Kinds(&kinds, after), BATCH)?;
-        let Some(end) = waiters.last().map(|waiter| waiter.id) else { return Ok(all) };
-        after = end;
-        let mut import = Import::new(tx.as_mut(), terms, &HashSet::new())?;
-        import.last = last;
-        import.waiters(waiters.into_iter().filter(|waiter| waiter.site == terms.peer && waiter.resource == table.resource).collect())?;
-        let outcome = std::mem::take(&mut import.outcome);
-        tx.commit()?;
-        all.add(outcome);
-    }
-}
-
-/// Lets records that match local ones adopt these, now that the peer was asked which of the local uids it holds alive.
-pub(super) fn adopt(db: &mut dyn Connector, table: &Table, terms: &Terms, alive_there: &HashSet<String>) -> Result<Outcome> {
-    let mut all = Outcome::default();
-    let mut after = 0;
-    loop {
-        let mut tx = db.begin()?;
-        let waiters = tx.waiters(Which::Kinds(&[Waiting::Twin], after), BATCH)?;
-        let Some(end) = waiters.last().map(|waiter| waiter.id) else { return Ok(all) };
-        after = end;
-        let mut import = Import::new(tx.as_mut(), terms, &HashSet::new())?;
-        import.alive_there = Some(alive_there);
-        import.waiters(waiters.into_iter().filter(|waiter| waiter.site == terms.peer && waiter.resource == table.resource).collect())?;
-        let outcome = std::mem::take(&mut import.outcome);
-        tx.commit()?;
-        all.add(outcome);
-    }
-}
-
 /// One page's work inside its transaction.
 struct Import<'t> {
     tx: &'t mut dyn Apply,
@@ -195,7 +141,7 @@ struct Import<'t> {
     /// Something waits, so that each record has to be looked for there.
     waiting: bool,
     last: bool,
-    alive_there: Option<&'t HashSet<String>>,
+    alive_there: Option<HashSet<String>>,
 }
 
 /// A record at work.
@@ -316,137 +262,6 @@ impl<'t> Import<'t> {
         if !wanted.is_empty() {
             let found = self.tx.resolve(&wanted)?;
             self.targets.extend(found);
-        }
-        Ok(())
-    }
-
-    /// Records whose references were not here: again while that helps, then together with what waits for them and they for it.
-    fn settle(
-        &mut self,
-        table: &Table,
-        items: &[Item<'_>],
-        missing: Vec<(usize, Vec<(String, String)>)>,
-        arrived: Vec<(String, String)>,
-    ) -> Result<()> {
-        let mut open: Vec<Open<'_>> =
-            missing.into_iter().map(|(place, _)| Open { table: table.clone(), item: items[place], missing: Vec::new() }).collect();
-        let mut arrived = arrived;
-        let mut pool: Vec<Waiter> = Vec::new();
-        if self.waiting {
-            let mut asked: Vec<(String, String)> = arrived.clone();
-            asked.extend(open.iter().map(|open| (open.table.resource.clone(), open.item.view.uid().to_owned())));
-            while !asked.is_empty() {
-                let more = self.tx.waiters(Which::For(&asked), BATCH)?;
-                let fresh: Vec<Waiter> = more
-                    .into_iter()
-                    .filter(|waiter| pool.iter().all(|known| known.id != waiter.id))
-                    .filter(|waiter| items.iter().all(|item| item.waited.is_none_or(|known| known.id != waiter.id)))
-                    .collect();
-                asked = fresh
-                    .iter()
-                    .map(|waiter| (waiter.resource.clone(), waiter.page.view(&waiter.page.records[0]).uid().to_owned()))
-                    .collect();
-                pool.extend(fresh);
-            }
-        }
-        for waiter in &pool {
-            if let Some(table) = self.tx.table(&waiter.resource)? {
-                let item = Item { view: waiter.page.view(&waiter.page.records[0]), waited: Some(waiter), at: 0 };
-                open.push(Open { table, item, missing: Vec::new() });
-            }
-        }
-        if open.is_empty() {
-            return Ok(());
-        }
-        loop {
-            let tried: Vec<Item<'_>> = open.iter().map(|open| open.item).collect();
-            self.look_up(&tried)?;
-            let ready = self.closed(&mut open);
-            if ready.is_empty() {
-                break;
-            }
-            self.together(ready, &mut arrived)?;
-        }
-        for open in open.iter().filter(|open| open.item.waited.is_none()) {
-            self.park(&open.table, &open.item, &open.missing)?;
-        }
-        Ok(())
-    }
-
-    /// Takes out of `open` the records whose references are all here or among themselves.
-    fn closed<'a>(&self, open: &mut Vec<Open<'a>>) -> Vec<Open<'a>> {
-        let mut ready: Vec<bool> = vec![true; open.len()];
-        loop {
-            let among: HashSet<(&str, &str)> = open
-                .iter()
-                .zip(&ready)
-                .filter(|(open, ready)| **ready && !open.item.view.record.deleted)
-                .map(|(open, _)| (open.table.resource.as_str(), open.item.view.uid()))
-                .collect();
-            let lacking: Vec<Vec<(String, String)>> = open
-                .iter()
-                .map(|open| {
-                    let lacks = |(resource, uid): &(&str, &str)| {
-                        !among.contains(&(*resource, *uid)) && !matches!(self.targets.get(resource, uid), Target::Here(_))
-                    };
-                    references(open.item.view).filter(lacks).map(|(resource, uid)| (resource.to_owned(), uid.to_owned())).collect()
-                })
-                .collect();
-            let next: Vec<bool> = lacking.iter().map(Vec::is_empty).collect();
-            let stable = next.iter().zip(&ready).all(|(next, ready)| !*ready || *next);
-            for (open, lacking) in open.iter_mut().zip(lacking) {
-                open.missing = lacking;
-            }
-            ready = next;
-            if stable {
-                break;
-            }
-        }
-        let mut flags = ready.into_iter();
-        let (taken, left) = open.drain(..).partition(|_| flags.next().unwrap_or(false));
-        *open = left;
-        taken
-    }
-
-    /// Records that may refer to each other: all get their keys first, and constraints wait for the commit.
-    fn together(&mut self, ready: Vec<Open<'_>>, arrived: &mut Vec<(String, String)>) -> Result<()> {
-        self.tx.defer()?;
-        let mut locals = Vec::with_capacity(ready.len());
-        for open in &ready {
-            locals.push(self.tx.locals(&open.table, &[open.item.view.uid()], self.terms.peer)?);
-        }
-        // A key that is made of a reference can be reserved once what it refers to has one.
-        let mut unreserved: Vec<usize> = (0..ready.len())
-            .filter(|at| !ready[*at].item.view.record.deleted && !locals[*at].found[0].is_some_and(|found| found.living))
-            .collect();
-        loop {
-            let before = unreserved.len();
-            let mut rest = Vec::new();
-            for at in unreserved {
-                let open = &ready[at];
-                match self.tx.reserve(&open.table, open.item.view, &self.targets) {
-                    Ok(key) => self.targets.set(&open.table.resource, open.item.view.uid(), Target::Here(key)),
-                    Err(error) if error.kind() == Kind::Constraint => rest.push(at),
-                    Err(error) => return Err(error),
-                }
-            }
-            if rest.is_empty() || rest.len() == before {
-                break;
-            }
-            unreserved = rest;
-        }
-        for (open, locals) in ready.iter().zip(&locals) {
-            match self.one(&open.table, &open.item, local_of(locals, 0))? {
-                Step::Done => arrived.push((open.table.resource.clone(), open.item.view.uid().to_owned())),
-                Step::Missing(wanted) => {
-                    self.targets.set(&open.table.resource, open.item.view.uid(), Target::Missing);
-                    self.park(&open.table, &open.item, &wanted)?;
-                }
-                Step::Failed(error) => {
-                    self.targets.set(&open.table.resource, open.item.view.uid(), Target::Missing);
-                    self.quarantine(&open.table, &open.item, &error.chain())?;
-                }
-            }
         }
         Ok(())
     }
@@ -628,115 +443,6 @@ impl<'t> Import<'t> {
         }
     }
 
-    fn twin(&mut self, table: &Table, item: &Item<'_>) -> Result<Option<Step>> {
-        let Some(local) = self.tx.twin(table, item.view, &self.targets)? else { return Ok(None) };
-        let asked = self.alive_there.filter(|_| item.waited.is_some());
-        match asked {
-            Some(alive) if alive.contains(&local) => {
-                let reason = format!("it matches {local}, but the other site holds both");
-                self.quarantine(table, item, &reason)?;
-                Ok(Some(Step::Done))
-            }
-            Some(_) => self.adopt(table, item, &local).map(Some),
-            None => {
-                let missing = [(table.resource.clone(), local.clone()), (table.resource.clone(), item.view.uid().to_owned())];
-                self.wait(table, item, Waiting::Twin, &format!("it matches the local record {local}"), &missing)?;
-                self.outcome.twins.push(local);
-                Ok(Some(Step::Done))
-            }
-        }
-    }
-
-    /// Two uids become one: the smaller stays, the larger becomes an alias that travels (SYNC.md 1).
-    fn adopt(&mut self, table: &Table, item: &Item<'_>, local: &str) -> Result<Step> {
-        let (theirs, incoming) = (item.view.uid().to_owned(), item.view.record);
-        let locals = self.tx.locals(table, &[local], self.terms.peer)?;
-        let Some((_, here)) = local_of(&locals, 0) else { return Ok(Step::Failed(Error::new(Kind::Constraint, "its match is gone"))) };
-        let (heir, alias, seen) =
-            if theirs.as_str() < local { (theirs.as_str(), local, here.record) } else { (local, theirs.as_str(), incoming) };
-        let state = NewState {
-            version: seen.version.clone(),
-            tick: true,
-            origin: seen.origin,
-            author: self.terms.me,
-            settled: Vec::new(),
-            modified_on: self.terms.now.max(Time(seen.modified_on.0.saturating_add(1))),
-            shared: false,
-        };
-        if alias == local {
-            self.tx.rekey(table, local, heir)?;
-        }
-        self.bury_alias(table, alias, heir, &state)?;
-        let locals = self.tx.locals(table, &[heir], self.terms.peer)?;
-        let local = local_of(&locals, 0);
-        let decision = decide(local.map(|(found, view)| Local { view, shared: false, held: found.held, base: None }), self.given(item));
-        self.carry_out(table, item, local, decision)
-    }
-
-    fn bury_alias(&mut self, table: &Table, alias: &str, heir: &str, state: &NewState) -> Result<()> {
-        let digest = crate::model::Digest([0; 32]);
-        let write = Write { uid: alias, local: None, effect: Effect::Keep, state, deleted: true, heir: Some(heir), digest, release: false };
-        self.tx.write(table, &write, self.terms.peer, &self.targets).map(|_| ())
-    }
-
-    /// An alias came for a record that lives here: it goes on under its heir's uid.
-    fn alias(&mut self, table: &Table, item: &Item<'_>, local: (Found, RecordView<'_>), heir: &str) -> Result<Step> {
-        if !self.terms.rules.strategy.allows(Method::Merge) {
-            self.outcome.counts.kept += 1;
-            self.outcome.refuse(table, Method::Merge);
-            return Ok(Step::Done);
-        }
-        let (_, here) = local;
-        let locals = self.tx.locals(table, &[heir], self.terms.peer)?;
-        if local_of(&locals, 0).is_some_and(|(found, other)| found.living && other.uid() != here.uid()) {
-            let reason = format!("it is to become one with {heir}, and both live here");
-            self.quarantine(table, item, &reason)?;
-            return Ok(Step::Done);
-        }
-        let uid = item.view.uid();
-        self.tx.rekey(table, uid, heir)?;
-        let record = item.view.record;
-        let state = NewState {
-            version: record.version.join(&here.record.version),
-            tick: false,
-            origin: record.origin.min(here.record.origin),
-            author: record.author,
-            settled: record.settled.clone(),
-            modified_on: record.modified_on,
-            shared: false,
-        };
-        self.bury_alias(table, uid, heir, &state)?;
-        // Under its new uid the record is offered to everyone.
-        let locals = self.tx.locals(table, &[heir], self.terms.peer)?;
-        if let Some((found, here)) = local_of(&locals, 0) {
-            let here_now = here.record;
-            let state = NewState {
-                version: here_now.version.clone(),
-                tick: false,
-                origin: here_now.origin,
-                author: here_now.author,
-                settled: here_now.settled.clone(),
-                modified_on: here_now.modified_on,
-                shared: false,
-            };
-            let digest = here.digest();
-            let write = Write {
-                uid: heir,
-                local: Some(found),
-                effect: Effect::Keep,
-                state: &state,
-                deleted: false,
-                heir: None,
-                digest,
-                release: false,
-            };
-            self.tx.write(table, &write, self.terms.peer, &self.targets)?;
-        }
-        self.outcome.counts.updated += 1;
-        self.end_waiting(table, item)?;
-        Ok(Step::Done)
-    }
-
     fn park(&mut self, table: &Table, item: &Item<'_>, missing: &[(String, String)]) -> Result<()> {
         if item.waited.is_some() {
             return Ok(());
@@ -768,13 +474,6 @@ impl<'t> Import<'t> {
         let run = item.waited.map_or(self.terms.run, |waiter| waiter.run);
         self.tx.wait(table, item.view, &Wait { kind, reason, missing, peer, run, now: self.terms.now })
     }
-}
-
-/// A record whose references are not all here.
-struct Open<'a> {
-    table: Table,
-    item: Item<'a>,
-    missing: Vec<(String, String)>,
 }
 
 /// The records that a record refers to: resource and uid.

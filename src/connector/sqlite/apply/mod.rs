@@ -1,27 +1,31 @@
 //! The transaction of one page: rows, journal and cursor together (SYNC.md 5).
 
+mod plan;
+mod rows;
+mod waiting;
+
 use std::{
     collections::{HashMap, HashSet},
     rc::Rc,
     sync::Arc,
 };
 
-use rusqlite::{OptionalExtension, Statement, params, params_from_iter, types::Value as Native};
+use rusqlite::{OptionalExtension, params, params_from_iter, types::Value as Native};
 
+use self::plan::Plan;
 use super::{
     Sqlite,
     failure::{Told, quoted},
-    layout::{Data, Layout, Link, where_key},
+    layout::Layout,
     shape::writes_spread,
-    values::{Bound, Fit, canonical_uuid, fit, key_part, push_uid, stored_uid},
+    values::{Bound, key_part, push_uid, stored_uid},
 };
 use crate::{
     connector::{
-        Apply, Clash, Effect, Found, Key, KeyPart, Locals, Lost, Part, Share, Table, Target, Targets, Wait, Waiter, Waiting, Which, Write,
-        stored,
+        Apply, Clash, Effect, Found, Key, KeyPart, Locals, Lost, Part, Share, Table, Target, Targets, Wait, Waiter, Which, Write, stored,
     },
     error::{Error, Kind as Fault, Result},
-    model::{Actor, Cell, Kind, Page, RecordView, SiteId, Time},
+    model::{Actor, Page, RecordView, SiteId, Time},
 };
 
 /// How many aliases are followed before the journal is called damaged: an heir is always smaller, so there is no cycle.
@@ -41,26 +45,6 @@ pub(super) struct Transaction<'a> {
     /// The last arrival that was given, and of which table.
     last_arrival: Option<(i64, i64)>,
     done: bool,
-}
-
-/// How a record with certain fields is written: made once for all records of a page that have the same.
-struct Plan {
-    table: i64,
-    /// The fields' names, and whether each is written.
-    fields: Vec<(String, bool)>,
-    slots: Vec<Slot>,
-    columns: Vec<String>,
-    insert: String,
-    update: String,
-    /// The identity column is filled from the uid.
-    derive: bool,
-}
-
-#[derive(Clone, Copy, PartialEq)]
-enum Slot {
-    Data(usize),
-    Link(usize),
-    Unknown,
 }
 
 impl<'a> Transaction<'a> {
@@ -179,217 +163,6 @@ impl<'a> Transaction<'a> {
         Ok(next)
     }
 
-    /// The key that the values of a record make.
-    fn key_of_content(&self, layout: &Layout, record: RecordView<'_>, targets: &Targets) -> Result<Key> {
-        let mut parts = Vec::with_capacity(layout.key.len());
-        for column in &layout.key {
-            let link = layout.references.iter().find(|link| link.columns.contains(column));
-            let part = match (layout.data.iter().find(|data| data.column == *column), link) {
-                (Some(data), _) => self.data_part(layout, data, record)?,
-                (None, Some(link)) => {
-                    let at = link.columns.iter().position(|held| held == column).unwrap_or(0);
-                    self.link_values(link, record, targets)?.and_then(|values| values.into_iter().nth(at)).unwrap_or(KeyPart::Null)
-                }
-                (None, None) => KeyPart::Null,
-            };
-            if part == KeyPart::Null {
-                return Err(Error::new(Fault::Constraint, format!("its key column {column:?} has no value")));
-            }
-            parts.push(part);
-        }
-        Ok(Key(parts))
-    }
-
-    fn data_part(&self, layout: &Layout, data: &Data, record: RecordView<'_>) -> Result<KeyPart> {
-        match record.get(&data.field) {
-            Some(value) => Ok(Bound::of(value)?.into_key()),
-            None if data.is_identity => Ok(identity_value(layout, record.uid()).into_key()),
-            None => Ok(KeyPart::Null),
-        }
-    }
-
-    /// The values that a record's reference puts into its columns; `None` where it is null.
-    fn link_values(&self, link: &Link, record: RecordView<'_>, targets: &Targets) -> Result<Option<Vec<KeyPart>>> {
-        let Some(value) = record.get(&link.field).filter(|value| value.kind != Kind::Null) else { return Ok(None) };
-        if value.kind != Kind::Reference || value.resource != link.parent_resource {
-            return Err(Error::new(Fault::Constraint, format!("its field {:?} is no reference to {}", link.field, link.parent_resource)));
-        }
-        let Target::Here(key) = targets.get(value.resource, value.text) else {
-            return Err(Error::new(Fault::Constraint, format!("its field {:?} refers to a record that is not here", link.field)));
-        };
-        if link.by_key() {
-            let part = |to: &String| link.parent_key.iter().position(|key| key == to).and_then(|at| key.0.get(at).cloned());
-            return link
-                .to
-                .iter()
-                .map(part)
-                .collect::<Option<Vec<_>>>()
-                .map(Some)
-                .ok_or_else(|| Error::internal("a key has too few parts"));
-        }
-        let columns: Vec<String> = link.to.iter().map(|column| quoted(column)).collect();
-        let sql = format!("SELECT {} FROM {} WHERE {}", columns.join(", "), quoted(&link.parent), where_key(&link.parent_key, 1));
-        let mut statement = self.db.conn.prepare_cached(&sql).told("follow a reference")?;
-        let found = statement
-            .query_row(params_from_iter(key.0.iter().map(Bound::of_key)), |row| {
-                (0..link.to.len()).map(|at| row.get_ref(at).map(key_part)).collect::<rusqlite::Result<Vec<_>>>()
-            })
-            .optional()
-            .told("follow a reference")?;
-        found.map(Some).ok_or_else(|| Error::new(Fault::Constraint, format!("its field {:?} refers to a row that is not here", link.field)))
-    }
-
-    /// Readies [`Plan`] for a record; most records have the same fields as the one before.
-    fn plan(&mut self, layout: &Layout, record: RecordView<'_>, only: Option<&[String]>) -> Plan {
-        let wanted = |cell: &Cell| only.is_none_or(|only| only.iter().any(|name| name == record.page.name_of(cell.field)));
-        let fits = |plan: &Plan| {
-            plan.table == layout.table.id
-                && plan.fields.len() == record.cells().len()
-                && record.cells().iter().zip(&plan.fields).all(|(cell, (field, taken))| record.page.name_of(cell.field) == field && *taken)
-        };
-        match self.plan.take() {
-            Some(plan) if only.is_none() && fits(&plan) => plan,
-            _ => Plan::make(layout, record, wanted),
-        }
-    }
-
-    fn write_row(&mut self, layout: &Layout, write: &Write<'_>, targets: &Targets) -> Result<Option<Key>> {
-        let (record, only) = match write.effect {
-            Effect::Keep => return Ok(None),
-            Effect::Delete => {
-                if let Some(key) = self.local_key(layout, write.local)? {
-                    self.mark(layout, &key)?;
-                    let mut statement = self.db.conn.prepare_cached(&layout.sql.delete_row).told("delete the row")?;
-                    statement.execute(params_from_iter(key.0.iter().map(Bound::of_key))).told("delete the row")?;
-                }
-                return Ok(None);
-            }
-            Effect::Put(record) => (record, None),
-            Effect::Some(record, only) => (record, Some(only)),
-        };
-        let plan = self.plan(layout, record, only);
-        let done = self.put(layout, write, record, &plan, targets);
-        self.plan = only.is_none().then_some(plan);
-        done.map(Some)
-    }
-
-    fn put(&mut self, layout: &Layout, write: &Write<'_>, record: RecordView<'_>, plan: &Plan, targets: &Targets) -> Result<Key> {
-        let living = write.local.is_some_and(|found| found.living);
-        let former = self.local_key(layout, write.local)?;
-        let key = match (&former, living) {
-            (Some(key), true) => key.clone(),
-            _ => self.key_for(layout, record, former, targets)?,
-        };
-        self.mark(layout, &key)?;
-        let mut values: Vec<Bound<'_>> = Vec::with_capacity(plan.columns.len() + key.0.len());
-        let mut held: HashSet<&str> = HashSet::new();
-        let mut parts: Vec<KeyPart> = Vec::new();
-        let mut order: Vec<Option<usize>> = Vec::with_capacity(plan.columns.len());
-        for (cell, slot) in record.cells().iter().zip(&plan.slots) {
-            match slot {
-                Slot::Unknown => {}
-                Slot::Data(at) => {
-                    let (data, value) = (&layout.data[*at], record.value(cell));
-                    self.check_fit(data, record.value(cell))?;
-                    values.push(Bound::of(value)?);
-                    order.push(None);
-                }
-                Slot::Link(at) => {
-                    let link = &layout.references[*at];
-                    let set = self.link_values(link, record, targets)?;
-                    for (at, column) in link.columns.iter().enumerate() {
-                        if held.insert(column) {
-                            let part = set.as_ref().and_then(|set| set.get(at).cloned()).unwrap_or(KeyPart::Null);
-                            order.push(Some(parts.len()));
-                            parts.push(part);
-                            values.push(Bound::Null);
-                        }
-                    }
-                }
-            }
-        }
-        for (value, part) in values.iter_mut().zip(&order) {
-            if let Some(part) = part {
-                *value = Bound::of_key(&parts[*part]);
-            }
-        }
-        if plan.derive && !living {
-            values.push(identity_value(layout, record.uid()));
-        }
-        if living && values.is_empty() {
-            return Ok(key);
-        }
-        if living {
-            values.extend(key.0.iter().map(Bound::of_key));
-            let mut statement = self.db.conn.prepare_cached(&plan.update).told("change the row")?;
-            run(&mut statement, &values).told("change the row")?;
-        } else {
-            if layout.own_key {
-                values.extend(key.0.iter().map(Bound::of_key));
-            }
-            let mut statement = self.db.conn.prepare_cached(&plan.insert).told("add the row")?;
-            run(&mut statement, &values).told("add the row")?;
-        }
-        Ok(key)
-    }
-
-    /// The key of a row that is to be added.
-    fn key_for(&mut self, layout: &Layout, record: RecordView<'_>, former: Option<Key>, targets: &Targets) -> Result<Key> {
-        if !self.reserved.is_empty()
-            && let Some(key) = self.reserved.remove(&(layout.table.id, record.uid().to_owned()))
-        {
-            return Ok(key);
-        }
-        match former {
-            _ if !layout.own_key => self.key_of_content(layout, record, targets),
-            Some(key) => Ok(key),
-            None => Ok(Key(vec![KeyPart::Integer(self.next_key(layout)?)])),
-        }
-    }
-
-    fn local_key(&self, layout: &Layout, local: Option<Found>) -> Result<Option<Key>> {
-        let Some(found) = local else { return Ok(None) };
-        let mut statement = self.db.conn.prepare_cached(&layout.sql.key_of).told("read the journal")?;
-        let parts = statement
-            .query_row([found.arrival], |row| {
-                (0..layout.key.len()).map(|at| row.get_ref(at).map(key_part)).collect::<rusqlite::Result<Vec<_>>>()
-            })
-            .told("read the journal")?;
-        Ok((!parts.contains(&KeyPart::Null)).then_some(Key(parts)))
-    }
-
-    fn check_fit(&self, data: &Data, value: crate::model::Value<'_>) -> Result<()> {
-        let fits = match fit(data.affinity, value) {
-            Fit::Yes => true,
-            Fit::No => false,
-            Fit::Ask => self.kept(data, value)?,
-        };
-        if fits {
-            return Ok(());
-        }
-        let message = format!("column {:?} would change the {} {:?}", data.column, value.kind.word(), cut(value.text));
-        Err(Error::new(Fault::Constraint, message).hint("Make the column's type the same at both sites."))
-    }
-
-    /// Asks SQLite whether a column of this affinity keeps a value.
-    fn kept(&self, data: &Data, value: crate::model::Value<'_>) -> Result<bool> {
-        use super::values::Affinity;
-        self.db
-            .conn
-            .execute_batch("CREATE TEMP TABLE IF NOT EXISTS entente_probe (id INTEGER PRIMARY KEY, i INTEGER, n NUMERIC, r REAL)")
-            .told("test a value")?;
-        let column = match data.affinity {
-            Affinity::Integer => "i",
-            Affinity::Real => "r",
-            _ => "n",
-        };
-        let bound = Bound::of(value)?;
-        let write = format!("INSERT INTO temp.entente_probe (id, {column}) VALUES (1, ?1) ON CONFLICT (id) DO UPDATE SET {column} = ?1");
-        self.db.conn.prepare_cached(&write).and_then(|mut s| s.execute([&bound])).told("test a value")?;
-        let read = format!("SELECT typeof({column}) = typeof(?1) FROM temp.entente_probe");
-        self.db.conn.prepare_cached(&read).and_then(|mut s| s.query_row([&bound], |row| row.get(0))).told("test a value")
-    }
-
     fn write_state(&mut self, layout: &Layout, write: &Write<'_>, key: Option<Key>, peer: SiteId) -> Result<()> {
         let arrival = self.next_arrival(layout)?;
         let mut version = write.state.version.clone();
@@ -481,127 +254,6 @@ impl<'a> Transaction<'a> {
         let extra = stored::write_extra(unknown)?;
         Ok((extra.is_some() || write.local.is_none()).then_some(extra))
     }
-
-    fn read_waiters(&self, condition: &str, values: &[&dyn rusqlite::ToSql]) -> Result<Vec<Waiter>> {
-        let sql = format!(
-            "SELECT w.id, t.resource, w.record, w.run, w.kind, w.site FROM entente_waiting w JOIN entente_table t ON t.id = w.tab
-             WHERE {condition} ORDER BY w.id LIMIT ?1"
-        );
-        let mut statement = self.db.conn.prepare_cached(&sql).told("read the journal")?;
-        let mut rows = statement.query(values).told("read the journal")?;
-        let mut found = Vec::new();
-        while let Some(row) = rows.next().told("read the journal")? {
-            let resource: String = row.get(1).told("read the journal")?;
-            let mut page = Page::new(&resource);
-            stored::read(&row.get::<_, String>(2).told("read the journal")?, &mut page)?;
-            let run: i64 = row.get(3).told("read the journal")?;
-            let kind = Waiting::from_word(&row.get::<_, String>(4).told("read the journal")?).unwrap_or(Waiting::Quarantined);
-            let site = self.db.sites.site(row.get(5).told("read the journal")?);
-            let site = site.ok_or_else(|| Error::internal("the journal names a site that it does not know"))?;
-            found.push(Waiter {
-                id: row.get(0).told("read the journal")?,
-                resource,
-                page,
-                run: u64::try_from(run).unwrap_or(0),
-                kind,
-                site,
-            });
-        }
-        Ok(found)
-    }
-
-    fn insert_waiting(&mut self, table: &Table, record: RecordView<'_>, waits: &Wait<'_>) -> Result<()> {
-        let uid = stored_uid(record.uid());
-        let site = self.db.sites.id(&self.db.conn, waits.peer)?;
-        let text = stored::write(record)?;
-        let sql = "INSERT INTO entente_waiting (tab, uid, site, run, at, kind, reason, record) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)";
-        let run = i64::try_from(waits.run).unwrap_or(i64::MAX);
-        let values = params![table.id, uid, site, run, waits.now.0, waits.kind.word(), waits.reason, text];
-        let id = self.db.conn.prepare_cached(sql).and_then(|mut s| s.insert(values)).told("write the journal")?;
-        for (resource, uid) in waits.missing {
-            let tab = self.db.layouts.iter().find(|layout| layout.table.resource == *resource).map_or(-1, |layout| layout.table.id);
-            let sql = "INSERT OR IGNORE INTO entente_missing (waiting, tab, uid) VALUES (?1, ?2, ?3)";
-            self.db.conn.prepare_cached(sql).and_then(|mut s| s.execute(params![id, tab, stored_uid(uid)])).told("write the journal")?;
-        }
-        Ok(())
-    }
-}
-
-impl Plan {
-    fn make(layout: &Layout, record: RecordView<'_>, wanted: impl Fn(&Cell) -> bool) -> Plan {
-        let mut plan = Plan {
-            table: layout.table.id,
-            fields: Vec::new(),
-            slots: Vec::new(),
-            columns: Vec::new(),
-            insert: String::new(),
-            update: String::new(),
-            derive: true,
-        };
-        for cell in record.cells() {
-            let name = record.page.name_of(cell.field);
-            let taken = wanted(cell);
-            plan.fields.push((name.to_owned(), taken));
-            let data = layout.data.iter().position(|data| data.field == name).map(Slot::Data);
-            let slot = data.or_else(|| layout.references.iter().position(|link| link.field == name).map(Slot::Link));
-            let slot = slot.filter(|_| taken).unwrap_or(Slot::Unknown);
-            plan.slots.push(slot);
-            match slot {
-                Slot::Data(at) => {
-                    plan.columns.push(layout.data[at].column.clone());
-                    plan.derive &= !layout.data[at].is_identity;
-                }
-                Slot::Link(at) => {
-                    for column in &layout.references[at].columns {
-                        if !plan.columns.contains(column) {
-                            plan.columns.push(column.clone());
-                        }
-                    }
-                }
-                Slot::Unknown => {}
-            }
-        }
-        plan.derive &= layout.identity.is_some();
-        let table = quoted(&layout.table.name);
-        let set: Vec<String> = plan.columns.iter().enumerate().map(|(at, column)| format!("{} = ?{}", quoted(column), at + 1)).collect();
-        plan.update = format!("UPDATE OR ABORT {table} SET {} WHERE {}", set.join(", "), where_key(&layout.key, plan.columns.len() + 1));
-        let mut columns: Vec<String> = plan.columns.iter().map(|column| quoted(column)).collect();
-        if let (true, Some(identity)) = (plan.derive, &layout.identity) {
-            columns.push(quoted(&identity.name));
-        }
-        if layout.own_key {
-            columns.push(quoted(&layout.key[0]));
-        }
-        let marks: Vec<String> = (1..=columns.len()).map(|at| format!("?{at}")).collect();
-        // OR ABORT overrides what the table's constraints say of conflicts: nothing is ever replaced to make room.
-        plan.insert = match columns.is_empty() {
-            true => format!("INSERT OR ABORT INTO {table} DEFAULT VALUES"),
-            false => format!("INSERT OR ABORT INTO {table} ({}) VALUES ({})", columns.join(", "), marks.join(", ")),
-        };
-        plan
-    }
-}
-
-/// Runs a statement with values bound in order.
-fn run(statement: &mut Statement<'_>, values: &[Bound<'_>]) -> rusqlite::Result<usize> {
-    for (at, value) in values.iter().enumerate() {
-        statement.raw_bind_parameter(at + 1, value)?;
-    }
-    statement.raw_execute()
-}
-
-/// What an identity column holds for a uid: bytes where it is declared so, else the text of the UUID or the URN.
-fn identity_value(layout: &Layout, uid: &str) -> Bound<'static> {
-    let declared = layout.identity.as_ref().map_or("", |column| column.declared.as_str()).to_ascii_uppercase();
-    match uid.strip_prefix("urn:uuid:").and_then(canonical_uuid) {
-        Some(uuid) if declared.contains("BLOB") || declared.contains("BINARY") => Bound::Bytes(uuid.as_bytes().to_vec()),
-        Some(uuid) => Bound::OwnedText(uuid.to_string().into_bytes()),
-        None => Bound::OwnedText(uid.as_bytes().to_vec()),
-    }
-}
-
-fn cut(text: &str) -> String {
-    text.chars().take(40).collect()
 }
 
 impl Apply for Transaction<'_> {

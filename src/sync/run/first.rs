@@ -1,0 +1,86 @@
+//! Before the first page: did one of the journals go back, and do both sides already hold rows that nobody compared?
+
+use super::{FETCH, Leg, Run};
+use crate::{
+    connector::Part,
+    error::{Error, Kind, Result},
+    model::{Hello, Identity, PullRequest},
+    peer::Peer,
+    sync::epoch,
+};
+
+impl<'r> Run<'r, '_> {
+    /// Whether one of the two journals went back, and whether both already hold rows that nobody compared.
+    pub(super) fn prepare(&mut self, part: &mut Leg<'r>, hello: &Hello, peer: &dyn Peer) -> Result<()> {
+        part.share = part.door.share(&part.table, hello.uuid, Part::Active)?;
+        if part.there.heard > part.share.told {
+            epoch::renew(self.site, &mut part.door, 0)?;
+            part.share = part.door.share(&part.table, hello.uuid, Part::Active)?;
+            part.share.told = part.there.heard;
+            self.warnings.push(format!("{} was restored from a backup; everything is exchanged again", part.table.resource));
+        }
+        if part.share.heard > part.there.told && part.share.epoch.as_ref() == Some(&part.there.epoch) {
+            self.tell_it_went_back(part, peer)?;
+        }
+        if part.share.heard > part.there.told || part.share.epoch.as_ref().is_some_and(|epoch| *epoch != part.there.epoch) {
+            part.door.forget_shared(&part.table, hello.uuid)?;
+            (part.share.pull, part.share.push, part.share.epoch) = (String::new(), 0, None);
+            part.share.heard = part.share.heard.min(part.there.told);
+            self.warnings.push(format!(
+                "{} of {} was restored from a backup; everything is exchanged again",
+                part.table.resource, self.repository.name
+            ));
+        }
+        let table = part.table.clone();
+        part.door.recheck(&table)?;
+        if self.ask.full {
+            (part.share.pull, part.share.push) = (String::new(), 0);
+        }
+        self.refuse_twins(part, peer)
+    }
+
+    /// A peer that told us a greater run number than it remembers does not know that it was restored: any request of ours shows it.
+    pub(super) fn tell_it_went_back(&mut self, part: &mut Leg<'r>, peer: &dyn Peer) -> Result<()> {
+        let request = PullRequest {
+            resource: part.table.resource.clone(),
+            cursor: String::new(),
+            records: 1,
+            bytes: 1,
+            run: part.share.told,
+            heard: part.share.heard,
+        };
+        match peer.pull(&request) {
+            Err(error) if error.kind() != Kind::Epoch => return Err(error),
+            _ => {}
+        }
+        let again = peer.hello()?.hello.resources.into_iter().find(|there| there.name == part.table.resource);
+        part.there = again.ok_or_else(|| Error::forbidden(format!("{} no longer offers {}", self.repository.name, part.table.resource)))?;
+        Ok(())
+    }
+
+    pub(super) fn refuse_twins(&self, part: &mut Leg<'r>, peer: &dyn Peer) -> Result<()> {
+        let first = part.share.pull.is_empty() && part.share.push == 0 && part.share.told == 0;
+        let assigned = part.table.identity == Identity::Assigned && part.there.assigned && part.table.matching.is_empty();
+        let theirs = part.there.records.unwrap_or(0);
+        if !first || !assigned || part.resource.accept_twins || theirs == 0 || !part.resource.mode.pulls() && !part.resource.mode.pushes() {
+            return Ok(());
+        }
+        let ours = part.door.count(&part.table)?;
+        let sample = part.door.sample(&part.table, FETCH)?;
+        // Sites that got the same records by way of a third one know the same uids.
+        if ours == 0 || !peer.fetch(&part.table.resource, &sample)?.records.is_empty() {
+            return Ok(());
+        }
+        let (name, repository) = (&part.table.resource, &self.repository.name);
+        Err(Error::new(
+            Kind::Undecided,
+            format!(
+                "both sites already hold {name}: {ours} records here, {theirs} at {repository}, and nothing says which of them are the same"
+            ),
+        )
+        .hint(format!(
+            "Name unique columns that tell (entente attach DATABASE URL --table {name} --match C,…), or say that they are all different: \
+             entente resource set {repository} {name} --accept-twins"
+        )))
+    }
+}

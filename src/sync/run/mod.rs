@@ -1,0 +1,408 @@
+//! A run of our own with one repository: pull, then push (SYNC.md 6).
+
+mod first;
+mod pull;
+mod push;
+
+use std::{
+    collections::BTreeMap,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+        mpsc,
+    },
+    time::Duration,
+};
+
+use super::{Outcome, Terms, epoch, order::by_reference, register::same_site};
+use crate::{
+    connector::{Part, Share, Table},
+    decide::Source,
+    error::{Error, Kind, Result},
+    model::{Action, Counts, Direction, Hello, HelloResource, LogEntry, LogId, Outcome as Went, Repository, Resource},
+    peer::{Contact, Peer},
+    site::{Door, Site},
+    store::{self, leases, log},
+};
+
+/// How long a lease on a repository lasts without being renewed, and how often it is.
+const LEASE: i64 = 30;
+const HEARTBEAT: Duration = Duration::from_secs(8);
+
+/// A clock that is off by more than this is told.
+const SKEW: i64 = 30_000;
+
+/// The most uids in one call for named records.
+const FETCH: usize = 1_000;
+
+/// What is wanted of a run.
+#[derive(Debug, Clone)]
+pub struct Ask {
+    /// Only these resources.
+    pub resources: Option<Vec<String>>,
+    /// Take from them.
+    pub pull: bool,
+    /// Give to them.
+    pub push: bool,
+    /// From the start, whatever was agreed.
+    pub full: bool,
+    /// Change nothing; count what would happen.
+    pub dry_run: bool,
+}
+
+impl Default for Ask {
+    fn default() -> Ask {
+        Ask { resources: None, pull: true, push: true, full: false, dry_run: false }
+    }
+}
+
+/// How a run is watched and stopped.
+pub struct Control<'a> {
+    /// Asked between two pages: why it should stop.
+    pub stop: &'a dyn Fn() -> Option<Error>,
+    /// Told after each page.
+    pub progress: &'a mut dyn FnMut(&Progress<'_>),
+}
+
+/// How far a resource is.
+#[derive(Debug, Clone, Copy)]
+pub struct Progress<'a> {
+    /// The resource.
+    pub resource: &'a str,
+    /// `pull` or `push`.
+    pub direction: &'static str,
+    /// So far.
+    pub counts: Counts,
+}
+
+/// What a run did.
+#[derive(Debug)]
+pub struct RunReport {
+    /// Its entry in the log.
+    pub run: LogId,
+    /// How it went.
+    pub result: Went,
+    /// Each resource, each way.
+    pub resources: Vec<ResourceReport>,
+    /// Sentences an administrator should read.
+    pub warnings: Vec<String>,
+}
+
+/// What a run did with one resource, one way.
+#[derive(Debug)]
+pub struct ResourceReport {
+    /// The resource.
+    pub resource: String,
+    /// `pull` or `push`.
+    pub direction: &'static str,
+    /// What became of the records.
+    pub counts: Counts,
+    /// How long it took.
+    pub seconds: f64,
+    /// Why it failed.
+    pub error: Option<Error>,
+}
+
+/// Runs with a repository, holding its lease. An error means that nothing could be done at all; what failed for one resource is in the report.
+pub fn run(site: &Site, repository: &Repository, ask: &Ask, control: &mut Control<'_>) -> Result<RunReport> {
+    let peer = site.peer(repository)?;
+    run_with(site, repository, peer.as_ref(), ask, control)
+}
+
+/// As [`run`], over a line of the caller's choice.
+pub fn run_with(site: &Site, repository: &Repository, peer: &dyn Peer, ask: &Ask, control: &mut Control<'_>) -> Result<RunReport> {
+    if site.store.read(store::site::paused)? {
+        return Err(Error::new(Kind::Paused, "everything is paused").hint("Go on with `entente resume`."));
+    }
+    if !repository.enabled {
+        let hint = format!("Enable it: entente repository set {} --enabled yes", repository.name);
+        return Err(Error::forbidden(format!("{} is disabled", repository.name)).hint(hint));
+    }
+    let now = site.now();
+    let taken = site.store.write(|c| leases::take(c, repository.id, store::holder::me(), now, now.plus_seconds(LEASE)))?;
+    let fence = match taken {
+        leases::Taken::Yes(fence) => fence,
+        leases::Taken::HeldBy { holder, since, .. } => return Err(crate::site::in_use(&repository.name, &holder, since)),
+    };
+    let lost = Arc::new(AtomicBool::new(false));
+    let (ended, end) = mpsc::channel::<()>();
+    let done = std::thread::scope(|scope| {
+        let flag = lost.clone();
+        scope.spawn(move || heartbeat(site, repository.id, fence, &flag, &end));
+        let done = logged(site, repository, peer, ask, control, &lost);
+        drop(ended);
+        done
+    });
+    site.store.write(|c| leases::release(c, repository.id, fence))?;
+    done
+}
+
+fn heartbeat(site: &Site, repository: i64, fence: i64, lost: &AtomicBool, end: &mpsc::Receiver<()>) {
+    while matches!(end.recv_timeout(HEARTBEAT), Err(mpsc::RecvTimeoutError::Timeout)) {
+        let until = site.now().plus_seconds(LEASE);
+        match site.store.write(|c| leases::renew(c, repository, fence, until)) {
+            Ok(true) => {}
+            Ok(false) => lost.store(true, Ordering::Relaxed),
+            Err(error) => tracing::warn!("A lease could not be renewed: {}", error.chain()),
+        }
+    }
+}
+
+/// The run with its entry in the log, which is there from the beginning, so that an interrupted run can be seen.
+fn logged(
+    site: &Site,
+    repository: &Repository,
+    peer: &dyn Peer,
+    ask: &Ask,
+    control: &mut Control<'_>,
+    lost: &AtomicBool,
+) -> Result<RunReport> {
+    let mut entry = LogEntry::new(site.now(), Action::Run, Direction::Outgoing);
+    entry.repository = Some(repository.id);
+    entry.repository_name = Some(repository.name.clone());
+    entry.outcome = Went::Running;
+    entry.message = format!("Running with {}", repository.name);
+    entry.id = site.store.write(|c| log::append(c, &entry))?;
+    let mut run = Run { site, repository, ask, control, lost, id: entry.id, reports: Vec::new(), warnings: Vec::new() };
+    let done = run.all(peer);
+    let (reports, warnings) = (run.reports, run.warnings);
+    entry.duration = (site.now().0 - entry.time.0) / 1_000;
+    reports.iter().for_each(|report| entry.counts += report.counts);
+    let failed = reports.iter().filter(|report| report.error.is_some()).count();
+    let stopped = reports.iter().filter_map(|report| report.error.as_ref()).filter(|error| outcome_of(error) == Went::Warning).count();
+    (entry.outcome, entry.message) = match &done {
+        Err(error) => (outcome_of(error), error.chain()),
+        Ok(()) if failed > 0 && failed == stopped => (Went::Warning, "It was stopped between two pages; the rest follows".into()),
+        Ok(()) if failed > 0 => (Went::Error, format!("{failed} of {} parts failed", reports.len())),
+        Ok(()) => (Went::Success, summary(&entry.counts, ask)),
+    };
+    if entry.outcome == Went::Success && (!warnings.is_empty() || entry.counts.quarantined + entry.counts.conflicts > 0) {
+        entry.outcome = Went::Warning;
+        entry.message = [vec![entry.message], warnings.clone()].concat().join(". ");
+    }
+    entry.remote =
+        matches!(&done, Err(error) if matches!(error.kind(), Kind::Unreachable | Kind::Timeout | Kind::Unauthorized | Kind::Forbidden));
+    site.store.write(|c| log::update(c, &entry))?;
+    done.map(|()| RunReport { run: entry.id, result: entry.outcome, resources: reports, warnings })
+}
+
+/// How an error is told in the log: a run that was stopped on request did not fail.
+fn outcome_of(error: &Error) -> Went {
+    match error.kind() {
+        Kind::Stopped | Kind::Paused => Went::Warning,
+        kind if kind.retry() => Went::Error,
+        _ => Went::Fatal,
+    }
+}
+
+fn summary(counts: &Counts, ask: &Ask) -> String {
+    if ask.dry_run {
+        return format!("Dry run: {} records would travel", counts.records);
+    }
+    match counts.records {
+        0 => "Nothing had changed".into(),
+        some => format!("{} travelled", told(some)),
+    }
+}
+
+/// `1 record`, `2 records`.
+pub(super) fn told(records: u64) -> String {
+    if records == 1 { "1 record".into() } else { format!("{records} records") }
+}
+
+/// Gives an entry the outcome that its counts and warnings deserve, and the warnings.
+pub(super) fn colour(entry: &mut LogEntry, outcome: &Outcome) {
+    if outcome.counts.quarantined + outcome.counts.conflicts > 0 || !outcome.warnings.is_empty() {
+        entry.outcome = Went::Warning;
+    }
+    for quarantined in outcome.quarantined.iter().take(3) {
+        entry.message.push_str(&format!(". {}: {}", quarantined.uuid, quarantined.reason));
+    }
+    for warning in outcome.warnings.iter().take(5) {
+        entry.message.push_str(&format!(". {warning}"));
+    }
+}
+
+struct Run<'r, 'c> {
+    site: &'r Site,
+    repository: &'r Repository,
+    ask: &'r Ask,
+    control: &'r mut Control<'c>,
+    lost: &'r AtomicBool,
+    id: LogId,
+    reports: Vec<ResourceReport>,
+    warnings: Vec<String>,
+}
+
+/// A resource of this run.
+struct Leg<'r> {
+    resource: Resource,
+    table: Table,
+    there: HelloResource,
+    door: Door<'r>,
+    share: Share,
+    /// The number of this run is told.
+    begun: bool,
+    failed: bool,
+}
+
+impl<'r> Run<'r, '_> {
+    fn all(&mut self, peer: &dyn Peer) -> Result<()> {
+        let Contact { hello, skew } = peer.hello()?;
+        same_site(self.repository, hello.uuid)?;
+        if hello.uuid == self.site.id {
+            return Err(Error::usage(format!("the address of {} is this site's own", self.repository.name)));
+        }
+        if hello.paused {
+            return Err(
+                Error::new(Kind::Paused, format!("{} is paused by its administrator", self.repository.name)).hint("Try again later.")
+            );
+        }
+        if skew.abs() > SKEW {
+            let word = if skew > 0 { "ahead of" } else { "behind" };
+            self.warnings.push(format!("The clock of {} is {} s {word} ours", self.repository.name, skew.abs() / 1_000));
+        }
+        let mut parts = self.parts(&hello)?;
+        for part in &mut parts {
+            self.guard(part, &hello, "pull", |run, part| run.prepare(part, &hello, peer));
+        }
+        if self.ask.pull {
+            self.pull_all(&mut parts, &hello, peer);
+        }
+        let mut undecided = false;
+        if self.ask.push {
+            for part in &mut parts {
+                if part.failed || !part.resource.mode.pushes() || !part.there.mode.pushes() {
+                    continue;
+                }
+                undecided |= self.report(part, "push", |run, part, counts| run.push(part, &hello, peer, counts));
+            }
+        }
+        if undecided && !self.ask.dry_run {
+            // The peer decides deletions that still waited for others of this run.
+            peer.hello()?;
+        }
+        self.stopped()
+    }
+
+    fn stopped(&self) -> Result<()> {
+        if self.lost.load(Ordering::Relaxed) {
+            return Err(Error::new(Kind::Stopped, "another worker has taken over this repository"));
+        }
+        (self.control.stop)().map_or(Ok(()), Err)
+    }
+
+    /// The resources of this run, parents first.
+    fn parts(&mut self, hello: &Hello) -> Result<Vec<Leg<'r>>> {
+        let ours = self.site.store.read(|c| store::resources::list(c, self.repository.id))?;
+        if ours.is_empty() {
+            return Err(Error::usage(format!("nothing is shared with {} yet", self.repository.name))
+                .hint(format!("Share a table: entente resource add {} NAME", self.repository.name)));
+        }
+        let wanted = |resource: &&Resource| self.ask.resources.as_ref().is_none_or(|names| names.contains(&resource.name));
+        if let Some(unknown) = self.ask.resources.iter().flatten().find(|name| ours.iter().all(|resource| resource.name != **name)) {
+            return Err(Error::not_found(format!("{unknown} is not shared with {}", self.repository.name)));
+        }
+        let mut open: BTreeMap<String, Leg<'r>> = BTreeMap::new();
+        for resource in ours.iter().filter(wanted) {
+            let opened = epoch::door(self.site, &resource.name).and_then(|(door, table)| {
+                let there = hello.resources.iter().find(|there| there.name == resource.name).cloned();
+                let there = there.ok_or_else(|| {
+                    Error::forbidden(format!("{} does not offer {}", self.repository.name, resource.name))
+                        .hint("Is it attached there, and may our account use it?")
+                })?;
+                Ok(Leg { resource: resource.clone(), table, there, door, share: Share::default(), begun: false, failed: false })
+            });
+            match opened {
+                Ok(part) => {
+                    open.insert(resource.name.clone(), part);
+                }
+                Err(error) => self.fail(&resource.name, "pull", error),
+            }
+        }
+        let order = by_reference(open.values().map(|part| part.table.clone()).collect());
+        Ok(order.iter().filter_map(|table| open.remove(&table.resource)).collect())
+    }
+
+    fn fail(&mut self, resource: &str, direction: &'static str, error: Error) {
+        let counts = Counts::default();
+        self.log(resource, direction, &counts, &Outcome::default(), 0.0, Some(&error));
+        self.reports.push(ResourceReport { resource: resource.to_owned(), direction, counts, seconds: 0.0, error: Some(error) });
+    }
+
+    fn guard(&mut self, part: &mut Leg<'r>, _: &Hello, direction: &'static str, work: impl FnOnce(&mut Self, &mut Leg<'r>) -> Result<()>) {
+        if let Err(error) = work(self, part) {
+            part.failed = true;
+            self.fail(&part.table.resource.clone(), direction, error);
+        }
+    }
+
+    /// Makes sure that the number of this run is told and durable before the first page.
+    fn begin(&mut self, part: &mut Leg<'r>, hello: &Hello) -> Result<()> {
+        if !part.begun {
+            part.share.epoch = Some(part.there.epoch.clone());
+            epoch::begin(self.site, &mut part.door, &part.table, hello.uuid, Part::Active, &mut part.share)?;
+            part.begun = true;
+        }
+        Ok(())
+    }
+
+    fn terms(&self, part: &Leg<'r>, hello: &Hello, source: Source) -> Terms {
+        Terms { peer: hello.uuid, rules: part.resource.rules(), source, run: part.share.told, me: self.site.id, now: self.site.now() }
+    }
+
+    /// Adds what was decided after the pages to a resource's report.
+    fn also(&mut self, resource: &str, outcome: Outcome) {
+        self.warnings.extend(outcome.warnings.iter().filter(|warning| !self.warnings.contains(warning)).cloned().collect::<Vec<_>>());
+        if let Some(report) = self.reports.iter_mut().rev().find(|report| report.resource == resource && report.direction == "pull") {
+            let (records, bytes) = (report.counts.records, report.counts.bytes);
+            report.counts += outcome.counts;
+            (report.counts.records, report.counts.bytes) = (records, bytes);
+        }
+    }
+
+    fn report(
+        &mut self,
+        part: &mut Leg<'r>,
+        direction: &'static str,
+        work: impl FnOnce(&mut Self, &mut Leg<'r>, &mut Outcome) -> Result<()>,
+    ) -> bool {
+        let begun = self.site.now();
+        let mut outcome = Outcome::default();
+        let done = self.stopped().and_then(|()| work(self, part, &mut outcome));
+        let seconds = (self.site.now().0 - begun.0) as f64 / 1e6;
+        let error = done.err();
+        part.failed |= error.is_some();
+        let counts = outcome.counts;
+        if counts.records > 0 || error.is_some() {
+            self.log(&part.table.resource, direction, &counts, &outcome, seconds, error.as_ref());
+        }
+        self.warnings.extend(outcome.warnings.iter().filter(|warning| !self.warnings.contains(warning)).cloned().collect::<Vec<_>>());
+        self.reports.push(ResourceReport { resource: part.table.resource.clone(), direction, counts, seconds, error });
+        outcome.deletions > 0
+    }
+
+    fn log(&self, resource: &str, direction: &'static str, counts: &Counts, outcome: &Outcome, seconds: f64, error: Option<&Error>) {
+        let action = if direction == "pull" { Action::Pull } else { Action::Push };
+        let mut entry = LogEntry::new(self.site.now(), action, Direction::Outgoing);
+        entry.run = Some(self.id);
+        entry.repository = Some(self.repository.id);
+        entry.repository_name = Some(self.repository.name.clone());
+        entry.resource = Some(resource.to_owned());
+        entry.counts = *counts;
+        entry.duration = (seconds * 1e3) as i64;
+        entry.message = match direction {
+            "pull" => format!("Took {}", told(counts.records)),
+            _ => format!("Gave {}", told(counts.records)),
+        };
+        colour(&mut entry, outcome);
+        if let Some(error) = error {
+            entry.outcome = outcome_of(error);
+            entry.remote = matches!(error.kind(), Kind::Unreachable | Kind::Timeout | Kind::Unauthorized | Kind::Forbidden);
+            entry.message = error.chain();
+        }
+        if let Err(error) = self.site.store.write(|c| log::append(c, &entry)) {
+            tracing::error!("The log could not be written: {}", error.chain());
+        }
+    }
+}

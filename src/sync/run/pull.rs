@@ -1,0 +1,195 @@
+//! Taking: pages of a resource, each applied with its cursor, and what they turn out to need.
+
+use std::{
+    collections::{BTreeMap, HashSet},
+    sync::mpsc,
+};
+
+use super::{FETCH, Leg, Progress, Run};
+use crate::{
+    connector::{Apply, Part, Share, Table},
+    decide::Source,
+    error::{Error, Kind, Result},
+    model::{Hello, Page, PullRequest, SiteId},
+    peer::Peer,
+    sync::{
+        Bare, Bracket, Outcome, Terms, epoch,
+        import::{adopt, conclude, import, retry},
+    },
+};
+
+impl<'r> Run<'r, '_> {
+    pub(super) fn pull_all(&mut self, parts: &mut [Leg<'r>], hello: &Hello, peer: &dyn Peer) {
+        for at in 0..parts.len() {
+            let pulls = |part: &Leg<'_>| !part.failed && part.resource.mode.pulls() && part.there.mode.pulls();
+            if !pulls(&parts[at]) {
+                continue;
+            }
+            let mut missing = Vec::new();
+            let part = &mut parts[at];
+            self.report(part, "pull", |run, part, counts| run.pull(part, hello, peer, counts, &mut missing));
+            self.fetch_missing(parts, hello, peer, missing);
+        }
+        if self.ask.dry_run {
+            return;
+        }
+        // Children first: a deletion that waits for theirs can then be done.
+        for at in (0..parts.len()).rev() {
+            let part = &mut parts[at];
+            if part.failed || !part.resource.mode.pulls() {
+                continue;
+            }
+            let terms = self.terms(part, hello, Source::Page);
+            let table = part.table.clone();
+            match conclude(&mut *part.door, &table, &terms) {
+                Ok(outcome) => self.also(&table.resource, outcome),
+                Err(error) => {
+                    part.failed = true;
+                    self.fail(&table.resource, "pull", error);
+                }
+            }
+        }
+    }
+
+    /// Pulls a resource to its end; the next page is fetched while the last is applied.
+    pub(super) fn pull(
+        &mut self,
+        part: &mut Leg<'r>,
+        hello: &Hello,
+        peer: &dyn Peer,
+        all: &mut Outcome,
+        missing: &mut Vec<(String, String)>,
+    ) -> Result<()> {
+        if part.share.pull == part.there.head {
+            let terms = self.terms(part, hello, Source::Page);
+            let table = part.table.clone();
+            all.add(retry(&mut *part.door, &table, &terms)?);
+            return Ok(());
+        }
+        self.begin(part, hello)?;
+        let terms = self.terms(part, hello, Source::Page);
+        let table = part.table.clone();
+        all.add(retry(&mut *part.door, &table, &terms)?);
+        let first = PullRequest {
+            resource: table.resource.clone(),
+            cursor: part.share.pull.clone(),
+            records: self.site.config.page_records,
+            bytes: self.site.config.page_bytes,
+            run: part.share.told,
+            heard: part.share.heard,
+        };
+        let before = peer.traffic();
+        std::thread::scope(|scope| {
+            let (give, take) = mpsc::sync_channel::<Result<Page>>(1);
+            scope.spawn(move || fetch_pages(peer, first, &give));
+            for page in take {
+                let page = page?;
+                self.stopped()?;
+                let terms = Terms { now: self.site.now(), ..terms.clone() };
+                let mut outcome = self.take(part, hello, &page, &terms)?;
+                missing.append(&mut outcome.missing);
+                let twins = std::mem::take(&mut outcome.twins);
+                all.add(outcome);
+                if !twins.is_empty() && !self.ask.dry_run {
+                    let alive = alive_there(peer, &table.resource, &twins)?;
+                    all.add(adopt(&mut *part.door, &table, &terms, &alive)?);
+                }
+                all.counts.bytes = peer.traffic() - before;
+                (self.control.progress)(&Progress { resource: &table.resource, direction: "pull", counts: all.counts });
+            }
+            Ok(())
+        })
+    }
+
+    /// Applies a page together with its cursor.
+    pub(super) fn take(&self, part: &mut Leg<'r>, hello: &Hello, page: &Page, terms: &Terms) -> Result<Outcome> {
+        let share = Share { pull: page.cursor.clone(), heard: page.run.unwrap_or(0).max(part.share.heard), ..part.share.clone() };
+        let table = part.table.clone();
+        let mut cursor = Cursor { table: &table, peer: hello.uuid, share: &share, dry: self.ask.dry_run, outcome: None };
+        match import(&mut *part.door, &table, page, terms, &mut cursor) {
+            Ok(outcome) => {
+                part.share = share;
+                Ok(outcome)
+            }
+            Err(error) if error.kind() == Kind::Epoch => {
+                epoch::renew(self.site, &mut part.door, 0)?;
+                Err(error)
+            }
+            Err(error) => cursor.outcome.ok_or(error),
+        }
+    }
+
+    /// Asks once for records that others refer to and that are not here.
+    pub(super) fn fetch_missing(&mut self, parts: &mut [Leg<'r>], hello: &Hello, peer: &dyn Peer, missing: Vec<(String, String)>) {
+        let mut by_resource: BTreeMap<String, HashSet<String>> = BTreeMap::new();
+        for (resource, uid) in missing.into_iter().filter(|_| !self.ask.dry_run) {
+            by_resource.entry(resource).or_default().insert(uid);
+        }
+        for (resource, uids) in by_resource {
+            let Some(part) = parts.iter_mut().find(|part| part.table.resource == resource && !part.failed && part.resource.mode.pulls())
+            else {
+                self.warnings.push(format!("Records wait for {resource}, which is not shared with {}", self.repository.name));
+                continue;
+            };
+            let uids: Vec<String> = uids.into_iter().collect();
+            let terms = self.terms(part, hello, Source::Page);
+            let table = part.table.clone();
+            for some in uids.chunks(FETCH) {
+                let done = peer.fetch(&resource, some).and_then(|page| import(&mut *part.door, &table, &page, &terms, &mut Bare));
+                match done {
+                    Ok(outcome) => self.also(&resource, outcome),
+                    Err(error) => self.warnings.push(format!("Missing records of {resource} could not be fetched: {}", error.chain())),
+                }
+            }
+        }
+    }
+}
+
+/// Fetches page after page; one is on its way while another is applied.
+fn fetch_pages(peer: &dyn Peer, mut request: PullRequest, give: &mpsc::SyncSender<Result<Page>>) {
+    loop {
+        let page = peer.pull(&request);
+        let next = page.as_ref().ok().filter(|page| page.more).map(|page| (page.cursor.clone(), page.run));
+        if give.send(page).is_err() {
+            return;
+        }
+        let Some((cursor, run)) = next else { return };
+        request.cursor = cursor;
+        request.heard = run.unwrap_or(0).max(request.heard);
+    }
+}
+
+fn alive_there(peer: &dyn Peer, resource: &str, uids: &[String]) -> Result<HashSet<String>> {
+    let mut alive = HashSet::new();
+    for some in uids.chunks(FETCH) {
+        let page = peer.fetch(resource, some)?;
+        alive.extend(page.views().filter(|view| !view.record.deleted).map(|view| view.uid().to_owned()));
+    }
+    Ok(alive)
+}
+
+/// The peer's cursor, stored with the page it came after, unless a newer run holds the repository.
+struct Cursor<'a> {
+    table: &'a Table,
+    peer: SiteId,
+    share: &'a Share,
+    dry: bool,
+    outcome: Option<Outcome>,
+}
+
+impl Bracket for Cursor<'_> {
+    fn before(&mut self, tx: &mut dyn Apply) -> Result<Option<Outcome>> {
+        if tx.share(self.table, self.peer, Part::Active)?.told != self.share.told {
+            return Err(Error::new(Kind::Fence, "a newer run with this repository has begun"));
+        }
+        Ok(None)
+    }
+
+    fn after(&mut self, tx: &mut dyn Apply, outcome: &Outcome) -> Result<()> {
+        if self.dry {
+            self.outcome = Some(outcome.clone());
+            return Err(Error::new(Kind::Stopped, "dry run"));
+        }
+        tx.set_share(self.table, self.peer, Part::Active, self.share)
+    }
+}

@@ -1,0 +1,119 @@
+//! Giving: pages of what changed here; the cursor moves on the peer's durable answer alone.
+
+use std::sync::mpsc;
+
+use super::{FETCH, Leg, Progress, Run};
+use crate::{
+    connector::{Extent, Part},
+    decide::Source,
+    error::{Error, Kind, Result},
+    model::{Hello, Page, Policy, PushRequest},
+    peer::Peer,
+    sync::{Bare, Outcome, epoch, import::import},
+};
+
+impl<'r> Run<'r, '_> {
+    /// Pushes a resource to its end; the next page is read while the last is on its way.
+    pub(super) fn push(&mut self, part: &mut Leg<'r>, hello: &Hello, peer: &dyn Peer, all: &mut Outcome) -> Result<()> {
+        if part.share.push >= part.door.head(&part.table)? {
+            return Ok(());
+        }
+        let table = part.table.clone();
+        if part.resource.update == Policy::Other && !self.ask.dry_run {
+            self.take_back(part, hello, peer, all)?;
+        }
+        let (mut source, table2) = epoch::door(self.site, &table.resource)?;
+        let extent = Extent {
+            records: self.site.config.page_records.min(hello.limits.records) as usize,
+            bytes: usize::try_from(self.site.config.page_bytes.min(hello.limits.body / 4)).unwrap_or(usize::MAX),
+        };
+        let (after, uuid, site) = (part.share.push, hello.uuid, self.site);
+        let before = peer.traffic();
+        std::thread::scope(|scope| {
+            let (give, take) = mpsc::sync_channel::<Result<(Page, i64)>>(1);
+            scope.spawn(move || {
+                let mut after = after;
+                loop {
+                    let mut page = Page::new(&table2.resource);
+                    let read = source.export(&table2, after, uuid, extent, site.now(), &mut page);
+                    let more = matches!(read, Ok((_, true)));
+                    let end = read.as_ref().map_or(after, |(upto, _)| *upto);
+                    if give.send(read.map(|(upto, _)| (page, upto))).is_err() || !more {
+                        return;
+                    }
+                    after = end;
+                }
+            });
+            for page in take {
+                let (page, upto) = page?;
+                self.stopped()?;
+                self.give(part, hello, peer, &page, upto, all)?;
+                all.counts.bytes = peer.traffic() - before;
+                (self.control.progress)(&Progress { resource: &table.resource, direction: "push", counts: all.counts });
+            }
+            Ok(())
+        })
+    }
+
+    pub(super) fn give(
+        &mut self,
+        part: &mut Leg<'r>,
+        hello: &Hello,
+        peer: &dyn Peer,
+        page: &Page,
+        upto: i64,
+        all: &mut Outcome,
+    ) -> Result<()> {
+        if self.ask.dry_run {
+            all.counts.records += page.records.len() as u64;
+            return Ok(());
+        }
+        if !page.records.is_empty() {
+            self.begin(part, hello)?;
+            let request = PushRequest {
+                batch: uuid::Uuid::new_v4(),
+                run: part.share.told,
+                heard: part.share.heard,
+                strategy: part.resource.strategy,
+                update: part.resource.update,
+                conflict: part.resource.conflict,
+                merge_fields: part.resource.merge_fields,
+            };
+            let receipt = peer.push(&request, page)?;
+            part.share.heard = receipt.run.max(part.share.heard);
+            for quarantined in receipt.quarantine.iter().take(3) {
+                all.warnings.push(format!("{} quarantined {}: {}", self.repository.name, quarantined.uuid, quarantined.reason));
+            }
+            all.add(Outcome { counts: receipt.counts, deletions: receipt.deletions, ..Outcome::default() });
+        }
+        part.share.push = upto;
+        let (table, share) = (part.table.clone(), part.share.clone());
+        let mut tx = part.door.begin()?;
+        if tx.share(&table, hello.uuid, Part::Active)?.told != share.told {
+            return Err(Error::new(Kind::Fence, "a newer run with this repository has begun"));
+        }
+        tx.set_share(&table, hello.uuid, Part::Active, &share)?;
+        tx.commit()
+    }
+
+    /// Under OTHER, what we would push is first compared with what the peer holds now, and theirs is taken back.
+    pub(super) fn take_back(&mut self, part: &mut Leg<'r>, hello: &Hello, peer: &dyn Peer, all: &mut Outcome) -> Result<()> {
+        self.begin(part, hello)?;
+        let table = part.table.clone();
+        let terms = self.terms(part, hello, Source::Fetched);
+        let (mut after, head) = (part.share.push, part.door.head(&table)?);
+        while after < head {
+            let mut page = Page::new(&table.resource);
+            let extent = Extent { records: FETCH, bytes: usize::try_from(self.site.config.page_bytes).unwrap_or(usize::MAX) };
+            (after, _) = part.door.export(&table, after, hello.uuid, extent, self.site.now(), &mut page)?;
+            let uids: Vec<String> = page.views().map(|view| view.uid().to_owned()).collect();
+            if !uids.is_empty() {
+                let theirs = peer.fetch(&table.resource, &uids)?;
+                let mut outcome = import(&mut *part.door, &table, &theirs, &terms, &mut Bare)?;
+                outcome.counts.records = 0;
+                all.warnings.append(&mut outcome.warnings);
+            }
+        }
+        Ok(())
+    }
+}
