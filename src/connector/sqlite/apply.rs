@@ -258,9 +258,7 @@ impl<'a> Transaction<'a> {
             Effect::Keep => return Ok(None),
             Effect::Delete => {
                 if let Some(key) = self.local_key(layout, write.local)? {
-                    self.mark(layout, &key)?;
-                    let mut statement = self.db.conn.prepare_cached(&layout.sql.delete_row).told("delete the row")?;
-                    statement.execute(params_from_iter(key.0.iter().map(Bound::of_key))).told("delete the row")?;
+                    self.delete_row(layout, &key)?;
                 }
                 return Ok(None);
             }
@@ -331,6 +329,12 @@ impl<'a> Transaction<'a> {
             run(&mut statement, &values).told("add the row")?;
         }
         Ok(key)
+    }
+
+    fn delete_row(&mut self, layout: &Layout, key: &Key) -> Result<()> {
+        self.mark(layout, key)?;
+        let mut statement = self.db.conn.prepare_cached(&layout.sql.delete_row).told("delete the row")?;
+        statement.execute(params_from_iter(key.0.iter().map(Bound::of_key))).told("delete the row").map(|_| ())
     }
 
     /// The key of a row that is to be added.
@@ -798,8 +802,14 @@ impl Apply for Transaction<'_> {
     fn write(&mut self, table: &Table, write: &Write<'_>, peer: SiteId, targets: &Targets) -> Result<Option<Key>> {
         let layout = self.layout(table)?;
         let key = self.write_row(&layout, write, targets)?;
-        self.write_state(&layout, write, key.clone(), peer)?;
-        Ok(key)
+        let done = self.write_state(&layout, write, key.clone(), peer);
+        // Another record has this uid: the row that was added for it is nobody's.
+        if let (Err(error), Some(key)) = (&done, key.as_ref().filter(|_| !write.local.is_some_and(|found| found.living)))
+            && error.kind() == Fault::Constraint
+        {
+            self.delete_row(&layout, key)?;
+        }
+        done.map(|()| key)
     }
 
     fn head(&mut self, table: &Table) -> Result<(i64, Actor)> {
