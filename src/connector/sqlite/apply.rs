@@ -822,10 +822,14 @@ impl Apply for Transaction<'_> {
     }
 
     fn rekey(&mut self, table: &Table, from: &str, to: &str) -> Result<()> {
-        let state = self.layout(table)?.state();
+        let layout = self.layout(table)?;
+        let state = layout.state();
         let (from, to) = (stored_uid(from), stored_uid(to));
+        // Before the tombstone goes: it may have the last arrival, and a peer's cursor stands there.
+        let arrival = self.next_arrival(&layout)?;
         self.db.conn.execute(&format!("DELETE FROM {state} WHERE uid = ?1 AND deleted = 1"), [&to]).told("write the journal")?;
-        self.db.conn.execute(&format!("UPDATE {state} SET uid = ?2 WHERE uid = ?1"), [&from, &to]).told("write the journal").map(|_| ())
+        let sql = format!("UPDATE {state} SET uid = ?2, arrival = ?3 WHERE uid = ?1");
+        self.db.conn.execute(&sql, params![from, to, arrival]).told("write the journal").map(|_| ())
     }
 
     fn remember(&mut self, table: &Table, uid: &str, peer: SiteId, run: u64, now: Time, lost: &Lost<'_>) -> Result<()> {
