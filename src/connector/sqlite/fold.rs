@@ -123,6 +123,11 @@ impl Sqlite {
                 Former::None => {}
                 Former::Gone(arrival, before) => {
                     version = version.join(&before);
+                    let sql = format!(
+                        "UPDATE {state} SET (modified_on, origin, held) =
+                         (SELECT modified_on, origin, held FROM {state} WHERE arrival = ?2) WHERE arrival = ?1"
+                    );
+                    self.conn.execute(&sql, [noted.arrival, arrival]).told("write the journal")?;
                     self.conn.execute(&format!("DELETE FROM {state} WHERE arrival = ?1"), [arrival]).told("write the journal")?;
                 }
                 Former::Lives => uid = Some(crate::model::Uid::random().to_string()),
