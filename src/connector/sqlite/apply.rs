@@ -21,7 +21,7 @@ use crate::{
         stored,
     },
     error::{Error, Kind as Fault, Result},
-    model::{Actor, Cell, Kind, Page, RecordView, SiteId, Time},
+    model::{Actor, Cell, Kind, Page, Record, RecordView, SiteId, Time},
 };
 
 /// How many aliases are followed before the journal is called damaged: an heir is always smaller, so there is no cycle.
@@ -478,12 +478,34 @@ impl<'a> Transaction<'a> {
 
     /// Fields without a column, to be kept aside. The outer `None`: what is there stays.
     fn extra_of(&self, layout: &Layout, write: &Write<'_>) -> Result<Option<Option<String>>> {
-        let Effect::Put(record) = write.effect else {
-            return Ok(write.deleted.then_some(None));
+        let (record, only) = match write.effect {
+            Effect::Put(record) => (record, None),
+            Effect::Some(record, only) => (record, Some(only)),
+            Effect::Keep | Effect::Delete => return Ok(write.deleted.then_some(None)),
         };
-        let unknown = record.fields().filter(|(field, _)| !layout.knows(field));
-        let extra = stored::write_extra(unknown)?;
-        Ok((extra.is_some() || write.local.is_none()).then_some(extra))
+        let taken = |field: &str| !layout.knows(field) && only.is_none_or(|only| only.iter().any(|name| name == field));
+        if !record.fields().any(|(field, _)| taken(field)) {
+            return Ok(write.local.is_none().then_some(None));
+        }
+        // Those that the version does not name keep what they have.
+        let kept = self.extra_here(layout, write.local, |field| taken(field) && record.get(field).is_some())?;
+        let kept = kept.views().next();
+        let fields = record.fields().filter(|(field, _)| taken(field)).chain(kept.into_iter().flat_map(RecordView::fields));
+        stored::write_extra(fields).map(Some)
+    }
+
+    /// The fields that are kept aside for a record, but the known ones, as a record alone in a page.
+    fn extra_here(&self, layout: &Layout, local: Option<Found>, known: impl Fn(&str) -> bool) -> Result<Page> {
+        let mut page = Page::default();
+        let Some(found) = local else { return Ok(page) };
+        let sql = format!("SELECT extra FROM {} WHERE arrival = ?1", layout.state());
+        let mut statement = self.db.conn.prepare_cached(&sql).told("read the journal")?;
+        let text: Option<String> = statement.query_row([found.arrival], |row| row.get(0)).told("read the journal")?;
+        let mark = page.mark();
+        stored::read_extra(text.as_deref().unwrap_or("[]"), &mut page, known)?;
+        let record = Record::new(page.put(""), SiteId(uuid::Uuid::nil()), Time(0));
+        page.finish(record, mark);
+        Ok(page)
     }
 
     fn read_waiters(&self, condition: &str, values: &[&dyn rusqlite::ToSql]) -> Result<Vec<Waiter>> {
