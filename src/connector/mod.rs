@@ -3,6 +3,10 @@
 //! A [`Connector`] is one connection to one attached database. Reading is page by page and holds no lock between two calls;
 //! writing is one [`Apply`] transaction a page, in which rows, journal and cursor are committed together.
 
+#[cfg(test)]
+mod battery;
+#[cfg(test)]
+mod memory;
 mod sqlite;
 mod stored;
 

@@ -1,6 +1,11 @@
 //! Local edits, as the triggers noted them, become versions (SYNC.md 2 and 3).
 
-use rusqlite::{OptionalExtension, params, types::ValueRef};
+use std::rc::Rc;
+
+use rusqlite::{
+    OptionalExtension, params,
+    types::{Value as Native, ValueRef},
+};
 
 use super::{
     Sqlite,
@@ -31,21 +36,51 @@ impl Sqlite {
 
     /// Folds all local edits of a table and, first, of those it refers to. Within a transaction.
     pub(super) fn fold_all(&mut self, layout: &Layout) -> Result<()> {
+        let mut open = Vec::new();
         for table in self.with_parents(layout)? {
             while self.unfolded(&table)? {
-                self.fold_batch(&table)?;
+                open.push((table.clone(), self.fold_batch(&table)?));
             }
         }
-        Ok(())
+        open.iter().try_for_each(|(table, arrivals)| self.complete(table, arrivals))
     }
 
     /// Folds in short transactions until nothing is left.
     pub(super) fn fold_gently(&mut self, layout: &Layout) -> Result<()> {
+        let mut open = Vec::new();
         for table in self.with_parents(layout)? {
             while self.unfolded(&table)? {
-                self.transaction(|db| db.fold_batch(&table))?;
+                open.push((table.clone(), self.transaction(|db| db.fold_batch(&table))?));
                 self.breathe();
             }
+        }
+        for (table, arrivals) in open.iter().filter(|(_, arrivals)| !arrivals.is_empty()) {
+            self.transaction(|db| db.complete(table, arrivals))?;
+            self.breathe();
+        }
+        Ok(())
+    }
+
+    /// Notes the digests of records that were folded while records which they refer to had no uid yet: rows of one table, or of tables
+    /// in a circle, refer to each other. Until then, or where they refer to nothing, the digest is unknown, and no edit is taken for none.
+    pub(super) fn complete(&mut self, layout: &Layout, arrivals: &[i64]) -> Result<()> {
+        let me = self.me()?.site;
+        let sql = format!("{} WHERE s.arrival IN rarray(?1) AND s.own IS NULL", layout.select(&layout.state_and_row()));
+        let mut page = Page::default();
+        let names = layout.prepare(&mut page)?;
+        let mut seen = Vec::new();
+        {
+            let arrivals: Vec<Native> = arrivals.iter().map(|arrival| Native::Integer(*arrival)).collect();
+            let mut statement = self.conn.prepare_cached(&sql).told("read the journal")?;
+            let mut rows = statement.query([Rc::new(arrivals)]).told("read the journal")?;
+            while let Some(row) = rows.next().told("read the journal")? {
+                seen.push(layout.read(row, &names, &self.sites, me, &mut page)?);
+            }
+        }
+        let sql = format!("UPDATE {} SET digest = ?2 WHERE arrival = ?1", layout.state());
+        for (noted, record) in seen.iter().zip(page.views()).filter(|(noted, _)| noted.dangling.is_none()) {
+            let mut statement = self.conn.prepare_cached(&sql).told("write the journal")?;
+            statement.execute(params![noted.arrival, record.digest().0.as_slice()]).told("write the journal")?;
         }
         Ok(())
     }
@@ -74,7 +109,8 @@ impl Sqlite {
         statement.execute([layout.table.id]).told("write the journal").map(|_| ())
     }
 
-    fn fold_batch(&mut self, layout: &Layout) -> Result<()> {
+    /// Folds some edits. Returns the arrivals of records that refer to something without a uid.
+    fn fold_batch(&mut self, layout: &Layout) -> Result<Vec<i64>> {
         self.clear_suspects(layout)?;
         let me = self.me()?;
         let sql = format!(
@@ -104,12 +140,13 @@ impl Sqlite {
         };
         let mut statement = self.conn.prepare_cached("UPDATE entente_table SET folded = ?2 WHERE id = ?1").told("write the journal")?;
         statement.execute(params![layout.table.id, folded]).told("write the journal")?;
-        Ok(())
+        Ok(seen.iter().filter(|(noted, _)| noted.dangling.is_some()).map(|(noted, _)| noted.arrival).collect())
     }
 
     fn fold_one(&mut self, layout: &Layout, noted: &Seen, uid: Option<&str>, record: RecordView<'_>, me: Actor) -> Result<()> {
-        let (state, digest) = (layout.state(), record.digest());
-        if noted.uid_known && noted.digest == Some(digest) && !record.record.version.is_empty() {
+        let state = layout.state();
+        let digest = noted.dangling.is_none().then(|| record.digest());
+        if noted.uid_known && digest.is_some() && noted.digest == digest && !record.record.version.is_empty() {
             // The edit changed nothing. A version of it could beat a real edit made elsewhere.
             let sql = format!("UPDATE {state} SET own = NULL, deleted = ?2 WHERE arrival = ?1");
             let mut statement = self.conn.prepare_cached(&sql).told("write the journal")?;
@@ -123,6 +160,11 @@ impl Sqlite {
                 Former::None => {}
                 Former::Gone(arrival, before) => {
                     version = version.join(&before);
+                    let sql = format!(
+                        "UPDATE {state} SET (modified_on, origin, held) =
+                         (SELECT modified_on, origin, held FROM {state} WHERE arrival = ?2) WHERE arrival = ?1"
+                    );
+                    self.conn.execute(&sql, [noted.arrival, arrival]).told("write the journal")?;
                     self.conn.execute(&format!("DELETE FROM {state} WHERE arrival = ?1"), [arrival]).told("write the journal")?;
                 }
                 Former::Lives => uid = Some(crate::model::Uid::random().to_string()),
@@ -140,7 +182,7 @@ impl Sqlite {
         let mut statement = self.conn.prepare_cached(&sql).told("write the journal")?;
         let stored = uid.as_deref().map(stored_uid);
         let edited = noted.own.unwrap_or(0);
-        let values = params![noted.arrival, stored, version, site, created, edited, record.record.deleted, digest.0.as_slice()];
+        let values = params![noted.arrival, stored, version, site, created, edited, record.record.deleted, digest.map(|digest| digest.0)];
         statement.execute(values).told("write the journal")?;
         Ok(())
     }

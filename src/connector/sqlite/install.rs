@@ -202,8 +202,26 @@ impl Sqlite {
             })?;
             progress(&layout.table.resource, total, total);
         }
+        for layout in order.iter().filter(|layout| !layout.table.ready && !layout.references.is_empty()) {
+            self.complete_journalled(layout)?;
+        }
         self.schema = -1;
         self.refresh()
+    }
+
+    /// Notes the digests of rows that were journalled before what they refer to.
+    fn complete_journalled(&mut self, layout: &Layout) -> Result<()> {
+        let sql = format!("SELECT arrival FROM {} WHERE digest IS NULL AND own IS NULL AND deleted = 0", layout.state());
+        let open: Vec<i64> = {
+            let mut statement = self.conn.prepare_cached(&sql).told("read the journal")?;
+            let rows = statement.query_map([], |row| row.get(0));
+            rows.and_then(Iterator::collect).told("read the journal")?
+        };
+        for arrivals in open.chunks(STEP) {
+            self.transaction(|db| db.complete(layout, arrivals))?;
+            std::thread::sleep(PAUSE);
+        }
+        Ok(())
     }
 
     /// Journals rows after a key until the time is up. Returns the last key, `None` when the table is through.
@@ -262,7 +280,8 @@ impl Sqlite {
             match uid {
                 Some(uid) => {
                     arrival += 1;
-                    self.journal_row(layout, arrival, key, uid, &record.digest().0, now)?;
+                    let digest = seen.dangling.is_none().then(|| record.digest().0);
+                    self.journal_row(layout, arrival, key, uid, digest, now)?;
                 }
                 None if changed => {
                     arrival += 1;
@@ -278,7 +297,15 @@ impl Sqlite {
         Ok((last, found.len()))
     }
 
-    fn journal_row(&mut self, layout: &Layout, arrival: i64, key: &[KeyPart], uid: &str, digest: &[u8; 32], now: Time) -> Result<()> {
+    fn journal_row(
+        &mut self,
+        layout: &Layout,
+        arrival: i64,
+        key: &[KeyPart],
+        uid: &str,
+        digest: Option<[u8; 32]>,
+        now: Time,
+    ) -> Result<()> {
         let me = self.me()?;
         let uid = stored_uid(uid);
         let state = layout.state();
@@ -306,7 +333,7 @@ impl Sqlite {
             marks.join(", ")
         );
         let mut statement = self.conn.prepare_cached(&sql).told("write the journal")?;
-        let fixed = params![arrival, uid, now.0, version, site, site, digest.as_slice()];
+        let fixed = params![arrival, uid, now.0, version, site, site, digest];
         for (at, value) in fixed.iter().enumerate() {
             statement.raw_bind_parameter(at + 1, value).told("write the journal")?;
         }

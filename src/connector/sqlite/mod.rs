@@ -304,6 +304,10 @@ impl Connector for Sqlite {
 
     fn renew(&mut self, site: SiteId, incarnation: u32, epoch: &str) -> Result<()> {
         self.refresh()?;
+        // First: killed in between, the journal is as old as before, and this is done again.
+        for layout in self.layouts.clone() {
+            self.forget_senders(&layout, None)?;
+        }
         self.transaction(|db| {
             db.conn
                 .execute(

@@ -25,7 +25,7 @@ use crate::{
         Apply, Clash, Effect, Found, Key, KeyPart, Locals, Lost, Part, Share, Table, Target, Targets, Wait, Waiter, Which, Write, stored,
     },
     error::{Error, Kind as Fault, Result},
-    model::{Actor, Page, RecordView, SiteId, Time},
+    model::{Actor, Page, Record, RecordView, SiteId, Time},
 };
 
 /// How many aliases are followed before the journal is called damaged: an heir is always smaller, so there is no cycle.
@@ -247,12 +247,34 @@ impl<'a> Transaction<'a> {
 
     /// Fields without a column, to be kept aside. The outer `None`: what is there stays.
     fn extra_of(&self, layout: &Layout, write: &Write<'_>) -> Result<Option<Option<String>>> {
-        let Effect::Put(record) = write.effect else {
-            return Ok(write.deleted.then_some(None));
+        let (record, only) = match write.effect {
+            Effect::Put(record) => (record, None),
+            Effect::Some(record, only) => (record, Some(only)),
+            Effect::Keep | Effect::Delete => return Ok(write.deleted.then_some(None)),
         };
-        let unknown = record.fields().filter(|(field, _)| !layout.knows(field));
-        let extra = stored::write_extra(unknown)?;
-        Ok((extra.is_some() || write.local.is_none()).then_some(extra))
+        let taken = |field: &str| !layout.knows(field) && only.is_none_or(|only| only.iter().any(|name| name == field));
+        if !record.fields().any(|(field, _)| taken(field)) {
+            return Ok(write.local.is_none().then_some(None));
+        }
+        // Those that the version does not name keep what they have.
+        let kept = self.extra_here(layout, write.local, |field| taken(field) && record.get(field).is_some())?;
+        let kept = kept.views().next();
+        let fields = record.fields().filter(|(field, _)| taken(field)).chain(kept.into_iter().flat_map(RecordView::fields));
+        stored::write_extra(fields).map(Some)
+    }
+
+    /// The fields that are kept aside for a record, but the known ones, as a record alone in a page.
+    fn extra_here(&self, layout: &Layout, local: Option<Found>, known: impl Fn(&str) -> bool) -> Result<Page> {
+        let mut page = Page::default();
+        let Some(found) = local else { return Ok(page) };
+        let sql = format!("SELECT extra FROM {} WHERE arrival = ?1", layout.state());
+        let mut statement = self.db.conn.prepare_cached(&sql).told("read the journal")?;
+        let text: Option<String> = statement.query_row([found.arrival], |row| row.get(0)).told("read the journal")?;
+        let mark = page.mark();
+        stored::read_extra(text.as_deref().unwrap_or("[]"), &mut page, known)?;
+        let record = Record::new(page.put(""), SiteId(uuid::Uuid::nil()), Time(0));
+        page.finish(record, mark);
+        Ok(page)
     }
 }
 
@@ -450,8 +472,14 @@ impl Apply for Transaction<'_> {
     fn write(&mut self, table: &Table, write: &Write<'_>, peer: SiteId, targets: &Targets) -> Result<Option<Key>> {
         let layout = self.layout(table)?;
         let key = self.write_row(&layout, write, targets)?;
-        self.write_state(&layout, write, key.clone(), peer)?;
-        Ok(key)
+        let done = self.write_state(&layout, write, key.clone(), peer);
+        // Another record has this uid: the row that was added for it is nobody's.
+        if let (Err(error), Some(key)) = (&done, key.as_ref().filter(|_| !write.local.is_some_and(|found| found.living)))
+            && error.kind() == Fault::Constraint
+        {
+            self.delete_row(&layout, key)?;
+        }
+        done.map(|()| key)
     }
 
     fn head(&mut self, table: &Table) -> Result<(i64, Actor)> {
@@ -464,10 +492,14 @@ impl Apply for Transaction<'_> {
     }
 
     fn rekey(&mut self, table: &Table, from: &str, to: &str) -> Result<()> {
-        let state = self.layout(table)?.state();
+        let layout = self.layout(table)?;
+        let state = layout.state();
         let (from, to) = (stored_uid(from), stored_uid(to));
+        // Before the tombstone goes: it may have the last arrival, and a peer's cursor stands there.
+        let arrival = self.next_arrival(&layout)?;
         self.db.conn.execute(&format!("DELETE FROM {state} WHERE uid = ?1 AND deleted = 1"), [&to]).told("write the journal")?;
-        self.db.conn.execute(&format!("UPDATE {state} SET uid = ?2 WHERE uid = ?1"), [&from, &to]).told("write the journal").map(|_| ())
+        let sql = format!("UPDATE {state} SET uid = ?2, arrival = ?3 WHERE uid = ?1");
+        self.db.conn.execute(&sql, params![from, to, arrival]).told("write the journal").map(|_| ())
     }
 
     fn remember(&mut self, table: &Table, uid: &str, peer: SiteId, run: u64, now: Time, lost: &Lost<'_>) -> Result<()> {

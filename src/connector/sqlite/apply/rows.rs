@@ -101,9 +101,7 @@ impl Transaction<'_> {
             Effect::Keep => return Ok(None),
             Effect::Delete => {
                 if let Some(key) = self.local_key(layout, write.local)? {
-                    self.mark(layout, &key)?;
-                    let mut statement = self.db.conn.prepare_cached(&layout.sql.delete_row).told("delete the row")?;
-                    statement.execute(params_from_iter(key.0.iter().map(Bound::of_key))).told("delete the row")?;
+                    self.delete_row(layout, &key)?;
                 }
                 return Ok(None);
             }
@@ -206,6 +204,12 @@ impl Transaction<'_> {
             })
             .told("read the journal")?;
         Ok((!parts.contains(&KeyPart::Null)).then_some(Key(parts)))
+    }
+
+    pub(super) fn delete_row(&mut self, layout: &Layout, key: &Key) -> Result<()> {
+        self.mark(layout, key)?;
+        let mut statement = self.db.conn.prepare_cached(&layout.sql.delete_row).told("delete the row")?;
+        statement.execute(params_from_iter(key.0.iter().map(Bound::of_key))).told("delete the row").map(|_| ())
     }
 
     pub(super) fn check_fit(&self, data: &Data, value: Value<'_>) -> Result<()> {

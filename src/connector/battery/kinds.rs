@@ -1,0 +1,136 @@
+//! The kinds of database that the battery is run for.
+
+use std::fmt::Write;
+
+use super::world::{Bench, Put};
+use crate::{
+    connector::{
+        Connector, Sqlite,
+        memory::{Held, Memory, Schema},
+    },
+    model::Kind,
+};
+
+pub(super) struct InMemory(Memory);
+
+impl InMemory {
+    pub(super) fn new() -> InMemory {
+        InMemory(Memory::new(&[
+            Schema { name: "place", columns: &["name", "size"], unique: &[&["name"]], required: &["name"], references: &[] },
+            Schema {
+                name: "person",
+                columns: &["name", "home", "friend"],
+                unique: &[&["name"]],
+                required: &[],
+                references: &[("home", "place"), ("friend", "person")],
+            },
+            Schema { name: "code", columns: &["name", "label"], unique: &[&["name"]], required: &["name"], references: &[] },
+        ]))
+    }
+}
+
+impl Bench for InMemory {
+    fn db(&mut self) -> &mut dyn Connector {
+        &mut self.0
+    }
+
+    fn put(&mut self, table: &str, key: i64, columns: &[(&str, Put<'_>)]) {
+        let held = |put: &Put<'_>| match put {
+            Put::Null => None,
+            Put::Text(text) => Some(Held::Value(Kind::Text, (*text).to_owned())),
+            Put::Row(key) => Some(Held::Row(*key)),
+        };
+        let columns: Vec<(&str, Option<Held>)> = columns.iter().map(|(column, put)| (*column, held(put))).collect();
+        self.0.put(table, key, &columns).unwrap();
+    }
+
+    fn delete(&mut self, table: &str, key: i64) {
+        self.0.delete(table, key).unwrap();
+    }
+
+    fn be_careless(&mut self) {
+        self.0.be_careless();
+    }
+
+    fn column(&mut self, table: &str, column: &str) -> String {
+        let shown = self.0.column(table, column).into_iter().map(|(key, held)| match held {
+            None => format!("{key}=-"),
+            Some(Held::Value(_, text)) => format!("{key}={text}"),
+            Some(Held::Row(to)) => format!("{key}={to}"),
+        });
+        shown.collect::<Vec<_>>().join(" ")
+    }
+
+    fn history(&mut self) -> String {
+        self.0.history().iter().map(|(uid, side, rule)| format!("{uid} {side} {rule}")).collect::<Vec<_>>().join(", ")
+    }
+}
+
+/// A file, and a connection of the application's own.
+pub(super) struct InSqlite {
+    db: Sqlite,
+    app: rusqlite::Connection,
+    _folder: tempfile::TempDir,
+}
+
+impl InSqlite {
+    pub(super) fn new() -> InSqlite {
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("app.db");
+        let app = rusqlite::Connection::open(&file).unwrap();
+        app.execute_batch(
+            "PRAGMA foreign_keys = ON;
+             CREATE TABLE place (id INTEGER PRIMARY KEY, name TEXT NOT NULL UNIQUE, size TEXT);
+             CREATE TABLE person (id INTEGER PRIMARY KEY, name TEXT UNIQUE, home INTEGER REFERENCES place, friend INTEGER REFERENCES person);
+             CREATE TABLE code (id INTEGER PRIMARY KEY, name TEXT NOT NULL UNIQUE, label TEXT);",
+        )
+        .unwrap();
+        InSqlite { db: Sqlite::open(&file).unwrap(), app, _folder: folder }
+    }
+}
+
+impl Bench for InSqlite {
+    fn db(&mut self) -> &mut dyn Connector {
+        &mut self.db
+    }
+
+    fn put(&mut self, table: &str, key: i64, columns: &[(&str, Put<'_>)]) {
+        let (mut names, mut values, mut set) = (String::new(), String::new(), String::new());
+        for (column, put) in columns {
+            let value = match put {
+                Put::Null => "NULL".to_owned(),
+                Put::Text(text) => format!("'{text}'"),
+                Put::Row(key) => key.to_string(),
+            };
+            write!(names, ", {column}").unwrap();
+            write!(values, ", {value}").unwrap();
+            write!(set, ", {column} = {value}").unwrap();
+        }
+        let changed = self.app.execute(&format!("UPDATE {table} SET {} WHERE id = {key}", set.trim_start_matches(", ")), []).unwrap();
+        if changed == 0 {
+            self.app.execute(&format!("INSERT INTO {table} (id{names}) VALUES ({key}{values})"), []).unwrap();
+        }
+    }
+
+    fn delete(&mut self, table: &str, key: i64) {
+        self.app.execute(&format!("DELETE FROM {table} WHERE id = ?1"), [key]).unwrap();
+    }
+
+    fn be_careless(&mut self) {
+        self.app.execute_batch("PRAGMA foreign_keys = OFF").unwrap();
+    }
+
+    fn column(&mut self, table: &str, column: &str) -> String {
+        let sql = format!("SELECT id || '=' || COALESCE({column}, '-') FROM {table} ORDER BY id");
+        let mut statement = self.app.prepare(&sql).unwrap();
+        let rows = statement.query_map([], |row| row.get(0)).unwrap();
+        rows.collect::<rusqlite::Result<Vec<String>>>().unwrap().join(" ")
+    }
+
+    fn history(&mut self) -> String {
+        let sql = "SELECT uid || ' ' || side || ' ' || rule FROM entente_history ORDER BY id";
+        let mut statement = self.app.prepare(sql).unwrap();
+        let rows = statement.query_map([], |row| row.get(0)).unwrap();
+        rows.collect::<rusqlite::Result<Vec<String>>>().unwrap().join(", ")
+    }
+}

@@ -1,0 +1,254 @@
+//! The reference connector: a database and its journal as plain lists in memory, searched from end to end, so that what a connector
+//! promises can be read here. A transaction works on a copy of everything, and the copy takes the original's place at the commit.
+//!
+//! Its tables have an integer key of their own, which does not travel; columns hold any value and travel under their own names.
+
+mod apply;
+mod journal;
+mod state;
+
+use self::state::State;
+use super::{Apply, Connector, Extent, Journal, Part, Progress, Share, Survey, Table, Waiting, WaitingEntry};
+use crate::{
+    error::{Error, Kind as Fault, Result},
+    model::{Identity, Kind, Page, SiteId, TableSpec, Time},
+};
+
+/// A table as its application makes it.
+#[derive(Debug, Clone, Default)]
+pub(super) struct Schema {
+    /// Its name.
+    pub(super) name: &'static str,
+    /// The columns beside the key, references among them.
+    pub(super) columns: &'static [&'static str],
+    /// Column sets that no two rows have the same values in.
+    pub(super) unique: &'static [&'static [&'static str]],
+    /// Columns that may not be null.
+    pub(super) required: &'static [&'static str],
+    /// Columns that hold the key of a row, and of which table.
+    pub(super) references: &'static [(&'static str, &'static str)],
+}
+
+/// What a column holds; nothing where it is null.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) enum Held {
+    /// A value and its canonical text.
+    Value(Kind, String),
+    /// The key of a row that it refers to.
+    Row(i64),
+}
+
+/// A database in memory, with the application that writes to it.
+pub(super) struct Memory {
+    state: State,
+    /// How often the application wrote.
+    edits: i64,
+    /// References of the application's are not checked.
+    careless: bool,
+}
+
+impl Memory {
+    /// A database with these empty tables.
+    pub(super) fn new(tables: &[Schema]) -> Memory {
+        Memory { state: State::new(tables), edits: 0, careless: false }
+    }
+
+    /// From now on the application writes references that lead nowhere.
+    pub(super) fn be_careless(&mut self) {
+        self.careless = true;
+    }
+
+    /// Adds a row, or changes the named columns of one that is there.
+    pub(super) fn put(&mut self, table: &str, key: i64, columns: &[(&str, Option<Held>)]) -> Result<()> {
+        self.edit(table, key, |state, at| {
+            let row = state.tables[at].rows.entry(key).or_default();
+            for (column, held) in columns {
+                match held {
+                    Some(held) => row.insert((*column).to_owned(), held.clone()),
+                    None => row.remove(*column),
+                };
+            }
+        })
+    }
+
+    /// Removes a row.
+    pub(super) fn delete(&mut self, table: &str, key: i64) -> Result<()> {
+        self.edit(table, key, |state, at| drop(state.tables[at].rows.remove(&key)))
+    }
+
+    /// The values of a column and the keys of their rows, in the order of keys.
+    pub(super) fn column(&self, table: &str, column: &str) -> Vec<(i64, Option<Held>)> {
+        let at = self.state.place(table);
+        self.state.tables[at].rows.iter().map(|(key, row)| (*key, row.get(column).cloned())).collect()
+    }
+
+    /// What the history tells of lost versions: uid, side and rule.
+    pub(super) fn history(&self) -> &[(String, &'static str, &'static str)] {
+        &self.state.history
+    }
+
+    /// An edit of the application's: all of it or nothing. It is noted if the table is attached.
+    fn edit(&mut self, table: &str, key: i64, change: impl FnOnce(&mut State, usize)) -> Result<()> {
+        let mut after = self.state.clone();
+        let at = after.place(table);
+        change(&mut after, at);
+        after.check_rows()?;
+        if !self.careless && after.astray() > self.state.astray() {
+            return Err(Error::new(Fault::Constraint, "a reference leads nowhere"));
+        }
+        self.edits += 1;
+        if after.tables[at].watched {
+            // A clock of its own: one second an edit.
+            after.note(at, key, Time(1_700_000_000_000_000).plus_seconds(self.edits));
+        }
+        self.state = after;
+        Ok(())
+    }
+}
+
+impl Connector for Memory {
+    fn stale(&self) -> bool {
+        false
+    }
+
+    fn survey(&mut self) -> Result<Vec<Survey>> {
+        let surveyed = self.state.tables.iter().map(|stored| Survey {
+            table: stored.schema.name.to_owned(),
+            identity: Ok(stored.table.as_ref().map_or(Identity::Assigned, |table| table.identity.clone())),
+            references: stored.schema.references.iter().map(|(_, to)| (*to).to_owned()).collect(),
+            attached: stored.table.as_ref().map(|table| table.resource.clone()),
+        });
+        Ok(surveyed.collect())
+    }
+
+    fn attach(&mut self, specs: &[TableSpec], site: SiteId, now: Time, _: Progress<'_>) -> Result<()> {
+        let mut after = self.state.clone();
+        after.attach(specs, site, now)?;
+        self.state = after;
+        Ok(())
+    }
+
+    fn detach(&mut self, drop_journal: bool) -> Result<()> {
+        self.journal()?;
+        for stored in &mut self.state.tables {
+            stored.watched = false;
+        }
+        if drop_journal {
+            self.state.forget_journal();
+        }
+        Ok(())
+    }
+
+    fn journal(&mut self) -> Result<Journal> {
+        self.state.journal.clone().ok_or_else(|| Error::not_found("this database has no journal"))
+    }
+
+    fn renew(&mut self, site: SiteId, incarnation: u32, epoch: &str) -> Result<()> {
+        let runs = self.journal()?.runs;
+        self.state.journal = Some(Journal { site, epoch: epoch.to_owned(), incarnation, runs });
+        for share in self.state.shares.values_mut() {
+            (share.pull, share.push) = (String::new(), 0);
+        }
+        for entry in self.state.tables.iter_mut().flat_map(|stored| &mut stored.entries) {
+            entry.received_from = None;
+        }
+        Ok(())
+    }
+
+    fn tables(&mut self) -> Result<Vec<Table>> {
+        Ok(self.state.tables.iter().filter_map(|stored| stored.table.clone()).collect())
+    }
+
+    fn share(&mut self, table: &Table, peer: SiteId, part: Part) -> Result<Share> {
+        Ok(self.state.share(table, peer, part))
+    }
+
+    fn set_share(&mut self, table: &Table, peer: SiteId, part: Part, share: &Share, added_runs: u64) -> Result<()> {
+        self.state.shares.insert((table.id, peer, part), share.clone());
+        if let Some(journal) = &mut self.state.journal {
+            journal.runs += added_runs;
+        }
+        Ok(())
+    }
+
+    fn forget_shared(&mut self, table: &Table, peer: SiteId) -> Result<()> {
+        let at = self.state.attached(table)?;
+        for entry in self.state.tables[at].entries.iter_mut().filter(|entry| entry.received_from == Some(peer)) {
+            entry.received_from = None;
+        }
+        Ok(())
+    }
+
+    fn head(&mut self, table: &Table) -> Result<i64> {
+        let at = self.state.attached(table)?;
+        Ok(self.state.tables[at].head)
+    }
+
+    fn count(&mut self, table: &Table) -> Result<u64> {
+        let at = self.state.attached(table)?;
+        Ok(self.state.tables[at].entries.iter().filter(|entry| !entry.deleted).count() as u64)
+    }
+
+    fn fold(&mut self, table: &Table) -> Result<()> {
+        let at = self.state.attached(table)?;
+        self.state.fold(at)
+    }
+
+    fn recheck(&mut self, table: &Table) -> Result<()> {
+        self.fold(table)?;
+        let at = self.state.attached(table)?;
+        self.state.offer_again(at);
+        Ok(())
+    }
+
+    fn export(&mut self, table: &Table, after: i64, peer: SiteId, extent: Extent, now: Time, page: &mut Page) -> Result<(i64, bool)> {
+        self.fold(table)?;
+        let at = self.state.attached(table)?;
+        self.state.export(at, after, peer, extent, now, page)
+    }
+
+    fn lookup(&mut self, table: &Table, uids: &[String], page: &mut Page) -> Result<()> {
+        self.fold(table)?;
+        let at = self.state.attached(table)?;
+        for uid in uids {
+            let known = self.state.by_uid(at, uid).map(|place| &self.state.tables[at].entries[place]);
+            if let Some(entry) = known.filter(|entry| !entry.held && self.state.astray_field(at, entry).is_none()) {
+                self.state.read(at, entry, page)?;
+            }
+        }
+        Ok(())
+    }
+
+    fn sample(&mut self, table: &Table, limit: usize) -> Result<Vec<String>> {
+        self.fold(table)?;
+        let at = self.state.attached(table)?;
+        let living = self.state.tables[at].entries.iter().filter(|entry| !entry.deleted);
+        Ok(living.filter_map(|entry| entry.uid.clone()).take(limit).collect())
+    }
+
+    fn waits(&mut self) -> Result<bool> {
+        Ok(self.state.waiting.iter().any(|waits| waits.kind != Waiting::Outgoing))
+    }
+
+    fn waiting(&mut self) -> Result<Vec<WaitingEntry>> {
+        let told = self.state.waiting.iter().rev().map(|waits| WaitingEntry {
+            id: waits.id,
+            resource: waits.resource.clone(),
+            uid: waits.uid().to_owned(),
+            kind: waits.kind.word().to_owned(),
+            reason: waits.reason.clone(),
+            site: waits.site,
+            at: waits.at,
+        });
+        Ok(told.collect())
+    }
+
+    fn pulse(&mut self) -> Result<i64> {
+        Ok(self.edits)
+    }
+
+    fn begin(&mut self) -> Result<Box<dyn Apply + '_>> {
+        self.journal()?;
+        Ok(Box::new(apply::Transaction::begin(&mut self.state)))
+    }
+}
