@@ -14,7 +14,7 @@ macro_rules! battery {
             $(mod $part {
                 $(#[test]
                 fn $promise() {
-                    super::super::$part::$promise(&mut super::super::world::World::new(Box::new(<$bench>::new())));
+                    crate::connector::battery::$part::$promise(&mut crate::connector::battery::world::World::new(Box::new(<$bench>::new())));
                 })*
             })*
         }
@@ -90,5 +90,5 @@ macro_rules! battery {
     };
 }
 
-battery!(memory, super::super::kinds::InMemory);
-battery!(sqlite, super::super::kinds::InSqlite);
+battery!(memory, crate::connector::battery::kinds::InMemory);
+battery!(sqlite, crate::connector::battery::kinds::InSqlite);
