@@ -1,6 +1,7 @@
 //! What every kind of connector promises, written once against the traits and run for each kind.
 
 mod agree;
+mod alike;
 mod edits;
 mod feed;
 mod kinds;
@@ -14,7 +15,8 @@ macro_rules! battery {
             $(mod $part {
                 $(#[test]
                 fn $promise() {
-                    crate::connector::battery::$part::$promise(&mut crate::connector::battery::world::World::new(Box::new(<$bench>::new())));
+                    use crate::connector::battery::{$part, world::World};
+                    $part::$promise(&mut World::new(Box::new(<$bench>::new())));
                 })*
             })*
         }

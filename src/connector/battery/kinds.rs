@@ -34,18 +34,18 @@ impl Bench for InMemory {
         &mut self.0
     }
 
-    fn put(&mut self, table: &str, key: i64, columns: &[(&str, Put<'_>)]) {
+    fn try_put(&mut self, table: &str, key: i64, columns: &[(&str, Put<'_>)]) -> bool {
         let held = |put: &Put<'_>| match put {
             Put::Null => None,
             Put::Text(text) => Some(Held::Value(Kind::Text, (*text).to_owned())),
             Put::Row(key) => Some(Held::Row(*key)),
         };
         let columns: Vec<(&str, Option<Held>)> = columns.iter().map(|(column, put)| (*column, held(put))).collect();
-        self.0.put(table, key, &columns).unwrap();
+        self.0.put(table, key, &columns).is_ok()
     }
 
-    fn delete(&mut self, table: &str, key: i64) {
-        self.0.delete(table, key).unwrap();
+    fn try_delete(&mut self, table: &str, key: i64) -> bool {
+        self.0.delete(table, key).is_ok()
     }
 
     fn be_careless(&mut self) {
@@ -94,7 +94,7 @@ impl Bench for InSqlite {
         &mut self.db
     }
 
-    fn put(&mut self, table: &str, key: i64, columns: &[(&str, Put<'_>)]) {
+    fn try_put(&mut self, table: &str, key: i64, columns: &[(&str, Put<'_>)]) -> bool {
         let (mut names, mut values, mut set) = (String::new(), String::new(), String::new());
         for (column, put) in columns {
             let value = match put {
@@ -106,14 +106,16 @@ impl Bench for InSqlite {
             write!(values, ", {value}").unwrap();
             write!(set, ", {column} = {value}").unwrap();
         }
-        let changed = self.app.execute(&format!("UPDATE {table} SET {} WHERE id = {key}", set.trim_start_matches(", ")), []).unwrap();
-        if changed == 0 {
-            self.app.execute(&format!("INSERT INTO {table} (id{names}) VALUES ({key}{values})"), []).unwrap();
-        }
+        let there = self.app.query_row(&format!("SELECT count(*) FROM {table} WHERE id = {key}"), [], |row| row.get(0)).unwrap();
+        let sql = match there {
+            0 => format!("INSERT INTO {table} (id{names}) VALUES ({key}{values})"),
+            _ => format!("UPDATE {table} SET {} WHERE id = {key}", set.trim_start_matches(", ")),
+        };
+        self.app.execute(&sql, []).is_ok()
     }
 
-    fn delete(&mut self, table: &str, key: i64) {
-        self.app.execute(&format!("DELETE FROM {table} WHERE id = ?1"), [key]).unwrap();
+    fn try_delete(&mut self, table: &str, key: i64) -> bool {
+        self.app.execute(&format!("DELETE FROM {table} WHERE id = ?1"), [key]).is_ok()
     }
 
     fn be_careless(&mut self) {

@@ -24,9 +24,16 @@ pub(super) enum Put<'a> {
 /// those of places and codes never null; and an application that writes there.
 pub(super) trait Bench {
     fn db(&mut self) -> &mut dyn Connector;
-    /// Adds a row or changes some columns of it.
-    fn put(&mut self, table: &str, key: i64, columns: &[(&str, Put<'_>)]);
-    fn delete(&mut self, table: &str, key: i64);
+    /// Adds a row or changes some columns of it. Whether the database let that happen.
+    fn try_put(&mut self, table: &str, key: i64, columns: &[(&str, Put<'_>)]) -> bool;
+    /// Removes a row. Whether the database let that happen.
+    fn try_delete(&mut self, table: &str, key: i64) -> bool;
+    fn put(&mut self, table: &str, key: i64, columns: &[(&str, Put<'_>)]) {
+        assert!(self.try_put(table, key, columns), "{table} {key} can be put");
+    }
+    fn delete(&mut self, table: &str, key: i64) {
+        assert!(self.try_delete(table, key), "{table} {key} can go");
+    }
     /// The application no longer minds references that lead nowhere.
     fn be_careless(&mut self);
     /// `KEY=VALUE …`, in the order of keys.

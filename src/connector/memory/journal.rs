@@ -67,17 +67,16 @@ impl State {
     /// Notes what the application wrote while nobody watched.
     pub(super) fn note_unwatched(&mut self, at: usize, now: Time) -> Result<()> {
         let mut keys: Vec<i64> = self.tables[at].rows.keys().copied().collect();
-        keys.extend(self.tables[at].entries.iter().filter(|entry| !entry.deleted).filter_map(|entry| entry.key));
-        keys.sort_unstable();
-        keys.dedup();
+        let known = self.tables[at].entries.iter().filter(|entry| !entry.deleted).filter_map(|entry| entry.key);
+        keys.extend(known.filter(|key| !self.tables[at].rows.contains_key(key)));
         for key in keys {
-            let known = self.tables[at].entries.iter().find(|entry| entry.key == Some(key) && entry.own.is_none());
+            let known = self.tables[at].entries.iter().find(|entry| entry.key == Some(key));
             let living = self.tables[at].rows.contains_key(&key);
-            let same = match known {
-                Some(entry) => entry.deleted != living && entry.digest.is_some() && entry.digest == self.digest(at, entry)?,
+            let noted = match known.filter(|entry| entry.deleted != living) {
+                Some(entry) => entry.own.is_some() || entry.digest.is_some() && entry.digest == self.digest(at, entry)?,
                 None => false,
             };
-            if !same {
+            if !noted {
                 self.note(at, key, now);
             }
         }

@@ -73,6 +73,9 @@ impl Memory {
 
     /// Removes a row.
     pub(super) fn delete(&mut self, table: &str, key: i64) -> Result<()> {
+        if !self.state.tables[self.state.place(table)].rows.contains_key(&key) {
+            return Ok(());
+        }
         self.edit(table, key, |state, at| drop(state.tables[at].rows.remove(&key)))
     }
 
