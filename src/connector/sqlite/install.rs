@@ -276,7 +276,8 @@ impl Sqlite {
         }
         let mut arrival = self.max_arrival(layout)?;
         for ((seen, key, uid), record) in found.iter().zip(page.views()) {
-            let changed = seen.digest != Some(record.digest());
+            // A row stands where the journal has a tombstone: it was put back.
+            let changed = record.record.deleted || seen.digest != Some(record.digest());
             match uid {
                 Some(uid) => {
                     arrival += 1;
