@@ -37,6 +37,7 @@ macro_rules! battery {
                 nothing_travels_before_a_database_is_attached
                 rows_that_were_there_are_journalled_when_attached
                 what_was_written_while_detached_is_noticed
+                a_row_put_back_while_detached_is_noticed
                 a_database_belongs_to_one_site
                 the_pulse_beats_when_an_application_writes;
             edits:

@@ -125,7 +125,7 @@ impl State {
                 // A re-creation: what was known of the record goes on.
                 Some(former) => {
                     let entry = &mut self.tables[at].entries[place];
-                    *entry = Entry { key: entry.key, arrival, own: entry.own, deleted: false, heir: None, ..former.clone() };
+                    *entry = Entry { key: entry.key, arrival, own: entry.own, deleted: false, heir: None, digest: None, ..former.clone() };
                     self.tables[at].entries.retain(|entry| entry.arrival != former.arrival);
                 }
                 None => self.tables[at].entries[place].uid = Some(natural.unwrap_or_else(|| Uid::random().to_string())),
