@@ -141,6 +141,8 @@ struct Import<'t> {
     /// Something waits, so that each record has to be looked for there.
     waiting: bool,
     last: bool,
+    /// A record got another uid: what was looked up before may stand elsewhere.
+    rekeyed: bool,
     alive_there: Option<HashSet<String>>,
 }
 
@@ -174,6 +176,7 @@ impl<'t> Import<'t> {
             at: 0,
             waiting,
             last: false,
+            rekeyed: false,
             alive_there: None,
         })
     }
@@ -230,6 +233,9 @@ impl<'t> Import<'t> {
         let (mut missing, mut failed, mut arrived) = (Vec::new(), Vec::new(), Vec::new());
         for (place, item) in items.iter().enumerate() {
             self.at = item.at;
+            if std::mem::take(&mut self.rekeyed) {
+                locals = self.tx.locals(table, &uids, self.terms.peer)?;
+            }
             match self.one(table, item, local_of(&locals, place))? {
                 Step::Done if self.waiting => arrived.push((table.resource.clone(), item.view.uid().to_owned())),
                 Step::Done => {}

@@ -46,6 +46,7 @@ impl Import<'_> {
         };
         if alias == local {
             self.tx.rekey(table, local, heir)?;
+            self.rekeyed = true;
         }
         self.bury_alias(table, alias, heir, &state)?;
         let locals = self.tx.locals(table, &[heir], self.terms.peer)?;
@@ -76,6 +77,7 @@ impl Import<'_> {
         }
         let uid = item.view.uid();
         self.tx.rekey(table, uid, heir)?;
+        self.rekeyed = true;
         let record = item.view.record;
         let state = NewState {
             version: record.version.join(&here.record.version),
