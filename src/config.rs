@@ -42,6 +42,8 @@ pub struct Config {
     pub page_records: u32,
     /// The most bytes of text we put into a page.
     pub page_bytes: u64,
+    /// Whether the next page is fetched or read while one is applied or sent; it costs the memory of a second page.
+    pub read_ahead: bool,
     /// How many runs a worker does at a time.
     pub workers: u32,
     /// How many days log entries are kept.
@@ -104,6 +106,8 @@ settings! {
     page_records: u32,
     /// 4,096 to 67,108,864.
     page_bytes: u64,
+    /// `true` or `false`.
+    read_ahead: bool,
     /// 1 to 64.
     workers: u32,
     /// 1 to 36,500.
@@ -197,6 +201,7 @@ fn check(all: Settings, home: Option<PathBuf>) -> Result<Config> {
         session_seconds: within("session_seconds", all.session_seconds.unwrap_or(3600), 60..=86_400)?,
         page_records: within("page_records", all.page_records.unwrap_or(5000), 1..=20_000)?,
         page_bytes: within("page_bytes", all.page_bytes.unwrap_or(4 << 20), 4096..=64 << 20)?,
+        read_ahead: all.read_ahead.unwrap_or(true),
         workers: within("workers", all.workers.unwrap_or(4), 1..=64)?,
         log_days: within("log_days", all.log_days.unwrap_or(90), 1..=36_500)?,
         log_level: level(all.log_level.unwrap_or_else(|| "info".into()))?,

@@ -12,8 +12,9 @@ use chrono::Utc;
 use crate::{
     config::Config,
     connector::{Connector, Sqlite},
+    decide::Decider,
     error::{Error, Kind, Result},
-    model::{Database, Limits, Repository, RepositoryId, SiteId, Time},
+    model::{Database, Limits, Repository, RepositoryId, SiteId, Time, Uuids},
     peer::{Entente, Peer, Settings, Timeouts},
     store::{Store, databases, site},
 };
@@ -31,34 +32,70 @@ pub struct Site {
     pub config: Config,
     /// The control store.
     pub store: Store,
+    around: Surroundings,
     idle: Mutex<HashMap<String, Vec<Box<dyn Connector>>>>,
     peers: Mutex<HashMap<RepositoryId, (Repository, Arc<Entente>)>>,
+}
+
+/// Makes a connection to a database; new uids come from the UUIDs given.
+pub type Connect = dyn Fn(&Database, &Uuids) -> Result<Box<dyn Connector>> + Send + Sync;
+
+/// What a site depends on besides its store. A simulation gives its own, so that the same seed makes the same world.
+#[derive(Clone)]
+pub struct Surroundings {
+    /// The clock.
+    pub clock: Arc<dyn Fn() -> Time + Send + Sync>,
+    /// Where new UUIDs come from.
+    pub uuids: Uuids,
+    /// How databases are opened.
+    pub connect: Arc<Connect>,
+    /// Who decides what becomes of a record.
+    pub decider: Decider,
+}
+
+impl Default for Surroundings {
+    /// The machine's clock, random UUIDs, the drivers we have, our own rules.
+    fn default() -> Surroundings {
+        Surroundings { clock: Arc::new(now), uuids: Uuids::default(), connect: Arc::new(connect), decider: Decider::default() }
+    }
 }
 
 impl Site {
     /// Opens the site in the data directory, and makes it and its identity where there is none yet.
     pub fn open(config: Config) -> Result<Arc<Site>> {
+        Site::open_in(config, Surroundings::default())
+    }
+
+    /// As [`Site::open`], in surroundings of the caller's choice.
+    pub fn open_in(config: Config, around: Surroundings) -> Result<Arc<Site>> {
         let store = Store::open(&config.data)?;
         let name = config.name.clone().unwrap_or_else(host_name);
         let known = store.read(site::find)?;
         let row = match known {
             Some(row) => row,
-            None => store.write(|c| site::identity(c, &name, now()))?,
+            None => store.write(|c| site::identity(c, SiteId(around.uuids.next()), &name, (around.clock)()))?,
         };
-        Ok(Arc::new(Site { id: row.uuid, name: row.name, config, store, idle: Mutex::default(), peers: Mutex::default() }))
+        Ok(Arc::new(Site { id: row.uuid, name: row.name, config, store, around, idle: Mutex::default(), peers: Mutex::default() }))
     }
 
     /// The clock.
     pub fn now(&self) -> Time {
-        now()
+        (self.around.clock)()
+    }
+
+    /// Where new UUIDs come from.
+    pub fn uuids(&self) -> &Uuids {
+        &self.around.uuids
+    }
+
+    /// Who decides what becomes of a record.
+    pub fn decider(&self) -> Decider {
+        self.around.decider.clone()
     }
 
     /// A new connection to a database.
     pub fn connect(&self, database: &Database) -> Result<Box<dyn Connector>> {
-        match database.url.split_once(':') {
-            Some(("sqlite", path)) => Ok(Box::new(Sqlite::open(&PathBuf::from(path.strip_prefix("//").unwrap_or(path)))?)),
-            _ => Err(Error::usage(format!("{:?} is no database URL", database.url)).hint("Write sqlite:PATH.")),
-        }
+        (self.around.connect)(database, &self.around.uuids)
     }
 
     /// A connection to an attached database, from those that are idle or a new one. It goes back when it is dropped.
@@ -117,6 +154,14 @@ impl Site {
             retries: 3,
             timeouts: Timeouts::default(),
         })
+    }
+}
+
+/// Opens a database by its URL.
+pub fn connect(database: &Database, uuids: &Uuids) -> Result<Box<dyn Connector>> {
+    match database.url.split_once(':') {
+        Some(("sqlite", path)) => Ok(Box::new(Sqlite::open(&PathBuf::from(path.strip_prefix("//").unwrap_or(path)), uuids.clone())?)),
+        _ => Err(Error::usage(format!("{:?} is no database URL", database.url)).hint("Write sqlite:PATH.")),
     }
 }
 

@@ -25,7 +25,7 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
     ("connector", &["error", "model", "wire"]),
     ("peer", &["error", "model", "wire"]),
     ("sync", &["error", "model", "decide", "store", "connector", "peer", "site"]),
-    ("site", &["error", "model", "config", "store", "connector", "peer"]),
+    ("site", &["error", "model", "config", "decide", "store", "connector", "peer"]),
     ("web", &["error", "model", "config", "wire", "store", "sync", "site"]),
     ("jobs", &["error", "model", "store", "sync", "site"]),
 ];

@@ -7,6 +7,8 @@ mod merge;
 #[cfg(test)]
 mod tests;
 
+use std::sync::Arc;
+
 use crate::model::{Digest, Method, NewState, Policy, RecordView, Relation, Rules, SiteId, Time, Version};
 
 /// What is here of the record.
@@ -137,6 +139,36 @@ pub fn decide(local: Option<Local<'_>>, given: Given<'_>) -> Decision {
         Relation::Ahead => case.ahead(),
         Relation::Behind => case.allowed().unwrap_or_else(|| case.behind()),
         Relation::Same | Relation::Concurrent => case.allowed().unwrap_or_else(|| case.concurrent()),
+    }
+}
+
+/// Who decides: [`decide`], unless a simulation wraps it.
+#[derive(Clone)]
+pub struct Decider(Arc<Decide>);
+
+type Decide = dyn Fn(Option<Local<'_>>, Given<'_>) -> Decision + Send + Sync;
+
+impl Decider {
+    /// Decides by `rule`, which has to keep the promises of [`decide`].
+    pub fn new(rule: impl Fn(Option<Local<'_>>, Given<'_>) -> Decision + Send + Sync + 'static) -> Decider {
+        Decider(Arc::new(rule))
+    }
+
+    /// What becomes of a record.
+    pub fn decide(&self, local: Option<Local<'_>>, given: Given<'_>) -> Decision {
+        (self.0)(local, given)
+    }
+}
+
+impl Default for Decider {
+    fn default() -> Decider {
+        Decider::new(decide)
+    }
+}
+
+impl std::fmt::Debug for Decider {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Decider")
     }
 }
 

@@ -1,6 +1,6 @@
 //! Who is who: sites and records.
 
-use std::{fmt, str::FromStr};
+use std::{fmt, str::FromStr, sync::Arc};
 
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use uuid::Uuid;
@@ -15,6 +15,29 @@ impl SiteId {
     /// A new random identity.
     pub fn random() -> SiteId {
         SiteId(Uuid::new_v4())
+    }
+}
+
+/// Where new UUIDs come from: random ones, unless a simulation gives its own.
+#[derive(Clone)]
+pub struct Uuids(Arc<dyn Fn() -> Uuid + Send + Sync>);
+
+impl Uuids {
+    /// UUIDs that `next` gives. It must never give one twice.
+    pub fn new(next: impl Fn() -> Uuid + Send + Sync + 'static) -> Uuids {
+        Uuids(Arc::new(next))
+    }
+
+    /// A new one.
+    pub fn next(&self) -> Uuid {
+        (self.0)()
+    }
+}
+
+impl Default for Uuids {
+    /// Random ones.
+    fn default() -> Uuids {
+        Uuids::new(Uuid::new_v4)
     }
 }
 
@@ -56,7 +79,12 @@ impl Uid {
 
     /// A new random uid, `urn:uuid:…`.
     pub fn random() -> Uid {
-        Uid(format!("urn:uuid:{}", Uuid::new_v4().hyphenated()))
+        Uid::of(Uuid::new_v4())
+    }
+
+    /// The uid `urn:uuid:…` of a UUID.
+    pub fn of(uuid: Uuid) -> Uid {
+        Uid(format!("urn:uuid:{}", uuid.hyphenated()))
     }
 
     /// Checks a uid that came from outside: not empty, at most [`Uid::MAX`] characters, no white space or control

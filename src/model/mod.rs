@@ -14,7 +14,7 @@ mod time;
 mod version;
 
 pub use account::{Account, Grant, Role};
-pub use identity::{SiteId, Uid};
+pub use identity::{SiteId, Uid, Uuids};
 pub use job::{Job, JobId, Timing};
 pub use log::{Action, Direction, LogEntry, LogId, Outcome};
 pub use message::{

@@ -22,13 +22,13 @@ pub struct SiteRow {
     pub created_on: Time,
 }
 
-/// This site. The first time ever it is made, with a random UUID and the name given here; after that both stay. Needs [`super::Store::write`]
+/// This site. The first time ever it is made, with the UUID and the name given here; after that both stay. Needs [`super::Store::write`]
 /// the first time only.
-pub fn identity(conn: &mut Conn, name_if_new: &str, now: Time) -> Result<SiteRow> {
+pub fn identity(conn: &mut Conn, uuid_if_new: SiteId, name_if_new: &str, now: Time) -> Result<SiteRow> {
     if let Some(row) = find(conn)? {
         return Ok(row);
     }
-    let new = SiteRow { uuid: SiteId::random(), name: name_if_new.to_owned(), created_on: now };
+    let new = SiteRow { uuid: uuid_if_new, name: name_if_new.to_owned(), created_on: now };
     let values = (
         site::id.eq(ROW),
         site::uuid.eq(new.uuid.to_string()),
@@ -52,9 +52,8 @@ pub fn rename(conn: &mut Conn, name: &str) -> Result<()> {
     there(changed)
 }
 
-/// Makes this site a new one, for the clone of a machine: a new UUID, begun now. Returns it.
-pub fn new_identity(conn: &mut Conn, now: Time) -> Result<SiteRow> {
-    let uuid = SiteId::random();
+/// Makes this site a new one, for the clone of a machine: this UUID, begun now. Returns it.
+pub fn new_identity(conn: &mut Conn, uuid: SiteId, now: Time) -> Result<SiteRow> {
     let changed = diesel::update(site::table).set((site::uuid.eq(uuid.to_string()), site::created_on.eq(now.0))).execute(conn)?;
     there(changed)?;
     find(conn)?.ok_or_else(nobody)
@@ -99,8 +98,8 @@ mod tests {
     fn an_identity_is_made_once_and_a_name_may_change() {
         let store = TestStore::new();
         assert_eq!(store.read(find).unwrap(), None);
-        let first = store.write(|c| identity(c, "hall", Time(5))).unwrap();
-        assert_eq!(store.read(|c| identity(c, "other", Time(9))).unwrap(), first);
+        let first = store.write(|c| identity(c, SiteId::random(), "hall", Time(5))).unwrap();
+        assert_eq!(store.read(|c| identity(c, SiteId::random(), "other", Time(9))).unwrap(), first);
         store.write(|c| rename(c, "stage")).unwrap();
         assert_eq!(store.read(find).unwrap().unwrap(), SiteRow { name: "stage".into(), ..first });
     }
@@ -108,9 +107,9 @@ mod tests {
     #[test]
     fn a_clone_takes_a_new_identity_and_keeps_its_name() {
         let store = TestStore::new();
-        assert!(store.write(|c| new_identity(c, Time(1))).is_err());
-        let first = store.write(|c| identity(c, "hall", Time(5))).unwrap();
-        let second = store.write(|c| new_identity(c, Time(7))).unwrap();
+        assert!(store.write(|c| new_identity(c, SiteId::random(), Time(1))).is_err());
+        let first = store.write(|c| identity(c, SiteId::random(), "hall", Time(5))).unwrap();
+        let second = store.write(|c| new_identity(c, SiteId::random(), Time(7))).unwrap();
         assert_ne!(second.uuid, first.uuid);
         assert_eq!((second.name.as_str(), second.created_on), ("hall", Time(7)));
         assert_eq!(store.read(find).unwrap().unwrap(), second);
@@ -120,7 +119,7 @@ mod tests {
     fn pause_and_proxy_are_kept() {
         let store = TestStore::new();
         assert_eq!(store.read(|c| Ok((paused(c)?, proxy(c)?))).unwrap(), (false, None));
-        store.write(|c| identity(c, "hall", Time(5))).unwrap();
+        store.write(|c| identity(c, SiteId::random(), "hall", Time(5))).unwrap();
         store
             .write(|c| {
                 set_paused(c, true)?;

@@ -40,7 +40,7 @@ fn many_that_open_a_new_folder_at_once_all_get_in_with_one_key_and_one_identity(
         let open = || {
             start.wait();
             let store = Store::open(&dir).unwrap();
-            let uuid = store.write(|c| site::identity(c, "hall", Time(1))).unwrap().uuid;
+            let uuid = store.write(|c| site::identity(c, crate::model::SiteId::random(), "hall", Time(1))).unwrap().uuid;
             (uuid.to_string(), store.key().seal(&SecretString::from("x"), "p").unwrap())
         };
         let threads: Vec<_> = (0..8).map(|_| scope.spawn(open)).collect();
@@ -162,7 +162,7 @@ fn a_change_by_another_process_is_noticed_and_quiet_is_quiet() {
     assert_eq!(store.changed_since(first).unwrap(), None);
     other.read(site::find).unwrap();
     assert_eq!(store.changed_since(first).unwrap(), None);
-    other.write(|c| site::identity(c, "hall", Time(1))).unwrap();
+    other.write(|c| site::identity(c, crate::model::SiteId::random(), "hall", Time(1))).unwrap();
     let second = store.changed_since(first).unwrap().unwrap();
     store.write(|c| site::rename(c, "stage")).unwrap();
     assert!(store.changed_since(second).unwrap().is_some(), "our own changes too");
@@ -189,7 +189,7 @@ fn what_the_store_makes_is_its_owners_alone() {
     let parent = tempfile::tempdir().unwrap();
     let dir = parent.path().join("data");
     let store = Store::open(&dir).unwrap();
-    store.write(|c| site::identity(c, "hall", Time(1))).unwrap();
+    store.write(|c| site::identity(c, crate::model::SiteId::random(), "hall", Time(1))).unwrap();
     let mode = |path: &Path| fs::metadata(path).unwrap().permissions().mode() & 0o777;
     assert_eq!(mode(&dir), 0o700);
     for file in fs::read_dir(&dir).unwrap() {

@@ -4,7 +4,7 @@ use super::epoch;
 use crate::{
     connector::{Progress, Survey, Table},
     error::{Error, Kind, Result},
-    model::{AttachedTable, Database, TableSpec},
+    model::{AttachedTable, Database, SiteId, TableSpec},
     site::Site,
     store::{attached, databases},
 };
@@ -90,12 +90,12 @@ pub fn detach(site: &Site, name: &str, journal: Journal) -> Result<()> {
 }
 
 /// Gives this site a new identity and all its journals a new life: for the clone of a machine.
-pub fn new_identity(site: &Site) -> Result<crate::model::SiteId> {
-    let row = site.store.write(|c| crate::store::site::new_identity(c, site.now()))?;
+pub fn new_identity(site: &Site) -> Result<SiteId> {
+    let row = site.store.write(|c| crate::store::site::new_identity(c, SiteId(site.uuids().next()), site.now()))?;
     for database in site.store.read(databases::list)? {
         let mut connector = site.connect(&database)?;
         let seconds = u32::try_from(site.now().0 / 1_000_000).unwrap_or(u32::MAX);
-        connector.renew(row.uuid, seconds, &uuid::Uuid::new_v4().simple().to_string())?;
+        connector.renew(row.uuid, seconds, &site.uuids().next().simple().to_string())?;
         let journal = connector.journal()?;
         let mark = databases::JournalMark { epoch: journal.epoch, incarnation: journal.incarnation, runs: journal.runs };
         site.store.write(|c| databases::set_mark(c, &database.name, &mark))?;

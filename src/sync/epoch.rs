@@ -52,7 +52,7 @@ pub(super) fn renew(site: &Site, door: &mut Door<'_>, at_least: u32) -> Result<(
     // Seconds since 1970 grow, so an incarnation begun after the backup and forgotten by it is not used again.
     let seconds = u32::try_from(site.now().0 / 1_000_000).unwrap_or(u32::MAX);
     let incarnation = seconds.max(journal.incarnation.saturating_add(1)).max(at_least.saturating_add(1));
-    door.renew(site.id, incarnation, &uuid::Uuid::new_v4().simple().to_string())?;
+    door.renew(site.id, incarnation, &site.uuids().next().simple().to_string())?;
     remember(site, door)
 }
 

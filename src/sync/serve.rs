@@ -194,7 +194,7 @@ fn receipt(outcome: &Outcome, run: u64) -> Receipt {
 }
 
 fn terms(site: &Site, caller: &Caller, rules: Rules, run: u64) -> Terms {
-    Terms { peer: caller.uuid, rules, source: Source::Page, run, me: site.id, now: site.now() }
+    Terms { peer: caller.uuid, rules, source: Source::Page, run, me: site.id, now: site.now(), decider: site.decider() }
 }
 
 /// Our own rules where we configured the resource for this caller, else the sender's with THIS and OTHER swapped (SYNC.md 4).

@@ -85,7 +85,7 @@ impl InSqlite {
              CREATE TABLE code (id INTEGER PRIMARY KEY, name TEXT NOT NULL UNIQUE, label TEXT);",
         )
         .unwrap();
-        InSqlite { db: Sqlite::open(&file).unwrap(), app, _folder: folder }
+        InSqlite { db: Sqlite::open(&file, crate::model::Uuids::default()).unwrap(), app, _folder: folder }
     }
 }
 

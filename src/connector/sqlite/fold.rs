@@ -16,7 +16,7 @@ use super::{
 };
 use crate::{
     error::Result,
-    model::{Actor, Page, RecordView, Time, Version},
+    model::{Actor, Page, RecordView, Time, Uid, Version},
 };
 
 /// Rows folded in one transaction: few enough that an application which writes at the same time hardly waits.
@@ -127,7 +127,7 @@ impl Sqlite {
                 let noted = layout.read(row, &names, &self.sites, me.site, &mut page)?;
                 let record = &page.records[page.records.len() - 1];
                 let identity = layout.identity_at().map(|at| row.get_ref(at)).transpose().told("read the journal")?;
-                let uid = (!noted.uid_known).then(|| layout.new_uid(page.view(record), identity.filter(|_| noted.present)));
+                let uid = (!noted.uid_known).then(|| layout.new_uid(page.view(record), identity.filter(|_| noted.present), &self.uuids));
                 seen.push((noted, uid));
             }
         }
@@ -167,7 +167,7 @@ impl Sqlite {
                     self.conn.execute(&sql, [noted.arrival, arrival]).told("write the journal")?;
                     self.conn.execute(&format!("DELETE FROM {state} WHERE arrival = ?1"), [arrival]).told("write the journal")?;
                 }
-                Former::Lives => uid = Some(crate::model::Uid::random().to_string()),
+                Former::Lives => uid = Some(Uid::of(self.uuids.next()).to_string()),
             }
         }
         let created = version.is_empty();

@@ -63,7 +63,7 @@ impl Sqlite {
                 for sql in MIGRATIONS {
                     db.conn.execute_batch(sql).told("install the journal")?;
                 }
-                let epoch = uuid::Uuid::new_v4().simple().to_string();
+                let epoch = db.uuids.next().simple().to_string();
                 // Seconds since 1970: a journal that was dropped and made anew must not count again under its former name.
                 let incarnation = now.0 / 1_000_000;
                 let values = params![MIGRATIONS.len() as i64, site.0.to_string(), epoch, incarnation];
@@ -269,7 +269,7 @@ impl Sqlite {
                 let key = key.told("read the table")?;
                 let identity = layout.identity_at().map(|at| row.get_ref(at)).transpose().told("read the table")?;
                 let record = &page.records[page.records.len() - 1];
-                let uid = (seen.arrival == 0).then(|| layout.new_uid(page.view(record), identity));
+                let uid = (seen.arrival == 0).then(|| layout.new_uid(page.view(record), identity, &self.uuids));
                 last = Some(key.clone());
                 found.push((seen, key, uid));
             }

@@ -29,7 +29,7 @@ use self::{
 use super::{Apply, Connector, Extent, Journal, Part, Progress, Share, Survey, Table};
 use crate::{
     error::{Error, Result},
-    model::{Actor, Page, SiteId, TableSpec, Time},
+    model::{Actor, Page, SiteId, TableSpec, Time, Uuids},
 };
 
 /// How long we wait for another program that writes.
@@ -46,6 +46,8 @@ pub struct Sqlite {
     pulse: i64,
     /// Where the file is, and which file that was when it was opened.
     file: Option<(PathBuf, FileId)>,
+    /// Where new uids come from.
+    uuids: Uuids,
 }
 
 /// Device and inode, by which a file that replaced another is told.
@@ -64,12 +66,13 @@ fn file_id(path: &Path) -> Option<FileId> {
 }
 
 impl Sqlite {
-    /// Opens a file that exists.
-    pub fn open(path: &Path) -> Result<Sqlite> {
+    /// Opens a file that exists. New uids come from `uuids`.
+    pub fn open(path: &Path, uuids: Uuids) -> Result<Sqlite> {
         let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
         let conn = Connection::open_with_flags(path, flags).told(&format!("open {}", path.display()))?;
         let mut db = Sqlite::ready(conn)?;
         db.file = file_id(path).map(|id| (path.to_owned(), id));
+        db.uuids = uuids;
         Ok(db)
     }
 
@@ -85,7 +88,8 @@ impl Sqlite {
         // Durable at each commit: the answer to a peer says so. Foreign keys are the user's and are kept.
         conn.execute_batch("PRAGMA synchronous = FULL; PRAGMA foreign_keys = ON; PRAGMA temp_store = MEMORY; PRAGMA cache_size = -16384;")
             .told("open the database")?;
-        let mut db = Sqlite { conn, layouts: Vec::new(), schema: -1, sites: Sites::default(), pulse: 0, file: None };
+        let mut db =
+            Sqlite { conn, layouts: Vec::new(), schema: -1, sites: Sites::default(), pulse: 0, file: None, uuids: Uuids::default() };
         db.upgrade()?;
         Ok(db)
     }

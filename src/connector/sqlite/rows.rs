@@ -12,7 +12,7 @@ use super::{
 use crate::{
     connector::stored,
     error::{Error, Result},
-    model::{Actor, Cell, Digest, Identity, Kind, Page, Record, RecordView, SiteId, Time, Version},
+    model::{Actor, Cell, Digest, Identity, Kind, Page, Record, RecordView, SiteId, Time, Uid, Uuids, Version},
 };
 
 /// The numbers that stand for sites in this journal.
@@ -227,13 +227,13 @@ impl Layout {
     }
 
     /// The uid that a new local row gets: from its column, from its natural key, or a random one.
-    pub(super) fn new_uid(&self, record: RecordView<'_>, identity: Option<ValueRef<'_>>) -> String {
+    pub(super) fn new_uid(&self, record: RecordView<'_>, identity: Option<ValueRef<'_>>, uuids: &Uuids) -> String {
         let made = match &self.table.identity {
             Identity::Assigned => None,
             Identity::Column { .. } => identity.and_then(uid_in_column),
             Identity::Key { .. } => natural_uid(&self.table.resource, record, &self.natural),
         };
-        made.unwrap_or_else(|| crate::model::Uid::random().to_string())
+        made.unwrap_or_else(|| Uid::of(uuids.next()).to_string())
     }
 
     /// Where the identity column stands in [`Layout::select`].

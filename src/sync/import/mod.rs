@@ -11,7 +11,7 @@ pub(super) use again::{adopt, conclude, retry};
 use super::outcome::Outcome;
 use crate::{
     connector::{Apply, Clash, Connector, Effect, Found, Locals, Lost, Table, Target, Targets, Wait, Waiter, Waiting, Which, Write},
-    decide::{Content, Decision, Given, Local, Rule, Side, Source, decide},
+    decide::{Content, Decider, Decision, Given, Local, Rule, Side, Source},
     error::{Error, Kind, Result},
     model::{NewState, Page, Quarantined, RecordView, Rules, SiteId, Time},
 };
@@ -34,6 +34,8 @@ pub struct Terms {
     pub me: SiteId,
     /// Our clock.
     pub now: Time,
+    /// Who decides.
+    pub decider: Decider,
 }
 
 /// What goes with a page in its transaction: looked at before, stored after. Either may refuse, and then nothing is kept.
@@ -290,8 +292,10 @@ impl<'t> Import<'t> {
         {
             return self.alias(table, item, (found, here), heir);
         }
-        let decision =
-            decide(local.map(|(found, view)| Local { view, shared: found.shared, held: found.held, base: None }), self.given(item));
+        let decision = self
+            .terms
+            .decider
+            .decide(local.map(|(found, view)| Local { view, shared: found.shared, held: found.held, base: None }), self.given(item));
         self.carry_out(table, item, local, decision)
     }
 

@@ -3,7 +3,7 @@
 use super::{Import, Item, Step, local_of};
 use crate::{
     connector::{Effect, Found, Table, Waiting, Write},
-    decide::{Local, decide},
+    decide::Local,
     error::{Error, Kind, Result},
     model::{Digest, Method, NewState, RecordView, Time},
 };
@@ -51,7 +51,10 @@ impl Import<'_> {
         self.bury_alias(table, alias, heir, &state)?;
         let locals = self.tx.locals(table, &[heir], self.terms.peer)?;
         let local = local_of(&locals, 0);
-        let decision = decide(local.map(|(found, view)| Local { view, shared: false, held: found.held, base: None }), self.given(item));
+        let decision = self
+            .terms
+            .decider
+            .decide(local.map(|(found, view)| Local { view, shared: false, held: found.held, base: None }), self.given(item));
         self.carry_out(table, item, local, decision)
     }
 

@@ -348,7 +348,15 @@ impl<'r> Run<'r, '_> {
     }
 
     fn terms(&self, part: &Leg<'r>, hello: &Hello, source: Source) -> Terms {
-        Terms { peer: hello.uuid, rules: part.resource.rules(), source, run: part.share.told, me: self.site.id, now: self.site.now() }
+        Terms {
+            peer: hello.uuid,
+            rules: part.resource.rules(),
+            source,
+            run: part.share.told,
+            me: self.site.id,
+            now: self.site.now(),
+            decider: self.site.decider(),
+        }
     }
 
     /// Adds what was decided after the pages to a resource's report.

@@ -78,26 +78,36 @@ impl<'r> Run<'r, '_> {
             run: part.share.told,
             heard: part.share.heard,
         };
-        let before = peer.traffic();
-        std::thread::scope(|scope| {
-            let (give, take) = mpsc::sync_channel::<Result<Page>>(1);
-            scope.spawn(move || fetch_pages(peer, first, &give));
-            for page in take {
-                let page = page?;
-                self.stopped()?;
-                let terms = Terms { now: self.site.now(), ..terms.clone() };
-                let mut outcome = self.take(part, hello, &page, &terms)?;
-                missing.append(&mut outcome.missing);
-                let twins = std::mem::take(&mut outcome.twins);
-                all.add(outcome);
-                if !twins.is_empty() && !self.ask.dry_run {
-                    let alive = alive_there(peer, &table.resource, &twins)?;
-                    all.add(adopt(&mut *part.door, &table, &terms, &alive)?);
-                }
-                all.counts.bytes = peer.traffic() - before;
-                (self.control.progress)(&Progress { resource: &table.resource, direction: "pull", counts: all.counts });
+        let (before, ahead) = (peer.traffic(), self.site.config.read_ahead);
+        let mut take = |page: Page| {
+            self.stopped()?;
+            let terms = Terms { now: self.site.now(), ..terms.clone() };
+            let mut outcome = self.take(part, hello, &page, &terms)?;
+            missing.append(&mut outcome.missing);
+            let twins = std::mem::take(&mut outcome.twins);
+            all.add(outcome);
+            if !twins.is_empty() && !self.ask.dry_run {
+                let alive = alive_there(peer, &table.resource, &twins)?;
+                all.add(adopt(&mut *part.door, &table, &terms, &alive)?);
             }
+            all.counts.bytes = peer.traffic() - before;
+            (self.control.progress)(&Progress { resource: &table.resource, direction: "pull", counts: all.counts });
             Ok(())
+        };
+        if !ahead {
+            return each_page(peer, first, take);
+        }
+        std::thread::scope(|scope| {
+            let (give, pages) = mpsc::sync_channel::<Result<Page>>(1);
+            scope.spawn(move || {
+                let done =
+                    each_page(peer, first, |page| give.send(Ok(page)).map_err(|_| Error::new(Kind::Stopped, "nobody takes the pages")));
+                if let Err(error) = done {
+                    // The receiver is gone when it failed itself.
+                    let _ = give.send(Err(error));
+                }
+            });
+            pages.into_iter().try_for_each(|page| take(page?))
         })
     }
 
@@ -145,15 +155,13 @@ impl<'r> Run<'r, '_> {
     }
 }
 
-/// Fetches page after page; one is on its way while another is applied.
-fn fetch_pages(peer: &dyn Peer, mut request: PullRequest, give: &mpsc::SyncSender<Result<Page>>) {
+/// Fetches page after page.
+fn each_page(peer: &dyn Peer, mut request: PullRequest, mut take: impl FnMut(Page) -> Result<()>) -> Result<()> {
     loop {
-        let page = peer.pull(&request);
-        let next = page.as_ref().ok().filter(|page| page.more).map(|page| (page.cursor.clone(), page.run));
-        if give.send(page).is_err() {
-            return;
-        }
-        let Some((cursor, run)) = next else { return };
+        let page = peer.pull(&request)?;
+        let next = page.more.then(|| (page.cursor.clone(), page.run));
+        take(page)?;
+        let Some((cursor, run)) = next else { return Ok(()) };
         request.cursor = cursor;
         request.heard = run.unwrap_or(0).max(request.heard);
     }

@@ -28,30 +28,39 @@ impl<'r> Run<'r, '_> {
             bytes: usize::try_from(self.site.config.page_bytes.min(hello.limits.body / 4)).unwrap_or(usize::MAX),
         };
         let (after, uuid, site) = (part.share.push, hello.uuid, self.site);
-        let before = peer.traffic();
+        let (before, ahead) = (peer.traffic(), self.site.config.read_ahead);
+        let mut give = |page: Page, upto: i64| {
+            self.stopped()?;
+            self.give(part, hello, peer, &page, upto, all)?;
+            all.counts.bytes = peer.traffic() - before;
+            (self.control.progress)(&Progress { resource: &table.resource, direction: "push", counts: all.counts });
+            Ok(())
+        };
+        let mut each = move |take: &mut dyn FnMut(Page, i64) -> Result<()>| {
+            let mut after = after;
+            loop {
+                let mut page = Page::new(&table2.resource);
+                let (upto, more) = source.export(&table2, after, uuid, extent, site.now(), &mut page)?;
+                take(page, upto)?;
+                if !more {
+                    return Ok(());
+                }
+                after = upto;
+            }
+        };
+        if !ahead {
+            return each(&mut give);
+        }
         std::thread::scope(|scope| {
-            let (give, take) = mpsc::sync_channel::<Result<(Page, i64)>>(1);
+            let (send, pages) = mpsc::sync_channel::<Result<(Page, i64)>>(1);
             scope.spawn(move || {
-                let mut after = after;
-                loop {
-                    let mut page = Page::new(&table2.resource);
-                    let read = source.export(&table2, after, uuid, extent, site.now(), &mut page);
-                    let more = matches!(read, Ok((_, true)));
-                    let end = read.as_ref().map_or(after, |(upto, _)| *upto);
-                    if give.send(read.map(|(upto, _)| (page, upto))).is_err() || !more {
-                        return;
-                    }
-                    after = end;
+                let gone = |_| Error::new(Kind::Stopped, "nobody takes the pages");
+                if let Err(error) = each(&mut |page, upto| send.send(Ok((page, upto))).map_err(gone)) {
+                    // The receiver is gone when it failed itself.
+                    let _ = send.send(Err(error));
                 }
             });
-            for page in take {
-                let (page, upto) = page?;
-                self.stopped()?;
-                self.give(part, hello, peer, &page, upto, all)?;
-                all.counts.bytes = peer.traffic() - before;
-                (self.control.progress)(&Progress { resource: &table.resource, direction: "push", counts: all.counts });
-            }
-            Ok(())
+            pages.into_iter().try_for_each(|page| page.and_then(|(page, upto)| give(page, upto)))
         })
     }
 
@@ -71,7 +80,7 @@ impl<'r> Run<'r, '_> {
         if !page.records.is_empty() {
             self.begin(part, hello)?;
             let request = PushRequest {
-                batch: uuid::Uuid::new_v4(),
+                batch: self.site.uuids().next(),
                 run: part.share.told,
                 heard: part.share.heard,
                 strategy: part.resource.strategy,

@@ -56,6 +56,24 @@ fn what_is_written_on_both_sides_is_on_both_sides_with_references_under_local_ke
 }
 
 #[test]
+fn a_site_that_does_not_read_ahead_moves_the_same() {
+    let settings = crate::config::Settings { read_ahead: Some(false), ..Default::default() };
+    let a = TestSite::with("a", "CREATE TABLE t (id INTEGER PRIMARY KEY, x TEXT)", settings);
+    let b = TestSite::new("b", "CREATE TABLE t (id INTEGER PRIMARY KEY, x TEXT)");
+    for (site, first) in [(&a, 1), (&b, 101)] {
+        site.attach(&[table("t")]);
+        site.sql(&format!(
+            "WITH RECURSIVE n(i) AS (SELECT {first} UNION ALL SELECT i + 1 FROM n WHERE i < {first} + 30) INSERT INTO t SELECT i, 'x' || i FROM n"
+        ));
+    }
+    a.knows(&b, &["t"]);
+    a.change(&a.knows(&b, &[]), "t", |resource| resource.accept_twins = true);
+    assert_eq!(records(&a.agree(&b)), 62);
+    let all = "SELECT count(*), count(DISTINCT x) FROM t";
+    assert_eq!((a.rows(all), b.rows(all)), ("62|62".into(), "62|62".into()));
+}
+
+#[test]
 fn an_idle_pair_moves_nothing_and_needs_one_call() {
     let (a, b) = pair();
     fill(&a);

@@ -35,9 +35,13 @@ pub(super) struct TestSite {
 impl TestSite {
     /// A site whose application has these tables.
     pub(super) fn new(name: &str, schema: &str) -> TestSite {
+        TestSite::with(name, schema, Settings::default())
+    }
+
+    /// The same with settings of its own.
+    pub(super) fn with(name: &str, schema: &str, settings: Settings) -> TestSite {
         let folder = tempfile::tempdir().unwrap();
-        let settings =
-            Settings { data: Some(folder.path().join("data")), name: Some(name.into()), page_records: Some(7), ..Settings::default() };
+        let settings = Settings { data: Some(folder.path().join("data")), name: Some(name.into()), page_records: Some(7), ..settings };
         let site = Site::open(Config::load(Overrides { config: None, settings }).unwrap()).unwrap();
         let file = folder.path().join("app.db");
         let app = rusqlite::Connection::open(&file).unwrap();

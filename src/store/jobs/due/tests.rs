@@ -49,7 +49,7 @@ fn what_is_disabled_never_due_or_paused_is_not_leased() {
 
     store
         .write(|c| {
-            site::identity(c, "s", Time(0))?;
+            site::identity(c, crate::model::SiteId::random(), "s", Time(0))?;
             site::set_paused(c, true)
         })
         .unwrap();
