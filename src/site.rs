@@ -14,7 +14,7 @@ use crate::{
     connector::{Connector, Sqlite},
     decide::Decider,
     error::{Error, Kind, Result},
-    model::{Database, Limits, Repository, RepositoryId, SiteId, Time, Uuids},
+    model::{Database, Limits, LogId, Repository, RepositoryId, SiteId, Time, Uuids},
     peer::{Entente, Peer, Settings, Timeouts},
     store::{Store, databases, site},
 };
@@ -35,6 +35,8 @@ pub struct Site {
     around: Surroundings,
     idle: Mutex<HashMap<String, Vec<Box<dyn Connector>>>>,
     peers: Mutex<HashMap<RepositoryId, (Repository, Arc<Entente>)>>,
+    /// By repository and resource: the number of their last run with us, and its entry in our log.
+    visits: Mutex<HashMap<(RepositoryId, String), (u64, LogId)>>,
 }
 
 /// Makes a connection to a database; new uids come from the UUIDs given.
@@ -75,7 +77,7 @@ impl Site {
             Some(row) => row,
             None => store.write(|c| site::identity(c, SiteId(around.uuids.next()), &name, (around.clock)()))?,
         };
-        Ok(Arc::new(Site { id: row.uuid, name: row.name, config, store, around, idle: Mutex::default(), peers: Mutex::default() }))
+        Ok(Arc::new(Site { id: row.uuid, name: row.name, config, store, around, idle: Mutex::default(), peers: Mutex::default(), visits: Mutex::default() }))
     }
 
     /// The clock.
@@ -126,6 +128,17 @@ impl Site {
         let peer = Arc::new(Entente::new(self.line(repository)?)?);
         peers.insert(repository.id, (repository.clone(), peer.clone()));
         Ok(peer)
+    }
+
+    /// The entry in the log of the run with this number that a repository makes with a resource, where this process has made one.
+    pub fn visit(&self, of: &(RepositoryId, String), run: u64) -> Option<LogId> {
+        let visits = self.visits.lock().unwrap_or_else(PoisonError::into_inner);
+        visits.get(of).filter(|(known, _)| *known == run).map(|(_, entry)| *entry)
+    }
+
+    /// Remembers that entry in place of the one before.
+    pub fn set_visit(&self, of: (RepositoryId, String), run: u64, entry: LogId) {
+        self.visits.lock().unwrap_or_else(PoisonError::into_inner).insert(of, (run, entry));
     }
 
     /// Gives all sessions back.

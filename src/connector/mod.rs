@@ -5,6 +5,7 @@
 
 #[cfg(test)]
 mod battery;
+mod kept;
 #[cfg(test)]
 mod memory;
 mod sqlite;
@@ -12,6 +13,7 @@ mod stored;
 
 use std::collections::HashMap;
 
+pub use kept::{Clash, ConflictEntry, Conflicts, Effected, Effects, HistoryEntry, Lost, Verdict};
 pub use sqlite::Sqlite;
 
 use crate::{
@@ -42,6 +44,8 @@ pub struct Table {
     pub fingerprint: String,
     /// Whether all rows that were there before are journalled.
     pub ready: bool,
+    /// What is agreed of its records is kept, for merges field by field.
+    pub bases: bool,
 }
 
 /// A foreign key that travels as a reference.
@@ -177,6 +181,15 @@ pub trait Connector: Send {
     /// All records that wait, newest first.
     fn waiting(&mut self) -> Result<Vec<WaitingEntry>>;
 
+    /// From now on keeps what is agreed of a table's records, for merges field by field; notes what is here first, in short transactions.
+    fn keep_bases(&mut self, table: &Table) -> Result<()>;
+
+    /// Conflicts, newest first.
+    fn conflicts(&mut self, which: Conflicts<'_>) -> Result<Vec<ConflictEntry>>;
+
+    /// Every version of a record that was replaced or deleted, newest first.
+    fn history(&mut self, table: &Table, uid: &str) -> Result<Vec<HistoryEntry>>;
+
     /// Changes when another connection committed to the database.
     fn pulse(&mut self) -> Result<i64>;
 
@@ -191,6 +204,8 @@ pub struct Locals {
     pub page: Page,
     /// For each uid asked for: where its record stands in the page.
     pub found: Vec<Option<Found>>,
+    /// Where agreed contents are kept: records as they were when they were last exchanged.
+    pub bases: Page,
 }
 
 /// A record that is here.
@@ -206,6 +221,8 @@ pub struct Found {
     pub held: bool,
     /// Its row is there.
     pub living: bool,
+    /// Index in [`Locals::bases`] of what it was when it was last exchanged.
+    pub base: Option<usize>,
 }
 
 /// Where references lead: by resource, then by uid.
@@ -295,30 +312,10 @@ pub struct Write<'a> {
     pub heir: Option<&'a str>,
     /// The digest of the content after this.
     pub digest: Digest,
-    /// An open conflict is closed.
+    /// Open conflicts that the new version has seen are closed.
     pub release: bool,
-}
-
-/// A version that is lost by a decision.
-pub struct Lost<'a> {
-    /// The version.
-    pub record: RecordView<'a>,
-    /// `local` or `incoming`.
-    pub side: &'static str,
-    /// The rule that decided.
-    pub rule: &'static str,
-}
-
-/// Both versions of a conflict.
-pub struct Clash<'a> {
-    /// What was here.
-    pub ours: RecordView<'a>,
-    /// What came.
-    pub theirs: RecordView<'a>,
-    /// The rule that decided, or MANUAL.
-    pub rule: &'static str,
-    /// A person has yet to decide; the record is held.
-    pub open: bool,
+    /// The run in which this happens.
+    pub run: u64,
 }
 
 /// Why a record waits.
@@ -445,8 +442,25 @@ pub trait Apply {
     /// Remembers a lost version.
     fn remember(&mut self, table: &Table, uid: &str, peer: SiteId, run: u64, now: Time, lost: &Lost<'_>) -> Result<()>;
 
-    /// Lists a conflict; an open one holds the record.
-    fn conflict(&mut self, table: &Table, uid: &str, peer: SiteId, run: u64, now: Time, clash: &Clash<'_>) -> Result<()>;
+    /// Lists a conflict; an open one holds the record. Of an open one, a version that has seen what came before takes its place, and one
+    /// that was seen is not listed. Returns whether anything was.
+    fn conflict(&mut self, table: &Table, uid: &str, peer: SiteId, run: u64, now: Time, clash: &Clash<'_>) -> Result<bool>;
+
+    /// Conflicts, newest first.
+    fn conflicts(&mut self, which: Conflicts<'_>) -> Result<Vec<ConflictEntry>>;
+
+    /// Notes what a person decided of a conflict, with what is here now as ours. `Chosen` ends the hold that it put on the record, `Reopened`
+    /// puts it on again.
+    fn judge(&mut self, table: &Table, id: i64, verdict: Verdict<'_>, ours: RecordView<'_>, now: Time) -> Result<()>;
+
+    /// A version in the history.
+    fn past(&mut self, id: i64) -> Result<Option<HistoryEntry>>;
+
+    /// What a run did to the records of a table, in order, after a place, at most `limit`. Of several versions that it replaced, the first.
+    fn effects(&mut self, table: &Table, run: u64, effects: Effects, after: i64, limit: usize) -> Result<Vec<Effected>>;
+
+    /// Notes what is agreed of these records, for merges field by field. Does nothing for a table that does not keep it.
+    fn set_bases(&mut self, table: &Table, page: &Page) -> Result<()>;
 
     /// Lets a record wait.
     fn wait(&mut self, table: &Table, record: RecordView<'_>, waits: &Wait<'_>) -> Result<()>;
@@ -470,6 +484,8 @@ pub enum Which<'a> {
     For(&'a [(String, String)]),
     /// The versions of one record.
     Of(&'a Table, &'a str),
+    /// The one with this number, outgoing ones not among them.
+    One(i64),
 }
 
 /// Why and since when a record waits.

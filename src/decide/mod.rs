@@ -40,6 +40,8 @@ pub enum Side {
     Local,
     /// The peer's.
     Incoming,
+    /// One side's in some fields, the other's in others.
+    Both,
 }
 
 /// Which rule decided, for the history, the conflict inbox and the log.
@@ -286,9 +288,11 @@ impl<'a> Case<'a> {
         let (here, there, rules) = (self.local.view.record, self.given.incoming.record, self.given.rules);
         let imposing = matches!(rules.conflict, Policy::This | Policy::Other | Policy::Master);
         let policy = if imposing && there.settled.contains(&self.given.me) { Policy::Newer } else { rules.conflict };
-        let merged = if rules.merge_fields { merge::three_way(self.local, self.given.incoming) } else { None };
-        if let Some(taken) = merged {
-            return self.merged(taken);
+        let merged = if self.merges() { merge::three_way(self.local, self.given.incoming) } else { None };
+        match merged {
+            Some(merge::Merge { taken, contested }) if contested.is_empty() => return self.merged(taken),
+            Some(merge::Merge { taken, contested }) if policy != Policy::Manual => return self.merged_by(policy, taken, contested),
+            _ => {}
         }
         let by_origin = (here.author == here.origin, there.author == here.origin);
         match (policy, by_origin) {
@@ -298,6 +302,28 @@ impl<'a> Case<'a> {
             (Policy::Newer | Policy::Master, _) if self.ours_is_greater() => self.keep_joined(),
             (Policy::Newer | Policy::Master, _) => self.take(self.joined.clone(), Rule::Policy(policy), true),
         }
+    }
+
+    /// Whether a merge field by field comes first. Equal vectors with different contents are no two edits of one base.
+    fn merges(&self) -> bool {
+        self.given.rules.merge_fields && !self.local.held && self.relation == Relation::Concurrent
+    }
+
+    /// What only they changed is taken; what both changed goes to the policy, which decides of these fields as it would of the whole record.
+    fn merged_by(&self, policy: Policy, mut taken: Vec<String>, contested: Vec<String>) -> Decision {
+        let (here, there) = (self.local.view.record, self.given.incoming.record);
+        let (ours, settles) = match (policy, here.author == here.origin, there.author == here.origin) {
+            (Policy::This, ..) | (Policy::Master, true, false) => (true, true),
+            (Policy::Other, ..) | (Policy::Master, false, true) => (false, true),
+            _ => (self.ours_is_greater(), false),
+        };
+        if !ours {
+            taken.extend(contested);
+        }
+        let merged = self.merged(taken);
+        let author = if ours { here.author } else { there.author };
+        let state = if settles { Some(self.settled(author)) } else { merged.state };
+        Decision { state, loser: Some(Side::Both), conflict: true, rule: Rule::Policy(policy), ..merged }
     }
 
     fn ours_is_greater(&self) -> bool {

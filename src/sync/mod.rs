@@ -18,7 +18,20 @@ pub mod watch;
 pub use import::{Bare, Bracket, Terms, import};
 pub use outcome::Outcome;
 
-use crate::model::{Digest, Page, RecordView};
+use crate::{
+    connector::{Connector, Table},
+    error::Result,
+    model::{Digest, Page, RecordView},
+};
+
+/// Begins to keep what is agreed of a table's records where they are to be merged field by field.
+fn keep_bases(db: &mut dyn Connector, table: &mut Table, wanted: bool) -> Result<()> {
+    if wanted && !table.bases {
+        db.keep_bases(table)?;
+        table.bases = true;
+    }
+    Ok(())
+}
 
 /// The digest of a record of which some fields come from another version.
 fn merged_digest(here: RecordView<'_>, incoming: RecordView<'_>, taken: &[String]) -> Digest {

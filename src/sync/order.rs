@@ -40,6 +40,7 @@ mod tests {
             required: Vec::new(),
             fingerprint: String::new(),
             ready: true,
+            bases: false,
         }
     }
 

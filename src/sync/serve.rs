@@ -4,7 +4,8 @@ use super::{
     Bracket, Outcome, Terms,
     admit::Caller,
     epoch,
-    import::{conclude, import},
+    import::{conclude, import, retry},
+    keep_bases,
     order::by_reference,
 };
 use crate::{
@@ -12,7 +13,7 @@ use crate::{
     decide::Source,
     error::{Error, Kind, Result},
     model::{
-        Action, Direction, FEATURES, Hello, HelloResource, Identity, Limits, LogEntry, Mode, PROTOCOL, Page, Policy, PullRequest,
+        Action, Direction, FEATURES, Hello, HelloResource, Identity, Limits, LogEntry, LogId, Mode, Outcome as Went, PROTOCOL, Page, Policy, PullRequest,
         PushRequest, Receipt, Rules,
     },
     site::{Door, Site},
@@ -94,6 +95,7 @@ pub fn feed(site: &Site, caller: &Caller, request: &PullRequest) -> Result<Page>
     if request.run > share.heard {
         share.heard = request.run;
         epoch::begin(site, &mut door, &table, caller.uuid, Part::Passive, &mut share)?;
+        try_again(site, caller, &mut door, &table)?;
     }
     let after = epoch::arrival(&mut *door, &table, &request.cursor)?;
     if after > door.head(&table)? {
@@ -109,6 +111,11 @@ pub fn feed(site: &Site, caller: &Caller, request: &PullRequest) -> Result<Page>
     };
     let mut page = Page::new(&table.resource);
     let (upto, more) = door.export(&table, after, caller.uuid, extent, site.now(), &mut page)?;
+    if table.bases && !page.records.is_empty() {
+        let mut tx = door.begin()?;
+        tx.set_bases(&table, &page)?;
+        tx.commit()?;
+    }
     page.cursor = epoch::cursor(&door.journal()?.epoch, upto);
     page.more = more;
     page.run = Some(share.told);
@@ -117,32 +124,78 @@ pub fn feed(site: &Site, caller: &Caller, request: &PullRequest) -> Result<Page>
 
 /// Applies a page that was pushed. The receipt means that it is durable here.
 pub fn receive(site: &Site, caller: &Caller, request: &PushRequest, page: &Page) -> Result<Receipt> {
-    let (mut door, table) = granted(site, caller, &page.resource, Mode::Push)?;
+    let (mut door, mut table) = granted(site, caller, &page.resource, Mode::Push)?;
     let share = door.share(&table, caller.uuid, Part::Passive)?;
     went_back(site, caller, &mut door, &table, &share, request.heard)?;
     let (rules, strict) = rules_for(site, caller, &table, Some(request))?;
-    let terms = terms(site, caller, rules, request.run);
+    keep_bases(&mut *door, &mut table, rules.merge_fields)?;
+    if request.run > share.heard {
+        try_again(site, caller, &mut door, &table)?;
+    }
+    let (run, mut entry) = visit(site, caller, &table, request.run)?;
+    let terms = terms(site, caller, rules, run.unsigned_abs());
     let mut given = Given { caller, table: &table, request, now: site.now(), share: Share::default(), stored: None };
-    let begun = site.now();
-    let outcome = match import(&mut *door, &table, page, &terms, &mut given) {
-        Err(error) if error.kind() == Kind::Epoch => {
-            epoch::renew(site, &mut door, 0)?;
-            return Err(error);
-        }
-        done => done?,
-    };
+    let done = import(&mut *door, &table, page, &terms, &mut given);
     if let Some(receipt) = given.stored {
+        note(site, &LogEntry { message: "A page came again; it changed nothing".into(), ..entry });
         return Ok(receipt);
     }
+    let outcome = match done {
+        Ok(outcome) => outcome,
+        Err(error) => {
+            entry.outcome = Went::Error;
+            entry.message = error.chain();
+            note(site, &entry);
+            if error.kind() == Kind::Epoch {
+                epoch::renew(site, &mut door, 0)?;
+            }
+            return Err(error);
+        }
+    };
     epoch::remember(site, &mut door)?;
-    let mut entry = LogEntry::new(begun, Action::Pull, Direction::Incoming);
     entry.counts = outcome.counts;
     entry.message = match strict {
         true => format!("Took {}, by our own rules", super::run::told(outcome.counts.records)),
         false => format!("Took {}", super::run::told(outcome.counts.records)),
     };
-    log(site, caller, &table, entry, &outcome);
+    entry.duration = (site.now().0 - entry.time.0) / 1_000;
+    super::run::colour(&mut entry, &outcome);
+    note(site, &entry);
     Ok(receipt(&outcome, given.share.told))
+}
+
+/// The entry in the log for a page, and that of the caller's run with the table, under which the journal notes what the run did:
+/// the entry of its first page, which is there from the beginning.
+fn visit(site: &Site, caller: &Caller, table: &Table, run: u64) -> Result<(LogId, LogEntry)> {
+    let mut entry = LogEntry::new(site.now(), Action::Pull, Direction::Incoming);
+    entry.repository = Some(caller.repository.id);
+    entry.repository_name = Some(caller.repository.name.clone());
+    entry.resource = Some(table.resource.clone());
+    let key = (caller.repository.id, table.resource.clone());
+    if let Some(first) = site.visit(&key, run) {
+        entry.run = Some(first);
+        return Ok((first, entry));
+    }
+    let begun = LogEntry { outcome: Went::Running, message: format!("Taking {} from {}", table.resource, caller.repository.name), ..entry };
+    let first = site.store.write(|c| store::log::append(c, &begun))?;
+    site.set_visit(key, run, first);
+    Ok((first, LogEntry { id: first, outcome: Went::Success, ..begun }))
+}
+
+/// Writes an entry, or what became of one that is there. The page is applied; a log that cannot be written does not undo it.
+fn note(site: &Site, entry: &LogEntry) {
+    let done = site.store.write(|c| if entry.id == 0 { store::log::append(c, entry).map(|_| ()) } else { store::log::update(c, entry) });
+    if let Err(error) = done {
+        tracing::error!("The log could not be written: {}", error.chain());
+    }
+}
+
+/// What waited for something that may be here by now is tried again whenever a run of theirs begins: this site may never run itself.
+fn try_again(site: &Site, caller: &Caller, door: &mut Door<'_>, table: &Table) -> Result<()> {
+    let (rules, _) = rules_for(site, caller, table, None)?;
+    let outcome = retry(&mut **door, table, &terms(site, caller, rules, 0))?;
+    tell(site, caller, table, &outcome);
+    Ok(())
 }
 
 /// Named records as they are now.
@@ -261,8 +314,5 @@ fn log(site: &Site, caller: &Caller, table: &Table, mut entry: LogEntry, outcome
     entry.resource = Some(table.resource.clone());
     entry.duration = (site.now().0 - entry.time.0) / 1_000;
     super::run::colour(&mut entry, outcome);
-    // The page is applied; a log that cannot be written does not undo it.
-    if let Err(error) = site.store.write(|c| store::log::append(c, &entry)) {
-        tracing::error!("The log could not be written: {}", error.chain());
-    }
+    note(site, &entry);
 }

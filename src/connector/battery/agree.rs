@@ -1,6 +1,6 @@
 //! What is agreed with peers, what waits, conflicts, aliases, and a journal's lives.
 
-use super::world::{NOW, OTHER, PEER, Sent, World, gone, place, sent, show, state_of, take, view};
+use super::world::{NOW, OTHER, PEER, RUN, Sent, World, gone, place, sent, show, state_of, take, view};
 use crate::{
     connector::{Apply, Clash, Effect, Lost, Part, Share, Table, Target, Targets, Wait, Waiting, Which, Write},
     model::{NewState, Page, SiteId, Time},
@@ -120,9 +120,12 @@ fn keep(w: &mut World, release: bool) {
     w.within(|tx| {
         let locals = tx.locals(&table, &["urn:a"], PEER).unwrap();
         let here = locals.page.view(&locals.page.records[0]);
-        let (state, local) = (NewState { shared: false, ..state_of(here) }, locals.found[0]);
+        let (mut state, local) = (NewState { shared: false, ..state_of(here) }, locals.found[0]);
+        if release {
+            state.version = state.version.join(&place("urn:a", 2, "b").records[0].version);
+        }
         let (effect, digest) = (Effect::Keep, here.digest());
-        let write = Write { uid: "urn:a", local, effect, state: &state, deleted: false, heir: None, digest, release };
+        let write = Write { uid: "urn:a", local, effect, state: &state, deleted: false, heir: None, digest, release, run: RUN };
         tx.write(&table, &write, PEER, &Targets::default()).unwrap();
     });
 }

@@ -62,7 +62,7 @@ impl Bench for InMemory {
     }
 
     fn history(&mut self) -> String {
-        self.0.history().iter().map(|(uid, side, rule)| format!("{uid} {side} {rule}")).collect::<Vec<_>>().join(", ")
+        self.0.lost().map(|(uid, side, rule)| format!("{uid} {side} {rule}")).collect::<Vec<_>>().join(", ")
     }
 }
 

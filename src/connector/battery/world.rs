@@ -10,6 +10,8 @@ pub(super) const ME: SiteId = SiteId(uuid::Uuid::from_u128(1));
 pub(super) const PEER: SiteId = SiteId(uuid::Uuid::from_u128(2));
 pub(super) const OTHER: SiteId = SiteId(uuid::Uuid::from_u128(3));
 /// Later than any edit of a test.
+/// The run in which the engine writes.
+pub(super) const RUN: u64 = 7;
 pub(super) const NOW: Time = Time(2_200_000_000_000_000);
 
 /// What an application writes into a column.
@@ -118,7 +120,7 @@ pub(super) fn take(tx: &mut dyn Apply, table: &Table, page: &Page) -> Result<Opt
         None => record.digest(),
     };
     let (state, deleted, heir) = (state_of(record), record.record.deleted, record.heir());
-    let write = Write { uid: record.uid(), local, effect, state: &state, deleted, heir, digest, release: false };
+    let write = Write { uid: record.uid(), local, effect, state: &state, deleted, heir, digest, release: false, run: RUN };
     tx.write(table, &write, PEER, &targets)
 }
 

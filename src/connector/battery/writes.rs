@@ -1,6 +1,6 @@
 //! Applying a page: what is here, where references lead, and writing.
 
-use super::world::{ME, OTHER, PEER, Put, Sent, World, gone, place, sent, show, state_of, take, view};
+use super::world::{ME, OTHER, PEER, RUN, Put, Sent, World, gone, place, sent, show, state_of, take, view};
 use crate::{
     connector::{Effect, KeyPart, Target, Targets, Write},
     error::Kind,
@@ -55,7 +55,7 @@ fn write(tx: &mut dyn crate::connector::Apply, page: &Page, targets: &Targets) -
     let (record, table) = (view(page), tx.table(&page.resource)?.unwrap());
     let state = state_of(record);
     let (effect, digest) = (Effect::Put(record), record.digest());
-    let write = Write { uid: record.uid(), local: None, effect, state: &state, deleted: false, heir: None, digest, release: false };
+    let write = Write { uid: record.uid(), local: None, effect, state: &state, deleted: false, heir: None, digest, release: false, run: RUN };
     tx.write(&table, &write, PEER, targets)
 }
 
@@ -149,7 +149,7 @@ pub(super) fn keeping_changes_the_state_alone(w: &mut World) {
         let state = NewState { settled: vec![ME, PEER], shared: false, ..state_of(view(&newer)) };
         let (effect, digest) = (Effect::Keep, here.digest());
         let local = locals.found[0];
-        let write = Write { uid: "urn:a", local, effect, state: &state, deleted: false, heir: None, digest, release: false };
+        let write = Write { uid: "urn:a", local, effect, state: &state, deleted: false, heir: None, digest, release: false, run: RUN };
         assert_eq!(tx.write(&table, &write, PEER, &Targets::default()).unwrap(), None);
     });
     let (page, after) = (w.record("place", "urn:a"), w.found("place", "urn:a", PEER).unwrap());
@@ -177,7 +177,7 @@ pub(super) fn of_some_fields_only_the_named_are_put(w: &mut World) {
         let (state, merged) =
             (state_of(view(&theirs)), sent("place", "urn:a", 2, &[("name", Sent::Text("a")), ("size", Sent::Text("small"))]));
         let (effect, digest) = (Effect::Some(view(&theirs), &named), view(&merged).digest());
-        let write = Write { uid: "urn:a", local, effect, state: &state, deleted: false, heir: None, digest, release: false };
+        let write = Write { uid: "urn:a", local, effect, state: &state, deleted: false, heir: None, digest, release: false, run: RUN };
         assert!(tx.write(&table, &write, PEER, &Targets::default()).unwrap().is_some());
     });
     assert_eq!(w.feed("place", 0, OTHER), ["urn:a colour=red name=a size=small"]);
@@ -268,7 +268,7 @@ pub(super) fn a_version_of_our_own_is_counted_by_its_arrival(w: &mut World) {
         let state = NewState { tick: true, ..state_of(view(&came)) };
         let digest = Digest([0; 32]);
         let write =
-            Write { uid: "urn:a", local: None, effect: Effect::Keep, state: &state, deleted: true, heir: None, digest, release: false };
+            Write { uid: "urn:a", local: None, effect: Effect::Keep, state: &state, deleted: true, heir: None, digest, release: false, run: RUN };
         tx.write(&table, &write, PEER, &Targets::default()).unwrap();
         assert_eq!(tx.head(&table).unwrap().1, me);
         tx.head(&table).unwrap().0

@@ -9,10 +9,10 @@ use super::{
 };
 use crate::{
     connector::{
-        Apply, Clash, Effect, Found, Key, KeyPart, Locals, Lost, Part, Share, Table, Target, Targets, Wait, Waiter, Waiting, Which, Write,
+        Apply, Clash, ConflictEntry, Conflicts, Effect, Effected, Effects, Found, HistoryEntry, Key, KeyPart, Locals, Lost, Part, Share, Table, Target, Targets, Verdict, Wait, Waiter, Waiting, Which, Write,
     },
     error::{Error, Kind as Fault, Result},
-    model::{Actor, Kind, RecordView, SiteId, Time, Value},
+    model::{Actor, Kind, Page, RecordView, SiteId, Time, Value},
 };
 
 /// A page's transaction: a copy of everything.
@@ -23,12 +23,14 @@ pub(super) struct Transaction<'a> {
     deferred: bool,
     /// Keys promised to new records, by table and uid.
     reserved: HashMap<(usize, String), i64>,
+    /// Records that were written, whose agreed content is noted at the commit.
+    based: Vec<(usize, String)>,
 }
 
 impl<'a> Transaction<'a> {
     pub(super) fn begin(home: &'a mut State) -> Transaction<'a> {
         let state = home.clone();
-        Transaction { home, state, deferred: false, reserved: HashMap::new() }
+        Transaction { home, state, deferred: false, reserved: HashMap::new(), based: Vec::new() }
     }
 
     /// The uid at the end of the aliases that begin with this one. An heir is always smaller, so they end.
@@ -122,6 +124,10 @@ impl<'a> Transaction<'a> {
         if write.state.tick {
             version.set(self.state.me()?, arrival.unsigned_abs());
         }
+        let (seen, uid) = (version.clone(), write.uid);
+        if self.state.bases.contains_key(&table.id) {
+            self.based.push((at, write.uid.to_owned()));
+        }
         self.state.tables[at].entries[place] = Entry {
             key: key.or(entry.key),
             uid: entry.uid,
@@ -134,11 +140,16 @@ impl<'a> Transaction<'a> {
             settled: write.state.settled.clone(),
             modified_on: write.state.modified_on,
             received_from: write.state.shared.then_some(peer),
-            held: entry.held && !write.release,
+            held: entry.held,
             heir: write.heir.map(str::to_owned),
             extra: if write.deleted { BTreeMap::new() } else { entry.extra },
             digest: Some(write.digest),
+            run: Some(write.run),
+            made: if write.local.is_none() { Some(write.run) } else { entry.made },
         };
+        if write.release {
+            self.state.release(at, table, uid, &seen);
+        }
         Ok(key.map(|key| Key(vec![KeyPart::Integer(key)])))
     }
 
@@ -196,7 +207,11 @@ impl Apply for Transaction<'_> {
             let page_at = locals.page.records.len();
             self.state.read(at, entry, &mut locals.page)?;
             let shared = entry.received_from == Some(peer);
-            locals.found.push(Some(Found { at: page_at, arrival: entry.arrival, shared, held: entry.held, living: !entry.deleted }));
+            let base = self.state.bases.get(&table.id).and_then(|bases| bases.get(entry.uid.as_deref()?)).map(|base| {
+                locals.bases.copy(base.view(&base.records[0]));
+                locals.bases.records.len() - 1
+            });
+            locals.found.push(Some(Found { at: page_at, arrival: entry.arrival, shared, held: entry.held, living: !entry.deleted, base }));
         }
         Ok(locals)
     }
@@ -283,19 +298,39 @@ impl Apply for Transaction<'_> {
             self.state.tables[at].entries[place].uid = Some(to.to_owned());
             self.state.tables[at].entries[place].arrival = self.state.next_arrival(at);
         }
+        let of = |resource: &str, uid: &str| resource == table.resource && uid == from;
+        self.state.history.iter_mut().filter(|kept| of(&kept.resource, &kept.uid)).for_each(|kept| kept.uid = to.to_owned());
+        self.state.conflicts.iter_mut().filter(|kept| of(&kept.resource, &kept.uid)).for_each(|kept| kept.uid = to.to_owned());
         Ok(())
     }
 
-    fn remember(&mut self, _: &Table, uid: &str, _: SiteId, _: u64, _: Time, lost: &Lost<'_>) -> Result<()> {
-        self.state.history.push((uid.to_owned(), lost.side, lost.rule));
+    fn remember(&mut self, table: &Table, uid: &str, peer: SiteId, run: u64, now: Time, lost: &Lost<'_>) -> Result<()> {
+        self.state.remember(table, uid, peer, run, now, lost);
         Ok(())
     }
 
-    fn conflict(&mut self, table: &Table, uid: &str, _: SiteId, _: u64, _: Time, clash: &Clash<'_>) -> Result<()> {
-        let at = self.state.attached(table)?;
-        if let Some(place) = self.state.by_uid(at, uid) {
-            self.state.tables[at].entries[place].held |= clash.open;
-        }
+    fn conflict(&mut self, table: &Table, uid: &str, peer: SiteId, run: u64, now: Time, clash: &Clash<'_>) -> Result<bool> {
+        self.state.list_conflict(table, uid, peer, run, now, clash)
+    }
+
+    fn conflicts(&mut self, which: Conflicts<'_>) -> Result<Vec<ConflictEntry>> {
+        Ok(self.state.conflicts(which))
+    }
+
+    fn judge(&mut self, table: &Table, id: i64, verdict: Verdict<'_>, ours: RecordView<'_>, now: Time) -> Result<()> {
+        self.state.judge(table, id, verdict, ours, now)
+    }
+
+    fn past(&mut self, id: i64) -> Result<Option<HistoryEntry>> {
+        Ok(self.state.history.iter().find(|entry| entry.id == id).cloned())
+    }
+
+    fn effects(&mut self, table: &Table, run: u64, effects: Effects, after: i64, limit: usize) -> Result<Vec<Effected>> {
+        self.state.effects(table, run, effects, after, limit)
+    }
+
+    fn set_bases(&mut self, table: &Table, page: &Page) -> Result<()> {
+        self.state.note_bases(table.id, page);
         Ok(())
     }
 
@@ -314,6 +349,7 @@ impl Apply for Transaction<'_> {
             let waits = &self.state.waiting[*at];
             match which {
                 Which::Kinds(kinds, after) => waits.id > after && kinds.contains(&waits.kind),
+                Which::One(id) => waits.id == id && waits.kind != Waiting::Outgoing,
                 Which::For(arrived) => waits.missing.iter().any(|missing| arrived.contains(missing)),
                 Which::Of(table, uid) => waits.resource == table.resource && waits.uid() == uid && waits.kind != Waiting::Outgoing,
             }
@@ -321,7 +357,14 @@ impl Apply for Transaction<'_> {
         Ok((0..self.state.waiting.len()).filter(wanted).take(limit).map(|at| self.waiter(at)).collect())
     }
 
-    fn commit(self: Box<Self>) -> Result<()> {
+    fn commit(mut self: Box<Self>) -> Result<()> {
+        for (at, uid) in std::mem::take(&mut self.based) {
+            let mut page = Page::default();
+            if let Some(place) = self.state.by_uid(at, &uid) {
+                self.state.read(at, &self.state.tables[at].entries[place], &mut page)?;
+            }
+            self.state.note_bases(at as i64 + 1, &page);
+        }
         if self.state.astray() > self.home.astray() {
             return Err(Error::new(Fault::Constraint, "a reference would lead nowhere"));
         }

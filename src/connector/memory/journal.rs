@@ -39,6 +39,8 @@ impl Entry {
             heir: None,
             extra: BTreeMap::new(),
             digest: None,
+            run: None,
+            made: None,
         }
     }
 }
@@ -149,6 +151,7 @@ impl State {
         entry.author = Some(me.site);
         entry.modified_on = edited.max(Time(entry.modified_on.0 + 1));
         entry.settled.clear();
+        entry.run = None;
         (entry.received_from, entry.heir) = (None, None);
         if entry.deleted {
             entry.extra.clear();

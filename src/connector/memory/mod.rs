@@ -5,10 +5,11 @@
 
 mod apply;
 mod journal;
+mod kept;
 mod state;
 
 use self::state::State;
-use super::{Apply, Connector, Extent, Journal, Part, Progress, Share, Survey, Table, Waiting, WaitingEntry};
+use super::{Apply, ConflictEntry, Conflicts, Connector, Extent, HistoryEntry, Journal, Part, Progress, Share, Survey, Table, Waiting, WaitingEntry};
 use crate::{
     error::{Error, Kind as Fault, Result},
     model::{Identity, Kind, Page, SiteId, TableSpec, Time},
@@ -86,8 +87,8 @@ impl Memory {
     }
 
     /// What the history tells of lost versions: uid, side and rule.
-    pub(super) fn history(&self) -> &[(String, &'static str, &'static str)] {
-        &self.state.history
+    pub(super) fn lost(&self) -> impl Iterator<Item = (&str, &str, &str)> {
+        self.state.history.iter().map(|entry| (entry.uid.as_str(), entry.side.as_str(), entry.rule.as_str()))
     }
 
     /// An edit of the application's: all of it or nothing. It is noted if the table is attached.
@@ -244,6 +245,30 @@ impl Connector for Memory {
             at: waits.at,
         });
         Ok(told.collect())
+    }
+
+    fn keep_bases(&mut self, table: &Table) -> Result<()> {
+        self.fold(table)?;
+        let at = self.state.attached(table)?;
+        let mut page = Page::new(&table.resource);
+        for entry in self.state.tables[at].entries.iter().filter(|entry| !entry.deleted && self.state.astray_field(at, entry).is_none()) {
+            self.state.read(at, entry, &mut page)?;
+        }
+        self.state.bases.entry(table.id).or_default();
+        self.state.note_bases(table.id, &page);
+        if let Some(table) = &mut self.state.tables[at].table {
+            table.bases = true;
+        }
+        Ok(())
+    }
+
+    fn conflicts(&mut self, which: Conflicts<'_>) -> Result<Vec<ConflictEntry>> {
+        Ok(self.state.conflicts(which))
+    }
+
+    fn history(&mut self, table: &Table, uid: &str) -> Result<Vec<HistoryEntry>> {
+        let of = |entry: &&HistoryEntry| entry.resource == table.resource && entry.uid == uid;
+        Ok(self.state.history.iter().rev().filter(of).cloned().collect())
     }
 
     fn pulse(&mut self) -> Result<i64> {

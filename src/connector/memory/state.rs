@@ -2,9 +2,9 @@
 
 use std::collections::{BTreeMap, HashMap};
 
-use super::{Held, Schema};
+use super::{Held, Schema, kept::Bases};
 use crate::{
-    connector::{Journal, Part, Reference, Share, Table, Wait, Waiting},
+    connector::{ConflictEntry, HistoryEntry, Journal, Part, Reference, Share, Table, Wait, Waiting},
     error::{Error, Kind as Fault, Result},
     model::{Identity, Page, RecordView, SiteId, TableSpec, Time, Version},
 };
@@ -22,8 +22,11 @@ pub(super) struct State {
     /// In the order of their numbers.
     pub(super) waiting: Vec<Waits>,
     pub(super) last_waiting: i64,
-    /// Uid, side and rule.
-    pub(super) history: Vec<(String, &'static str, &'static str)>,
+    pub(super) history: Vec<HistoryEntry>,
+    /// In the order of their numbers.
+    pub(super) conflicts: Vec<ConflictEntry>,
+    /// By table, where agreed contents are kept.
+    pub(super) bases: HashMap<i64, Bases>,
 }
 
 /// A table, its rows by key, and the states of its records.
@@ -62,6 +65,10 @@ pub(super) struct Entry {
     /// Fields that the table has no column for: a record of its own, with only these.
     pub(super) extra: BTreeMap<String, super::journal::Field>,
     pub(super) digest: Option<crate::model::Digest>,
+    /// The run that wrote it last, where no edit came after.
+    pub(super) run: Option<u64>,
+    /// The run that made it.
+    pub(super) made: Option<u64>,
 }
 
 /// A record that waits.
@@ -207,6 +214,7 @@ impl State {
             references,
             fingerprint: schema.columns.join(" "),
             ready: true,
+            bases: false,
         })
     }
 

@@ -176,7 +176,7 @@ impl Sqlite {
         let site = self.sites.id(&self.conn, me.site)?;
         let sql = format!(
             "UPDATE {state} SET uid = COALESCE(?2, uid), version = ?3, author = ?4, origin = CASE WHEN ?5 OR origin IS NULL THEN ?4 ELSE origin END,
-             modified_on = MAX(?6, modified_on + 1), settled = NULL, received_from = NULL, own = NULL, deleted = ?7, heir = NULL, digest = ?8,
+             modified_on = MAX(?6, modified_on + 1), settled = NULL, received_from = NULL, own = NULL, deleted = ?7, heir = NULL, digest = ?8, run = NULL,
              extra = CASE WHEN ?7 THEN NULL ELSE extra END
              WHERE arrival = ?1"
         );

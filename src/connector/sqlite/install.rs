@@ -23,7 +23,13 @@ use crate::{
 };
 
 /// The journal's own migrations, in order. Never changed once released.
-const MIGRATIONS: [&str; 1] = [include_str!("../../../migrations/journal/sqlite/01_journal.sql")];
+const MIGRATIONS: [&str; 2] = [
+    include_str!("../../../migrations/journal/sqlite/01_journal.sql"),
+    include_str!("../../../migrations/journal/sqlite/02_keep.sql"),
+];
+
+/// What later versions added to state tables: the column, as it is declared.
+const STATE_COLUMNS: [&str; 2] = ["run INTEGER", "made INTEGER"];
 
 /// How long one transaction of journalling may hold the database, and how long it leaves it to others afterwards. SQLite's
 /// waiting programs look again after 1, 2, 5, 10, 15 … ms, so that one of these looks falls into a pause well before 100 ms.
@@ -52,8 +58,24 @@ impl Sqlite {
             for sql in &MIGRATIONS[done..] {
                 db.conn.execute_batch(sql).told("upgrade the journal")?;
             }
+            db.widen_states()?;
             db.conn.execute("UPDATE entente_journal SET format = ?1", [MIGRATIONS.len() as i64]).told("upgrade the journal").map(|_| ())
         })
+    }
+
+    /// Adds the columns that state tables of an older version lack.
+    fn widen_states(&mut self) -> Result<()> {
+        let mut statement = self.conn.prepare("SELECT id FROM entente_table").told("upgrade the journal")?;
+        let ids: Vec<i64> = statement.query_map([], |row| row.get(0)).and_then(Iterator::collect).told("upgrade the journal")?;
+        for state in ids.into_iter().map(super::layout::state_of) {
+            for column in STATE_COLUMNS {
+                let name = column.split(' ').next().unwrap_or_default();
+                if !self.conn.column_exists(None, state.as_str(), name).told("upgrade the journal")? {
+                    self.conn.execute_batch(&format!("ALTER TABLE {state} ADD COLUMN {column}")).told("upgrade the journal")?;
+                }
+            }
+        }
+        Ok(())
     }
 
     /// Installs journal and triggers for `specs` beside what is attached already: all of it or nothing.
@@ -147,7 +169,9 @@ impl Sqlite {
             for id in ids {
                 db.conn.execute_batch(&triggers::drop(id)).told("remove the triggers")?;
                 if everything {
-                    db.conn.execute_batch(&format!("DROP TABLE IF EXISTS {}", super::layout::state_of(id))).told("remove the journal")?;
+                    for table in [super::layout::state_of(id), super::kept::base_of(id)] {
+                        db.conn.execute_batch(&format!("DROP TABLE IF EXISTS {table}")).told("remove the journal")?;
+                    }
                 }
             }
             if everything {

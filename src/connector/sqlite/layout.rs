@@ -47,9 +47,9 @@ pub(super) struct Statements {
     pub(super) key_of: String,
     /// ?1 … the key.
     pub(super) delete_row: String,
-    /// ?1 arrival, uid, deleted, modified_on, version, origin, author, settled, received_from, heir, extra, ?12 digest, the key.
+    /// ?1 arrival, uid, deleted, modified_on, version, origin, author, settled, received_from, heir, extra, ?12 digest, ?13 run, the key.
     pub(super) add_state: String,
-    /// ?1 new arrival, ?2 old arrival, ?3 deleted … ?11 extra, ?12 digest, ?13 whether extra is replaced, ?14 whether a hold ends.
+    /// ?1 new arrival, ?2 old arrival, ?3 deleted … ?11 extra, ?12 digest, ?13 whether extra is replaced, ?14 run.
     pub(super) change_state: String,
 }
 
@@ -89,6 +89,7 @@ impl Link {
 pub(super) struct Entry {
     pub(super) id: i64,
     pub(super) ready: bool,
+    pub(super) bases: bool,
     pub(super) spec: TableSpec,
     pub(super) shape: Shape,
 }
@@ -189,6 +190,7 @@ impl Layout {
             required,
             fingerprint,
             ready: entry.ready,
+            bases: entry.bases,
         };
         let unique = shape.unique.iter().filter(|columns| **columns != key).cloned().collect();
         let sql = Statements::default();
@@ -203,7 +205,7 @@ impl Layout {
         let numbers = 1..=self.key.len();
         let keys: Vec<String> = numbers.clone().map(|at| format!("k{at}")).collect();
         let names: String = numbers.clone().map(|at| format!(", k{at}")).collect();
-        let marks: String = numbers.map(|at| format!(", ?{}", at + 12)).collect();
+        let marks: String = numbers.map(|at| format!(", ?{}", at + 13)).collect();
         let named = format!(
             "rarray(?1) w CROSS JOIN {state} s ON s.uid = w.value LEFT JOIN {table} t ON {} AND s.deleted = 0",
             self.on_key("t", "s")
@@ -219,13 +221,13 @@ impl Layout {
             key_of: format!("SELECT {} FROM {state} WHERE arrival = ?1", keys.join(", ")),
             delete_row: format!("DELETE FROM {table} WHERE {}", where_key(&self.key, 1)),
             add_state: format!(
-                "INSERT INTO {state} (arrival, uid, deleted, modified_on, version, origin, author, settled, received_from, heir, extra, digest{names})
-                 VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12{marks})"
+                "INSERT INTO {state} (arrival, uid, deleted, modified_on, version, origin, author, settled, received_from, heir, extra, digest, run, made{names})
+                 VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?13{marks})"
             ),
             change_state: format!(
                 "UPDATE {state} SET arrival = ?1, deleted = ?3, modified_on = ?4, version = ?5, origin = ?6, author = ?7, settled = ?8,
-                 received_from = ?9, heir = ?10, extra = CASE WHEN ?13 THEN ?11 ELSE extra END, digest = ?12, own = NULL,
-                 held = CASE WHEN ?14 THEN NULL ELSE held END WHERE arrival = ?2"
+                 received_from = ?9, heir = ?10, extra = CASE WHEN ?13 THEN ?11 ELSE extra END, digest = ?12, own = NULL, run = ?14
+                 WHERE arrival = ?2"
             ),
         }
     }

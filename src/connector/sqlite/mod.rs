@@ -6,6 +6,7 @@ mod export;
 mod failure;
 mod fold;
 mod install;
+mod kept;
 mod layout;
 mod rows;
 mod shape;
@@ -26,7 +27,7 @@ use self::{
     rows::Sites,
     shape::Shape,
 };
-use super::{Apply, Connector, Extent, Journal, Part, Progress, Share, Survey, Table};
+use super::{Apply, ConflictEntry, Conflicts, Connector, Extent, HistoryEntry, Journal, Part, Progress, Share, Survey, Table};
 use crate::{
     error::{Error, Result},
     model::{Actor, Page, SiteId, TableSpec, Time, Uuids},
@@ -132,16 +133,20 @@ impl Sqlite {
 
     fn entries(&self) -> Result<Vec<Entry>> {
         let mut statement =
-            self.conn.prepare_cached("SELECT id, name, spec, ready FROM entente_table ORDER BY id").told("read the journal")?;
+            self.conn
+                .prepare_cached(
+                    "SELECT id, name, spec, ready, EXISTS (SELECT 1 FROM sqlite_schema s WHERE s.name = 'entente_base_' || id) FROM entente_table ORDER BY id",
+                )
+                .told("read the journal")?;
         let rows = statement
-            .query_map([], |row| Ok((row.get::<_, i64>(0)?, row.get::<_, String>(1)?, row.get::<_, String>(2)?, row.get::<_, bool>(3)?)))
+            .query_map([], |row| Ok((row.get::<_, i64>(0)?, row.get::<_, String>(1)?, row.get::<_, String>(2)?, row.get::<_, bool>(3)?, row.get::<_, bool>(4)?)))
             .told("read the journal")?;
         let rows: Vec<_> = rows.collect::<rusqlite::Result<_>>().told("read the journal")?;
         let mut entries = Vec::new();
-        for (id, name, spec, ready) in rows {
+        for (id, name, spec, ready, bases) in rows {
             let spec: TableSpec = serde_json::from_str(&spec).map_err(|e| Error::internal("the journal is damaged").because(e))?;
             match Shape::read(&self.conn, &name) {
-                Ok(shape) => entries.push(Entry { id, ready, spec, shape }),
+                Ok(shape) => entries.push(Entry { id, ready, bases, spec, shape }),
                 Err(error) if error.kind() == crate::error::Kind::NotFound => {}
                 Err(error) => return Err(error),
             }
@@ -408,6 +413,19 @@ impl Connector for Sqlite {
     fn waiting(&mut self) -> Result<Vec<super::WaitingEntry>> {
         self.refresh()?;
         self.list_waiting()
+    }
+
+    fn keep_bases(&mut self, table: &Table) -> Result<()> {
+        let layout = self.layout(table)?;
+        self.begin_bases(&layout)
+    }
+
+    fn conflicts(&mut self, which: Conflicts<'_>) -> Result<Vec<ConflictEntry>> {
+        self.read_conflicts(which)
+    }
+
+    fn history(&mut self, table: &Table, uid: &str) -> Result<Vec<HistoryEntry>> {
+        self.read_history(table, uid)
     }
 
     fn pulse(&mut self) -> Result<i64> {

@@ -16,7 +16,7 @@ pub(super) fn state_table(layout: &Layout) -> String {
         "CREATE TABLE IF NOT EXISTS {state} (
            arrival INTEGER PRIMARY KEY, {keys}, uid, deleted INTEGER NOT NULL DEFAULT 0, modified_on INTEGER NOT NULL DEFAULT 0,
            own INTEGER, version TEXT, origin INTEGER, author INTEGER, settled TEXT, received_from INTEGER, held INTEGER,
-           heir, extra TEXT, digest BLOB);
+           heir, extra TEXT, digest BLOB, run INTEGER, made INTEGER);
          CREATE UNIQUE INDEX IF NOT EXISTS {state}_key ON {state} ({keys});
          CREATE UNIQUE INDEX IF NOT EXISTS {state}_uid ON {state} (uid) WHERE uid IS NOT NULL;
          CREATE INDEX IF NOT EXISTS {state}_heir ON {state} (uid, heir) WHERE heir IS NOT NULL;"

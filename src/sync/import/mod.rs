@@ -13,7 +13,7 @@ use crate::{
     connector::{Apply, Clash, Connector, Effect, Found, Locals, Lost, Table, Target, Targets, Wait, Waiter, Waiting, Which, Write},
     decide::{Content, Decider, Decision, Given, Local, Rule, Side, Source},
     error::{Error, Kind, Result},
-    model::{NewState, Page, Quarantined, RecordView, Rules, SiteId, Time},
+    model::{NewState, Page, Quarantined, RecordView, Rules, SiteId, Time, Version},
 };
 
 /// The most waiting records looked at in one transaction.
@@ -28,7 +28,7 @@ pub struct Terms {
     pub rules: Rules,
     /// How they came.
     pub source: Source,
-    /// The run they came in.
+    /// The run they came in: the number of its entry in the log.
     pub run: u64,
     /// Who we are.
     pub me: SiteId,
@@ -238,7 +238,7 @@ impl<'t> Import<'t> {
             if std::mem::take(&mut self.rekeyed) {
                 locals = self.tx.locals(table, &uids, self.terms.peer)?;
             }
-            match self.one(table, item, local_of(&locals, place))? {
+            match self.one(table, item, &locals, place)? {
                 Step::Done if self.waiting => arrived.push((table.resource.clone(), item.view.uid().to_owned())),
                 Step::Done => {}
                 Step::Missing(wanted) => missing.push((place, wanted)),
@@ -254,7 +254,7 @@ impl<'t> Import<'t> {
             match if self.poison.contains(&self.at) {
                 Step::Failed(error)
             } else {
-                self.one(table, &items[place], local_of(&locals, place))?
+                self.one(table, &items[place], &locals, place)?
             } {
                 Step::Done => arrived.push((table.resource.clone(), items[place].view.uid().to_owned())),
                 Step::Missing(wanted) => missing.push((place, wanted)),
@@ -275,7 +275,8 @@ impl<'t> Import<'t> {
     }
 
     /// One record: decide, then do.
-    fn one(&mut self, table: &Table, item: &Item<'_>, local: Option<(Found, RecordView<'_>)>) -> Result<Step> {
+    fn one(&mut self, table: &Table, item: &Item<'_>, locals: &Locals, place: usize) -> Result<Step> {
+        let local = local_of(locals, place);
         if self.poison.contains(&item.at) && item.waited.is_none() {
             return Ok(Step::Failed(Error::new(Kind::Constraint, "a trigger or a constraint of this database refuses the record")));
         }
@@ -365,7 +366,7 @@ impl<'t> Import<'t> {
             _ => item.view.digest(),
         };
         let heir = if deleted { item.view.heir().or(local.and_then(|(_, here)| here.heir())) } else { None };
-        let write = Write { uid, local: local.map(|(found, _)| found), effect, state, deleted, heir, digest, release: decision.release };
+        let write = Write { uid, local: local.map(|(found, _)| found), effect, state, deleted, heir, digest, release: decision.release, run: self.run_of(item) };
         let key = self.tx.write(table, &write, self.terms.peer, &self.targets)?;
         if let Some(key) = key.filter(|_| self.waiting || table.references.iter().any(|reference| reference.resource == table.resource)) {
             self.targets.set(&table.resource, uid, Target::Here(key));
@@ -383,19 +384,20 @@ impl<'t> Import<'t> {
         uid: &str,
     ) -> Result<()> {
         let terms = self.terms;
-        let loser = match (decision.loser, local) {
-            (Some(Side::Local), Some((_, here))) => Some((here, "local")),
-            (Some(Side::Incoming), _) => Some((item.view, "incoming")),
-            _ => None,
-        };
-        if let Some((record, side)) = loser {
-            let lost = Lost { record, side, rule: decision.rule.word() };
-            self.tx.remember(table, uid, terms.peer, terms.run, terms.now, &lost)?;
+        let run = self.run_of(item);
+        let loses = |side| matches!(decision.loser, Some(loser) if loser == side || loser == Side::Both);
+        if let (true, Some((_, here))) = (loses(Side::Local), local) {
+            let lost = Lost { record: here, side: "local", rule: decision.rule.word() };
+            self.tx.remember(table, uid, terms.peer, run, terms.now, &lost)?;
+        }
+        if loses(Side::Incoming) {
+            let lost = Lost { record: item.view, side: "incoming", rule: decision.rule.word() };
+            self.tx.remember(table, uid, terms.peer, run, terms.now, &lost)?;
         }
         if let (true, Some((_, here))) = (decision.conflict, local) {
             let clash = Clash { ours: here, theirs: item.view, rule: decision.rule.word(), open: decision.hold };
-            self.tx.conflict(table, uid, terms.peer, terms.run, terms.now, &clash)?;
-            self.outcome.counts.conflicts += 1;
+            let listed = self.tx.conflict(table, uid, terms.peer, run, terms.now, &clash)?;
+            self.outcome.counts.conflicts += u64::from(listed);
         }
         let counts = &mut self.outcome.counts;
         let living = local.is_some_and(|(found, _)| found.living);
@@ -411,6 +413,11 @@ impl<'t> Import<'t> {
             self.outcome.refuse(table, method);
         }
         Ok(())
+    }
+
+    /// The run that a change belongs to: what is tried again outside any run belongs to that in which it came.
+    fn run_of(&self, item: &Item<'_>) -> u64 {
+        item.waited.map_or(self.terms.run, |waiter| if self.terms.run == 0 { waiter.run } else { self.terms.run })
     }
 
     /// Ends the waiting of this record and of its older versions.
@@ -490,6 +497,12 @@ impl<'t> Import<'t> {
 fn references(view: RecordView<'_>) -> impl Iterator<Item = (&str, &str)> {
     let cells = view.cells().iter().filter(|cell| cell.kind == crate::model::Kind::Reference);
     cells.map(move |cell| view.value(cell)).map(|value| (value.resource, value.text))
+}
+
+/// What a record was when it was last exchanged, and its version then.
+fn base_of(locals: &Locals, found: Found) -> Option<(RecordView<'_>, &Version)> {
+    let record = locals.bases.records.get(found.base?)?;
+    Some((locals.bases.view(record), &record.version))
 }
 
 fn local_of(locals: &Locals, place: usize) -> Option<(Found, RecordView<'_>)> {

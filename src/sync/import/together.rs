@@ -2,7 +2,7 @@
 
 use std::collections::HashSet;
 
-use super::{BATCH, Import, Item, Step, local_of, references};
+use super::{BATCH, Import, Item, Step, references};
 use crate::{
     connector::{Table, Target, Waiter, Which},
     error::{Kind, Result},
@@ -132,7 +132,7 @@ impl Import<'_> {
             unreserved = rest;
         }
         for (open, locals) in ready.iter().zip(&locals) {
-            match self.one(&open.table, &open.item, local_of(locals, 0))? {
+            match self.one(&open.table, &open.item, locals, 0)? {
                 Step::Done => arrived.push((open.table.resource.clone(), open.item.view.uid().to_owned())),
                 Step::Missing(wanted) => {
                     self.targets.set(&open.table.resource, open.item.view.uid(), Target::Missing);

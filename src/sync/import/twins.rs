@@ -1,6 +1,6 @@
 //! Two uids for one thing: adoption, and the aliases that tell of it (SYNC.md 1).
 
-use super::{Import, Item, Step, local_of};
+use super::{Import, Item, Step, base_of, local_of};
 use crate::{
     connector::{Effect, Found, Table, Waiting, Write},
     decide::Local,
@@ -54,13 +54,13 @@ impl Import<'_> {
         let decision = self
             .terms
             .decider
-            .decide(local.map(|(found, view)| Local { view, shared: false, held: found.held, base: None }), self.given(item));
+            .decide(local.map(|(found, view)| Local { view, shared: false, held: found.held, base: base_of(&locals, found) }), self.given(item));
         self.carry_out(table, item, local, decision)
     }
 
     fn bury_alias(&mut self, table: &Table, alias: &str, heir: &str, state: &NewState) -> Result<()> {
         let digest = Digest([0; 32]);
-        let write = Write { uid: alias, local: None, effect: Effect::Keep, state, deleted: true, heir: Some(heir), digest, release: false };
+        let write = Write { uid: alias, local: None, effect: Effect::Keep, state, deleted: true, heir: Some(heir), digest, release: false, run: self.terms.run };
         self.tx.write(table, &write, self.terms.peer, &self.targets).map(|_| ())
     }
 
@@ -115,6 +115,7 @@ impl Import<'_> {
                 heir: None,
                 digest,
                 release: false,
+                run: self.terms.run,
             };
             self.tx.write(table, &write, self.terms.peer, &self.targets)?;
         }

@@ -6,7 +6,7 @@ use crate::{
     error::{Error, Kind, Result},
     model::{Hello, Identity, PullRequest},
     peer::Peer,
-    sync::epoch,
+    sync::{epoch, keep_bases},
 };
 
 impl<'r> Run<'r, '_> {
@@ -31,6 +31,7 @@ impl<'r> Run<'r, '_> {
                 part.table.resource, self.repository.name
             ));
         }
+        keep_bases(&mut *part.door, &mut part.table, part.resource.merge_fields)?;
         let table = part.table.clone();
         part.door.recheck(&table)?;
         if self.ask.full {

@@ -352,7 +352,7 @@ impl<'r> Run<'r, '_> {
             peer: hello.uuid,
             rules: part.resource.rules(),
             source,
-            run: part.share.told,
+            run: self.id.unsigned_abs(),
             me: self.site.id,
             now: self.site.now(),
             decider: self.site.decider(),

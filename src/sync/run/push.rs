@@ -102,6 +102,9 @@ impl<'r> Run<'r, '_> {
             return Err(Error::new(Kind::Fence, "a newer run with this repository has begun"));
         }
         tx.set_share(&table, hello.uuid, Part::Active, &share)?;
+        if table.bases {
+            tx.set_bases(&table, page)?;
+        }
         tx.commit()
     }
 

@@ -22,7 +22,7 @@ use super::{
 };
 use crate::{
     connector::{
-        Apply, Clash, Effect, Found, Key, KeyPart, Locals, Lost, Part, Share, Table, Target, Targets, Wait, Waiter, Which, Write, stored,
+        Apply, Clash, ConflictEntry, Conflicts, Effect, Effected, Effects, Found, HistoryEntry, Key, KeyPart, Locals, Lost, Part, Share, Table, Target, Targets, Verdict, Wait, Waiter, Which, Write, stored,
     },
     error::{Error, Kind as Fault, Result},
     model::{Actor, Page, Record, RecordView, SiteId, Time},
@@ -44,6 +44,8 @@ pub(super) struct Transaction<'a> {
     plan: Option<Plan>,
     /// The last arrival that was given, and of which table.
     last_arrival: Option<(i64, i64)>,
+    /// Uids of records whose agreed content is to be noted, by table.
+    based: HashMap<i64, Vec<Native>>,
     done: bool,
 }
 
@@ -66,6 +68,7 @@ impl<'a> Transaction<'a> {
             reserved: HashMap::new(),
             plan: None,
             last_arrival: None,
+            based: HashMap::new(),
             done: false,
         })
     }
@@ -170,14 +173,16 @@ impl<'a> Transaction<'a> {
             let me = self.db.me()?;
             version.set(me, u64::try_from(arrival).unwrap_or(0));
         }
+        let seen = version;
         let db = &mut *self.db;
-        let version = db.sites.write_version(&db.conn, &version)?;
+        let version = db.sites.write_version(&db.conn, &seen)?;
         let (origin, author) = (db.sites.id(&db.conn, write.state.origin)?, db.sites.id(&db.conn, write.state.author)?);
         let settled = db.sites.write_set(&db.conn, &write.state.settled)?;
         let from = if write.state.shared { Some(db.sites.id(&db.conn, peer)?) } else { None };
         let (uid, heir) = (stored_uid(write.uid), write.heir.map(stored_uid));
         let extra = self.extra_of(layout, write)?;
         let digest = write.digest.0;
+        let run = i64::try_from(write.run).unwrap_or(i64::MAX);
         let state = layout.state();
         match write.local {
             None => {
@@ -195,13 +200,14 @@ impl<'a> Transaction<'a> {
                     from,
                     heir,
                     extra.flatten(),
-                    digest.as_slice()
+                    digest.as_slice(),
+                    run
                 ];
                 for (at, value) in fixed.iter().enumerate() {
                     statement.raw_bind_parameter(at + 1, value).told("write the journal")?;
                 }
                 for (at, part) in key.0.iter().enumerate() {
-                    statement.raw_bind_parameter(at + 13, Bound::of_key(part)).told("write the journal")?;
+                    statement.raw_bind_parameter(at + 14, Bound::of_key(part)).told("write the journal")?;
                 }
                 statement.raw_execute().told("write the journal")?;
             }
@@ -223,7 +229,7 @@ impl<'a> Transaction<'a> {
                         extra.flatten(),
                         digest.as_slice(),
                         replace,
-                        write.release
+                        run
                     ])
                     .told("write the journal")?;
                 if let Some(key) = key.filter(|_| !found.living) {
@@ -232,15 +238,24 @@ impl<'a> Transaction<'a> {
                     let values = key.0.iter().map(Bound::of_key).chain([Bound::Integer(arrival)]);
                     self.db.conn.prepare_cached(&sql).and_then(|mut s| s.execute(params_from_iter(values))).told("write the journal")?;
                 }
-                if write.release {
-                    let sql = "UPDATE entente_conflict SET open = 0 WHERE tab = ?1 AND uid = ?2 AND open = 1";
-                    self.db
-                        .conn
-                        .prepare_cached(sql)
-                        .and_then(|mut s| s.execute(params![layout.table.id, uid]))
-                        .told("write the journal")?;
-                }
             }
+        }
+        if write.release {
+            self.db.release(layout, write.uid, &seen)?;
+        }
+        if layout.table.bases {
+            self.based.entry(layout.table.id).or_default().push(stored_uid(write.uid));
+        }
+        Ok(())
+    }
+
+    /// Notes what is agreed of the records that were written: what they are now.
+    fn note_agreed(&mut self) -> Result<()> {
+        for (table, uids) in std::mem::take(&mut self.based) {
+            let Some(layout) = self.db.layouts.iter().find(|layout| layout.table.id == table).cloned() else { continue };
+            let mut page = Page::default();
+            self.db.read_each(&layout, uids, &mut page)?;
+            self.db.note_bases(&layout, &page)?;
         }
         Ok(())
     }
@@ -340,6 +355,11 @@ impl Apply for Transaction<'_> {
         if seen.is_empty() {
             return Ok(locals);
         }
+        if layout.table.bases {
+            let known: Vec<Native> = locals.page.views().map(|view| stored_uid(view.uid())).collect();
+            self.db.read_bases(&layout, &known, &mut locals.bases)?;
+        }
+        let bases: HashMap<&str, usize> = locals.bases.views().enumerate().map(|(at, view)| (view.uid(), at)).collect();
         let peer = self.db.sites.known(peer);
         let places: HashMap<&str, usize> = locals.page.views().enumerate().map(|(at, view)| (view.uid(), at)).collect();
         for (at, uid) in uids.iter().enumerate() {
@@ -347,7 +367,9 @@ impl Apply for Transaction<'_> {
             locals.found[at] = found.map(|place| {
                 let seen = &seen[*place];
                 let shared = peer.is_some() && seen.received_from == peer;
-                Found { at: *place, arrival: seen.arrival, shared, held: seen.held, living: !locals.page.records[*place].deleted }
+                let record = &locals.page.records[*place];
+                let base = bases.get(locals.page.text(record.uid)).copied();
+                Found { at: *place, arrival: seen.arrival, shared, held: seen.held, living: !record.deleted, base }
             });
         }
         Ok(locals)
@@ -499,7 +521,13 @@ impl Apply for Transaction<'_> {
         let arrival = self.next_arrival(&layout)?;
         self.db.conn.execute(&format!("DELETE FROM {state} WHERE uid = ?1 AND deleted = 1"), [&to]).told("write the journal")?;
         let sql = format!("UPDATE {state} SET uid = ?2, arrival = ?3 WHERE uid = ?1");
-        self.db.conn.execute(&sql, params![from, to, arrival]).told("write the journal").map(|_| ())
+        self.db.conn.execute(&sql, params![from, to, arrival]).told("write the journal")?;
+        // What is known of the record goes on under its new name.
+        for kept in ["entente_history", "entente_conflict"] {
+            let sql = format!("UPDATE {kept} SET uid = ?3 WHERE tab = ?1 AND uid = ?2");
+            self.db.conn.execute(&sql, params![table.id, from, to]).told("write the journal")?;
+        }
+        Ok(())
     }
 
     fn remember(&mut self, table: &Table, uid: &str, peer: SiteId, run: u64, now: Time, lost: &Lost<'_>) -> Result<()> {
@@ -511,20 +539,32 @@ impl Apply for Transaction<'_> {
         self.db.conn.prepare_cached(sql).and_then(|mut s| s.execute(values)).told("write the history").map(|_| ())
     }
 
-    fn conflict(&mut self, table: &Table, uid: &str, peer: SiteId, run: u64, now: Time, clash: &Clash<'_>) -> Result<()> {
-        let site = self.db.sites.id(&self.db.conn, peer)?;
-        let (ours, theirs) = (stored::write(clash.ours)?, stored::write(clash.theirs)?);
-        let sql =
-            "INSERT INTO entente_conflict (tab, uid, at, site, run, rule, open, ours, theirs) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9)";
-        let uid = stored_uid(uid);
-        let run = i64::try_from(run).unwrap_or(i64::MAX);
-        let values = params![table.id, uid, now.0, site, run, clash.rule, clash.open, ours, theirs];
-        let id = self.db.conn.prepare_cached(sql).and_then(|mut s| s.insert(values)).told("write the conflict")?;
-        if clash.open {
-            let sql = format!("UPDATE {} SET held = ?2 WHERE uid = ?1", self.layout(table)?.state());
-            self.db.conn.prepare_cached(&sql).and_then(|mut s| s.execute(params![uid, id])).told("write the conflict")?;
-        }
-        Ok(())
+    fn conflict(&mut self, table: &Table, uid: &str, peer: SiteId, run: u64, now: Time, clash: &Clash<'_>) -> Result<bool> {
+        let layout = self.layout(table)?;
+        self.db.list_conflict(&layout, uid, peer, run, now, clash)
+    }
+
+    fn conflicts(&mut self, which: Conflicts<'_>) -> Result<Vec<ConflictEntry>> {
+        self.db.read_conflicts(which)
+    }
+
+    fn judge(&mut self, table: &Table, id: i64, verdict: Verdict<'_>, ours: RecordView<'_>, now: Time) -> Result<()> {
+        let layout = self.layout(table)?;
+        self.db.judge_conflict(&layout, id, verdict, ours, now)
+    }
+
+    fn past(&mut self, id: i64) -> Result<Option<HistoryEntry>> {
+        self.db.read_past(id)
+    }
+
+    fn effects(&mut self, table: &Table, run: u64, effects: Effects, after: i64, limit: usize) -> Result<Vec<Effected>> {
+        let layout = self.layout(table)?;
+        self.db.read_effects(&layout, run, effects, after, limit)
+    }
+
+    fn set_bases(&mut self, table: &Table, page: &Page) -> Result<()> {
+        let layout = self.layout(table)?;
+        self.db.note_bases(&layout, page)
     }
 
     fn wait(&mut self, table: &Table, record: RecordView<'_>, waits: &Wait<'_>) -> Result<()> {
@@ -548,6 +588,7 @@ impl Apply for Transaction<'_> {
             Which::Of(table, uid) => {
                 self.read_waiters("w.tab = ?2 AND w.uid = ?3 AND w.kind <> 'outgoing'", params![limit, table.id, stored_uid(uid)])
             }
+            Which::One(id) => self.read_waiters("w.id = ?2 AND w.kind <> 'outgoing'", params![limit, id]),
             Which::For(arrived) => {
                 let mut by_resource: HashMap<&str, Vec<Native>> = HashMap::new();
                 for (resource, uid) in arrived {
@@ -567,6 +608,7 @@ impl Apply for Transaction<'_> {
     }
 
     fn commit(mut self: Box<Self>) -> Result<()> {
+        self.note_agreed()?;
         self.unmark()?;
         self.db.conn.execute_batch("COMMIT").told("commit the page")?;
         self.done = true;
