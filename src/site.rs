@@ -77,7 +77,16 @@ impl Site {
             Some(row) => row,
             None => store.write(|c| site::identity(c, SiteId(around.uuids.next()), &name, (around.clock)()))?,
         };
-        Ok(Arc::new(Site { id: row.uuid, name: row.name, config, store, around, idle: Mutex::default(), peers: Mutex::default(), visits: Mutex::default() }))
+        Ok(Arc::new(Site {
+            id: row.uuid,
+            name: row.name,
+            config,
+            store,
+            around,
+            idle: Mutex::default(),
+            peers: Mutex::default(),
+            visits: Mutex::default(),
+        }))
     }
 
     /// The clock.

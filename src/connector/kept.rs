@@ -62,6 +62,8 @@ pub enum Conflicts<'a> {
     All {
         /// Only those that a person has yet to decide.
         open: bool,
+        /// Only those that came from this site.
+        site: Option<SiteId>,
         /// The most.
         limit: usize,
     },
@@ -124,4 +126,3 @@ pub enum Effects {
     /// Records that it made.
     Made,
 }
-

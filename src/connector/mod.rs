@@ -366,6 +366,8 @@ pub struct Waiter {
     pub kind: Waiting,
     /// The site it came from.
     pub site: SiteId,
+    /// Why it waits, in a sentence.
+    pub reason: String,
 }
 
 /// A waiting record as people see it.

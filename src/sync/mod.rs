@@ -4,10 +4,14 @@
 
 pub mod admit;
 pub mod attach;
+pub mod conflicts;
+mod edit;
 mod epoch;
+pub mod history;
 mod import;
 mod order;
 mod outcome;
+pub mod quarantine;
 pub mod register;
 pub mod run;
 pub mod serve;
@@ -15,13 +19,14 @@ pub mod serve;
 mod tests;
 pub mod watch;
 
+pub use edit::{Edited, Number};
 pub use import::{Bare, Bracket, Terms, import};
 pub use outcome::Outcome;
 
 use crate::{
     connector::{Connector, Table},
     error::Result,
-    model::{Digest, Page, RecordView},
+    model::{Cell, Page, Record, RecordView},
 };
 
 /// Begins to keep what is agreed of a table's records where they are to be merged field by field.
@@ -33,17 +38,19 @@ fn keep_bases(db: &mut dyn Connector, table: &mut Table, wanted: bool) -> Result
     Ok(())
 }
 
-/// The digest of a record of which some fields come from another version.
-fn merged_digest(here: RecordView<'_>, incoming: RecordView<'_>, taken: &[String]) -> Digest {
+/// A record of which some fields come from another version, alone in a page. Its version has seen both.
+fn mixed(here: RecordView<'_>, other: RecordView<'_>, taken: &[String]) -> Page {
     let mut page = Page::new(&here.page.resource);
     let uid = page.put(here.uid());
     let mark = page.mark();
-    let from_them = incoming.fields().filter(|(field, _)| taken.iter().any(|name| name == field));
-    let from_us = here.fields().filter(|(field, _)| !taken.iter().any(|name| name == field));
-    for (name, value) in from_us.chain(from_them) {
+    let from_other = other.fields().filter(|(field, _)| taken.iter().any(|name| name == field));
+    let from_here = here.fields().filter(|(field, _)| !taken.iter().any(|name| name == field));
+    for (name, value) in from_here.chain(from_other) {
         let (Some(field), resource, text) = (page.name(name), page.name_or_zero(value.resource), page.put(value.text)) else { continue };
-        page.cell(crate::model::Cell { field, resource, kind: value.kind, text });
+        page.cell(Cell { field, resource, kind: value.kind, text });
     }
-    page.finish(crate::model::Record::new(uid, here.record.origin, here.record.modified_on), mark);
-    page.view(&page.records[0]).digest()
+    let mut record = Record::new(uid, here.record.origin, here.record.modified_on.max(other.record.modified_on));
+    record.version = here.record.version.join(&other.record.version);
+    page.finish(record, mark);
+    page
 }

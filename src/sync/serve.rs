@@ -13,8 +13,8 @@ use crate::{
     decide::Source,
     error::{Error, Kind, Result},
     model::{
-        Action, Direction, FEATURES, Hello, HelloResource, Identity, Limits, LogEntry, LogId, Mode, Outcome as Went, PROTOCOL, Page, Policy, PullRequest,
-        PushRequest, Receipt, Rules,
+        Action, Direction, FEATURES, Hello, HelloResource, Identity, Limits, LogEntry, LogId, Mode, Outcome as Went, PROTOCOL, Page,
+        Policy, PullRequest, PushRequest, Receipt, Rules,
     },
     site::{Door, Site},
     store::{self, attached},

@@ -1,6 +1,6 @@
 //! Applying a page: what is here, where references lead, and writing.
 
-use super::world::{ME, OTHER, PEER, RUN, Put, Sent, World, gone, place, sent, show, state_of, take, view};
+use super::world::{ME, OTHER, PEER, Put, RUN, Sent, World, gone, place, sent, show, state_of, take, view};
 use crate::{
     connector::{Effect, KeyPart, Target, Targets, Write},
     error::Kind,
@@ -55,7 +55,8 @@ fn write(tx: &mut dyn crate::connector::Apply, page: &Page, targets: &Targets) -
     let (record, table) = (view(page), tx.table(&page.resource)?.unwrap());
     let state = state_of(record);
     let (effect, digest) = (Effect::Put(record), record.digest());
-    let write = Write { uid: record.uid(), local: None, effect, state: &state, deleted: false, heir: None, digest, release: false, run: RUN };
+    let write =
+        Write { uid: record.uid(), local: None, effect, state: &state, deleted: false, heir: None, digest, release: false, run: RUN };
     tx.write(&table, &write, PEER, targets)
 }
 
@@ -267,8 +268,17 @@ pub(super) fn a_version_of_our_own_is_counted_by_its_arrival(w: &mut World) {
         tx.fold(&table).unwrap();
         let state = NewState { tick: true, ..state_of(view(&came)) };
         let digest = Digest([0; 32]);
-        let write =
-            Write { uid: "urn:a", local: None, effect: Effect::Keep, state: &state, deleted: true, heir: None, digest, release: false, run: RUN };
+        let write = Write {
+            uid: "urn:a",
+            local: None,
+            effect: Effect::Keep,
+            state: &state,
+            deleted: true,
+            heir: None,
+            digest,
+            release: false,
+            run: RUN,
+        };
         tx.write(&table, &write, PEER, &Targets::default()).unwrap();
         assert_eq!(tx.head(&table).unwrap().1, me);
         tx.head(&table).unwrap().0

@@ -9,7 +9,8 @@ use super::{
 };
 use crate::{
     connector::{
-        Apply, Clash, ConflictEntry, Conflicts, Effect, Effected, Effects, Found, HistoryEntry, Key, KeyPart, Locals, Lost, Part, Share, Table, Target, Targets, Verdict, Wait, Waiter, Waiting, Which, Write,
+        Apply, Clash, ConflictEntry, Conflicts, Effect, Effected, Effects, Found, HistoryEntry, Key, KeyPart, Locals, Lost, Part, Share,
+        Table, Target, Targets, Verdict, Wait, Waiter, Waiting, Which, Write,
     },
     error::{Error, Kind as Fault, Result},
     model::{Actor, Kind, Page, RecordView, SiteId, Time, Value},
@@ -162,6 +163,7 @@ impl<'a> Transaction<'a> {
             run: waits.run,
             kind: waits.kind,
             site: waits.site,
+            reason: waits.reason.clone(),
         }
     }
 }

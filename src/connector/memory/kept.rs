@@ -21,7 +21,7 @@ fn alone(record: RecordView<'_>) -> Page {
 impl State {
     pub(super) fn conflicts(&self, which: Conflicts<'_>) -> Vec<ConflictEntry> {
         let wanted = |entry: &&ConflictEntry| match which {
-            Conflicts::All { open, .. } => entry.open || !open,
+            Conflicts::All { open, site, .. } => (entry.open || !open) && site.is_none_or(|site| entry.site == site),
             Conflicts::One(id) => entry.id == id,
             Conflicts::Of(table, uid) => entry.open && entry.resource == table.resource && entry.uid == uid,
         };
@@ -29,15 +29,7 @@ impl State {
         self.conflicts.iter().rev().filter(wanted).take(limit).cloned().collect()
     }
 
-    pub(super) fn list_conflict(
-        &mut self,
-        table: &Table,
-        uid: &str,
-        peer: SiteId,
-        run: u64,
-        now: Time,
-        clash: &Clash<'_>,
-    ) -> Result<bool> {
+    pub(super) fn list_conflict(&mut self, table: &Table, uid: &str, peer: SiteId, run: u64, now: Time, clash: &Clash<'_>) -> Result<bool> {
         let theirs = &clash.theirs.record.version;
         let mut replaced = Vec::new();
         for known in self.conflicts(Conflicts::Of(table, uid)).into_iter().filter(|_| clash.open) {

@@ -9,7 +9,9 @@ mod kept;
 mod state;
 
 use self::state::State;
-use super::{Apply, ConflictEntry, Conflicts, Connector, Extent, HistoryEntry, Journal, Part, Progress, Share, Survey, Table, Waiting, WaitingEntry};
+use super::{
+    Apply, ConflictEntry, Conflicts, Connector, Extent, HistoryEntry, Journal, Part, Progress, Share, Survey, Table, Waiting, WaitingEntry,
+};
 use crate::{
     error::{Error, Kind as Fault, Result},
     model::{Identity, Kind, Page, SiteId, TableSpec, Time},

@@ -23,9 +23,12 @@ impl Sqlite {
     /// See [`crate::connector::Connector::conflicts`].
     pub(super) fn read_conflicts(&mut self, which: Conflicts<'_>) -> Result<Vec<ConflictEntry>> {
         match which {
-            Conflicts::All { open, limit } => {
+            Conflicts::All { open, site, limit } => {
                 let limit = i64::try_from(limit).unwrap_or(i64::MAX);
-                self.select_conflicts("(?1 = 0 OR c.open = 1) ORDER BY c.id DESC LIMIT ?2", params![open, limit])
+                self.sites.learn(&self.conn)?;
+                let site = site.map(|site| self.sites.known(site).unwrap_or(-1));
+                let condition = "(?1 = 0 OR c.open = 1) AND c.site = COALESCE(?2, c.site) ORDER BY c.id DESC LIMIT ?3";
+                self.select_conflicts(condition, params![open, site, limit])
             }
             Conflicts::One(id) => self.select_conflicts("c.id = ?1", params![id]),
             Conflicts::Of(table, uid) => {
@@ -183,14 +186,7 @@ impl Sqlite {
     }
 
     /// See [`crate::connector::Apply::judge`].
-    pub(super) fn judge_conflict(
-        &mut self,
-        layout: &Layout,
-        id: i64,
-        verdict: Verdict<'_>,
-        ours: RecordView<'_>,
-        now: Time,
-    ) -> Result<()> {
+    pub(super) fn judge_conflict(&mut self, layout: &Layout, id: i64, verdict: Verdict<'_>, ours: RecordView<'_>, now: Time) -> Result<()> {
         let (open, choice, decided) = match verdict {
             Verdict::Chosen(choice) => (false, Some(choice), Some(now.0)),
             Verdict::Reopened => (true, None, None),
@@ -266,12 +262,18 @@ impl Sqlite {
 
     /// See [`crate::connector::Connector::keep_bases`].
     pub(super) fn begin_bases(&mut self, layout: &Layout) -> Result<()> {
-        let make = format!("CREATE TABLE IF NOT EXISTS {} (uid PRIMARY KEY NOT NULL, record TEXT NOT NULL) WITHOUT ROWID", base_of(layout.table.id));
+        let make = format!(
+            "CREATE TABLE IF NOT EXISTS {} (uid PRIMARY KEY NOT NULL, record TEXT NOT NULL) WITHOUT ROWID",
+            base_of(layout.table.id)
+        );
         self.transaction(|db| db.conn.execute_batch(&make).told("write the journal"))?;
         self.fold_gently(layout)?;
         self.refresh()?;
         let layout = &*self.layout(&layout.table)?;
-        let sql = format!("SELECT arrival, uid FROM {} WHERE arrival > ?1 AND deleted = 0 AND uid IS NOT NULL ORDER BY arrival LIMIT ?2", layout.state());
+        let sql = format!(
+            "SELECT arrival, uid FROM {} WHERE arrival > ?1 AND deleted = 0 AND uid IS NOT NULL ORDER BY arrival LIMIT ?2",
+            layout.state()
+        );
         let mut after = 0;
         loop {
             let some: Vec<(i64, Native)> = {

@@ -139,7 +139,15 @@ impl Sqlite {
                 )
                 .told("read the journal")?;
         let rows = statement
-            .query_map([], |row| Ok((row.get::<_, i64>(0)?, row.get::<_, String>(1)?, row.get::<_, String>(2)?, row.get::<_, bool>(3)?, row.get::<_, bool>(4)?)))
+            .query_map([], |row| {
+                Ok((
+                    row.get::<_, i64>(0)?,
+                    row.get::<_, String>(1)?,
+                    row.get::<_, String>(2)?,
+                    row.get::<_, bool>(3)?,
+                    row.get::<_, bool>(4)?,
+                ))
+            })
             .told("read the journal")?;
         let rows: Vec<_> = rows.collect::<rusqlite::Result<_>>().told("read the journal")?;
         let mut entries = Vec::new();

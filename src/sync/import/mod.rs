@@ -132,11 +132,11 @@ fn refuse_incomplete(table: &Table, page: &Page) -> Result<()> {
 }
 
 /// One page's work inside its transaction.
-struct Import<'t> {
+pub(in crate::sync) struct Import<'t> {
     tx: &'t mut dyn Apply,
     terms: &'t Terms,
     poison: HashSet<usize>,
-    outcome: Outcome,
+    pub(in crate::sync) outcome: Outcome,
     targets: Targets,
     /// Index of the page's record at work.
     at: usize,
@@ -146,6 +146,10 @@ struct Import<'t> {
     /// A record got another uid: what was looked up before may stand elsewhere.
     rekeyed: bool,
     alive_there: Option<HashSet<String>>,
+    /// A person gave the records other values: what is taken is a version of our own.
+    pub(in crate::sync) mended: bool,
+    /// Why the last record that was refused was.
+    pub(in crate::sync) refused: Option<String>,
 }
 
 /// A record at work.
@@ -166,7 +170,7 @@ enum Step {
 }
 
 impl<'t> Import<'t> {
-    fn new(tx: &'t mut dyn Apply, terms: &'t Terms, poison: &HashSet<usize>) -> Result<Import<'t>> {
+    pub(in crate::sync) fn new(tx: &'t mut dyn Apply, terms: &'t Terms, poison: &HashSet<usize>) -> Result<Import<'t>> {
         let kinds = [Waiting::Quarantined, Waiting::Parked, Waiting::Deletion, Waiting::Twin];
         let waiting = !tx.waiters(Which::Kinds(&kinds, 0), 1)?.is_empty();
         Ok(Import {
@@ -180,6 +184,8 @@ impl<'t> Import<'t> {
             last: false,
             rekeyed: false,
             alive_there: None,
+            mended: false,
+            refused: None,
         })
     }
 
@@ -212,7 +218,7 @@ impl<'t> Import<'t> {
     }
 
     /// Records that waited, of any table.
-    fn waiters(&mut self, waiters: Vec<Waiter>) -> Result<()> {
+    pub(in crate::sync) fn waiters(&mut self, waiters: Vec<Waiter>) -> Result<()> {
         let mut resources: Vec<&str> = waiters.iter().map(|waiter| waiter.resource.as_str()).collect();
         resources.sort_unstable();
         resources.dedup();
@@ -251,11 +257,7 @@ impl<'t> Import<'t> {
         }
         for (place, error) in failed {
             self.at = items[place].at;
-            match if self.poison.contains(&self.at) {
-                Step::Failed(error)
-            } else {
-                self.one(table, &items[place], &locals, place)?
-            } {
+            match if self.poison.contains(&self.at) { Step::Failed(error) } else { self.one(table, &items[place], &locals, place)? } {
                 Step::Done => arrived.push((table.resource.clone(), items[place].view.uid().to_owned())),
                 Step::Missing(wanted) => missing.push((place, wanted)),
                 Step::Failed(error) => self.quarantine(table, &items[place], &error.chain())?,
@@ -293,10 +295,10 @@ impl<'t> Import<'t> {
         {
             return self.alias(table, item, (found, here), heir);
         }
-        let decision = self
-            .terms
-            .decider
-            .decide(local.map(|(found, view)| Local { view, shared: found.shared, held: found.held, base: None }), self.given(item));
+        let decision = self.terms.decider.decide(
+            local.map(|(found, view)| Local { view, shared: found.shared, held: found.held, base: base_of(locals, found) }),
+            self.given(item),
+        );
         self.carry_out(table, item, local, decision)
     }
 
@@ -318,6 +320,10 @@ impl<'t> Import<'t> {
             }
         }
         let mut decision = decision;
+        if let Some(state) = decision.state.as_mut().filter(|_| self.mended && taking) {
+            (state.tick, state.author, state.settled) = (true, self.terms.me, Vec::new());
+            state.modified_on = self.terms.now.max(Time(state.modified_on.0.saturating_add(1)));
+        }
         if let Some((found, here)) = local.filter(|(found, _)| taking && incoming.deleted && found.living)
             && self.tx.referred(table, found)?
         {
@@ -361,12 +367,24 @@ impl<'t> Import<'t> {
         };
         let digest = match (&decision.content, local) {
             (Content::Keep, Some((_, here))) => here.digest(),
-            (Content::Merge(fields), Some((_, here))) => super::merged_digest(here, item.view, fields),
+            (Content::Merge(fields), Some((_, here))) => {
+                super::mixed(here, item.view, fields).views().map(RecordView::digest).next().unwrap_or(here.digest())
+            }
             (_, Some((found, here))) if found.living => item.view.digest_over(here),
             _ => item.view.digest(),
         };
         let heir = if deleted { item.view.heir().or(local.and_then(|(_, here)| here.heir())) } else { None };
-        let write = Write { uid, local: local.map(|(found, _)| found), effect, state, deleted, heir, digest, release: decision.release, run: self.run_of(item) };
+        let write = Write {
+            uid,
+            local: local.map(|(found, _)| found),
+            effect,
+            state,
+            deleted,
+            heir,
+            digest,
+            release: decision.release,
+            run: self.run_of(item),
+        };
         let key = self.tx.write(table, &write, self.terms.peer, &self.targets)?;
         if let Some(key) = key.filter(|_| self.waiting || table.references.iter().any(|reference| reference.resource == table.resource)) {
             self.targets.set(&table.resource, uid, Target::Here(key));
@@ -472,6 +490,7 @@ impl<'t> Import<'t> {
     }
 
     fn quarantine(&mut self, table: &Table, item: &Item<'_>, reason: &str) -> Result<()> {
+        self.refused = Some(reason.to_owned());
         if item.waited.is_some_and(|waiter| waiter.kind == Waiting::Quarantined) {
             return Ok(());
         }
@@ -494,7 +513,7 @@ impl<'t> Import<'t> {
 }
 
 /// The records that a record refers to: resource and uid.
-fn references(view: RecordView<'_>) -> impl Iterator<Item = (&str, &str)> {
+pub(in crate::sync) fn references(view: RecordView<'_>) -> impl Iterator<Item = (&str, &str)> {
     let cells = view.cells().iter().filter(|cell| cell.kind == crate::model::Kind::Reference);
     cells.map(move |cell| view.value(cell)).map(|value| (value.resource, value.text))
 }

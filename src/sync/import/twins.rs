@@ -51,16 +51,26 @@ impl Import<'_> {
         self.bury_alias(table, alias, heir, &state)?;
         let locals = self.tx.locals(table, &[heir], self.terms.peer)?;
         let local = local_of(&locals, 0);
-        let decision = self
-            .terms
-            .decider
-            .decide(local.map(|(found, view)| Local { view, shared: false, held: found.held, base: base_of(&locals, found) }), self.given(item));
+        let decision = self.terms.decider.decide(
+            local.map(|(found, view)| Local { view, shared: false, held: found.held, base: base_of(&locals, found) }),
+            self.given(item),
+        );
         self.carry_out(table, item, local, decision)
     }
 
     fn bury_alias(&mut self, table: &Table, alias: &str, heir: &str, state: &NewState) -> Result<()> {
         let digest = Digest([0; 32]);
-        let write = Write { uid: alias, local: None, effect: Effect::Keep, state, deleted: true, heir: Some(heir), digest, release: false, run: self.terms.run };
+        let write = Write {
+            uid: alias,
+            local: None,
+            effect: Effect::Keep,
+            state,
+            deleted: true,
+            heir: Some(heir),
+            digest,
+            release: false,
+            run: self.terms.run,
+        };
         self.tx.write(table, &write, self.terms.peer, &self.targets).map(|_| ())
     }
 

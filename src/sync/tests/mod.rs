@@ -2,5 +2,6 @@
 
 mod agree;
 mod awkward;
+mod decided;
 mod harm;
 mod world;

@@ -22,7 +22,8 @@ use super::{
 };
 use crate::{
     connector::{
-        Apply, Clash, ConflictEntry, Conflicts, Effect, Effected, Effects, Found, HistoryEntry, Key, KeyPart, Locals, Lost, Part, Share, Table, Target, Targets, Verdict, Wait, Waiter, Which, Write, stored,
+        Apply, Clash, ConflictEntry, Conflicts, Effect, Effected, Effects, Found, HistoryEntry, Key, KeyPart, Locals, Lost, Part, Share,
+        Table, Target, Targets, Verdict, Wait, Waiter, Which, Write, stored,
     },
     error::{Error, Kind as Fault, Result},
     model::{Actor, Page, Record, RecordView, SiteId, Time},

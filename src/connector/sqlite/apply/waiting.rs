@@ -16,7 +16,7 @@ use crate::{
 impl Transaction<'_> {
     pub(super) fn read_waiters(&self, condition: &str, values: &[&dyn rusqlite::ToSql]) -> Result<Vec<Waiter>> {
         let sql = format!(
-            "SELECT w.id, t.resource, w.record, w.run, w.kind, w.site FROM entente_waiting w JOIN entente_table t ON t.id = w.tab
+            "SELECT w.id, t.resource, w.record, w.run, w.kind, w.site, w.reason FROM entente_waiting w JOIN entente_table t ON t.id = w.tab
              WHERE {condition} ORDER BY w.id LIMIT ?1"
         );
         let mut statement = self.db.conn.prepare_cached(&sql).told("read the journal")?;
@@ -37,6 +37,7 @@ impl Transaction<'_> {
                 run: u64::try_from(run).unwrap_or(0),
                 kind,
                 site,
+                reason: row.get(6).told("read the journal")?,
             });
         }
         Ok(found)

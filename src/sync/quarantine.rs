@@ -1,0 +1,197 @@
+//! Records that came and could not be stored, in a person's hands: tried again, mended, dismissed (SYNC.md 5).
+
+use std::collections::HashSet;
+
+use super::{
+    Terms,
+    edit::{Number, open, recorded},
+    import::Import,
+    mixed,
+};
+use crate::{
+    connector::{Apply, Lost, Table, Waiter, Waiting, WaitingEntry, Which},
+    decide::Source,
+    error::{Error, Kind, Result},
+    model::{Cell, Counts, Page, Record, Rules, SiteId},
+    site::{Door, Site},
+    store::{repositories, resources},
+};
+
+/// Another value for a field.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Mend {
+    /// The field.
+    pub field: String,
+    /// What the value is.
+    pub kind: crate::model::Kind,
+    /// Its canonical text.
+    pub text: String,
+}
+
+/// What came of trying.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Tried {
+    /// It is decided: stored, or ours was kept by a rule.
+    Settled(Counts),
+    /// It waits on, for this reason.
+    Waits(String),
+}
+
+/// A waiting record with its content.
+#[derive(Debug)]
+pub struct Shown {
+    /// What the journal says of it.
+    pub entry: WaitingEntry,
+    /// The record, alone in a page.
+    pub page: Page,
+}
+
+/// One waiting record.
+pub fn show(site: &Site, number: &Number) -> Result<Shown> {
+    let mut door = site.door(&number.database)?;
+    let entry = entry(&mut door, number)?;
+    let mut tx = door.begin()?;
+    let page = match tx.waiters(Which::One(number.id), 1)?.pop() {
+        Some(waiter) => waiter.page,
+        None => Page::new(&entry.resource),
+    };
+    Ok(Shown { entry, page })
+}
+
+/// Tries a waiting record again, through the rules against what is here now. One that cannot be sent is looked at again.
+pub fn retry(site: &Site, number: &Number) -> Result<Tried> {
+    let what = format!("Trying {number} again");
+    recorded(site, what, |run| retry_in(site, number, None, run), |tried| told(number, tried))
+}
+
+/// Gives a waiting record other values and tries it: it is then a version of this site's own that has seen the one that came.
+/// Where it cannot be stored even so, it waits on as it came, and the error says why.
+pub fn edit(site: &Site, number: &Number, fields: &[Mend]) -> Result<Tried> {
+    let what = format!("Mending {number}");
+    let work = |run| match retry_in(site, number, Some(fields), run)? {
+        Tried::Waits(reason) => Err(Error::new(Kind::Constraint, format!("it can still not be stored: {reason}"))
+            .hint("It waits on as it came; nothing was changed.")),
+        settled => Ok(settled),
+    };
+    recorded(site, what, work, |tried| told(number, tried))
+}
+
+fn told(number: &Number, tried: &Tried) -> String {
+    match tried {
+        Tried::Settled(_) => format!("{number} waited and is settled"),
+        Tried::Waits(reason) => format!("{number} waits on: {reason}"),
+    }
+}
+
+/// Lets a waiting record go: its version is kept in the history and is not applied. The other site keeps its own.
+pub fn dismiss(site: &Site, number: &Number) -> Result<WaitingEntry> {
+    let work = |run| {
+        let mut door = open(site, number)?;
+        let entry = entry(&mut door, number)?;
+        let mut tx = door.begin()?;
+        let waiter = tx.waiters(Which::One(number.id), 1)?.pop().ok_or_else(|| outgoing(&entry))?;
+        let table = table(tx.as_mut(), &waiter)?;
+        let lost = Lost { record: waiter.page.view(&waiter.page.records[0]), side: "incoming", rule: "dismissed" };
+        tx.remember(&table, &entry.uid, waiter.site, run, site.now(), &lost)?;
+        tx.unwait(number.id)?;
+        tx.commit()?;
+        Ok(entry)
+    };
+    let told = |entry: &WaitingEntry| {
+        format!("{number} was dismissed: {} {} is not applied; the version is in its history", entry.resource, entry.uid)
+    };
+    recorded(site, format!("Dismissing {number}"), work, told)
+}
+
+fn outgoing(entry: &WaitingEntry) -> Error {
+    Error::usage(format!("{} {} is a record of this site's that cannot be sent: {}", entry.resource, entry.uid, entry.reason))
+        .hint("Mend it in its own application; it is sent as soon as it can be.")
+}
+
+fn entry(door: &mut Door<'_>, number: &Number) -> Result<WaitingEntry> {
+    let found = door.waiting()?.into_iter().find(|entry| entry.id == number.id);
+    found.ok_or_else(|| Error::not_found(format!("nothing waits under the number {number}")).hint("See what waits: entente quarantine"))
+}
+
+fn table(tx: &mut dyn Apply, waiter: &Waiter) -> Result<Table> {
+    tx.table(&waiter.resource)?.ok_or_else(|| Error::not_found(format!("{} is no longer attached", waiter.resource)))
+}
+
+fn retry_in(site: &Site, number: &Number, fields: Option<&[Mend]>, run: u64) -> Result<Tried> {
+    let mut door = open(site, number)?;
+    let entry = entry(&mut door, number)?;
+    if entry.kind == Waiting::Outgoing.word() {
+        return recheck(&mut door, number, &entry, fields.is_some());
+    }
+    let terms = terms(site, entry.site, &entry.resource, run)?;
+    let mut tx = door.begin()?;
+    let Some(mut waiter) = tx.waiters(Which::One(number.id), 1)?.pop() else { return Err(outgoing(&entry)) };
+    let table = table(tx.as_mut(), &waiter)?;
+    if let Some(fields) = fields {
+        waiter.page = mended(&waiter.page, &table, fields)?;
+    }
+    let mut import = Import::new(tx.as_mut(), &terms, &HashSet::new())?;
+    import.mended = fields.is_some();
+    import.waiters(vec![waiter])?;
+    let (counts, why) = (import.outcome.counts, import.refused.take());
+    let waits = tx.waiters(Which::Of(&table, &entry.uid), 1)?.pop();
+    let Some(waits) = waits else {
+        tx.commit()?;
+        return Ok(Tried::Settled(counts));
+    };
+    // What was mended in vain leaves no trace: the version that came waits on.
+    if fields.is_none() {
+        tx.commit()?;
+    }
+    Ok(Tried::Waits(why.unwrap_or(waits.reason)))
+}
+
+fn recheck(door: &mut Door<'_>, number: &Number, entry: &WaitingEntry, mending: bool) -> Result<Tried> {
+    if mending {
+        return Err(outgoing(entry));
+    }
+    let tables = door.tables()?;
+    if let Some(table) = tables.iter().find(|table| table.resource == entry.resource) {
+        door.recheck(table)?;
+    }
+    let waits = door.waiting()?.into_iter().find(|other| other.id == number.id);
+    Ok(waits.map_or(Tried::Settled(Counts::default()), |entry| Tried::Waits(entry.reason)))
+}
+
+/// The terms under which a record from that site is taken, outside any run with it.
+fn terms(site: &Site, peer: SiteId, resource: &str, run: u64) -> Result<Terms> {
+    let rules = site.store.read(|c| {
+        let repository = repositories::by_uuid(c, site.store.key(), peer)?;
+        let own = repository.map(|repository| resources::get(c, repository.id, resource)).transpose()?.flatten();
+        Ok(own.map_or_else(Rules::default, |own| own.rules()))
+    })?;
+    Ok(Terms { peer, rules, source: Source::Page, run, me: site.id, now: site.now(), decider: site.decider() })
+}
+
+/// The record with other values. Fields must be known here or have come with it.
+fn mended(page: &Page, table: &Table, fields: &[Mend]) -> Result<Page> {
+    let came = page.view(&page.records[0]);
+    if came.record.deleted {
+        return Err(Error::usage("it is a deletion and has no fields").hint("Retry or dismiss it."));
+    }
+    let known = |field: &str| came.get(field).is_some() || table.fields.iter().any(|own| own == field);
+    if let Some(unknown) = fields.iter().find(|mend| !known(&mend.field)) {
+        return Err(Error::usage(format!("{} has no field {:?}", table.resource, unknown.field))
+            .hint(format!("It has {}.", table.fields.join(", "))));
+    }
+    let mut values = Page::new(&page.resource);
+    let uid = values.put(came.uid());
+    let mark = values.mark();
+    for mend in fields {
+        let resource = came.get(&mend.field).map_or("", |value| value.resource);
+        let (name, resource, text) = (values.name(&mend.field), values.name_or_zero(resource), values.put(&mend.text));
+        let Some(field) = name else { continue };
+        values.cell(Cell { field, resource, kind: mend.kind, text });
+    }
+    values.finish(Record::new(uid, came.record.origin, came.record.modified_on), mark);
+    let names: Vec<String> = fields.iter().map(|mend| mend.field.clone()).collect();
+    let mut mended = mixed(came, values.view(&values.records[0]), &names);
+    let (record, before) = (&mut mended.records[0], came.record);
+    (record.author, record.settled) = (before.author, before.settled.clone());
+    Ok(mended)
+}
