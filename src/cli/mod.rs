@@ -1,8 +1,10 @@
 //! The command line: flags and verbs, one file a verb. Each reads its words, makes one call, and prints.
 
 mod attach;
+mod conflicts;
 mod demo;
 mod detach;
+mod history;
 mod init;
 mod interrupt;
 mod job;
@@ -20,6 +22,7 @@ mod site;
 mod sync;
 mod up;
 mod user;
+mod versions;
 mod words;
 mod worker;
 
@@ -79,7 +82,10 @@ enum Verb {
     Job(job::Verb),
     Sync(sync::Sync),
     Log(log::Log),
+    Conflicts(conflicts::Conflicts),
     Quarantine(quarantine::Quarantine),
+    History(history::History),
+    Rollback(history::Rollback),
     Pause(pause::Pause),
     Resume(pause::Resume),
 }
@@ -145,7 +151,10 @@ fn run(verb: Verb, context: &Context) -> Result<Ending> {
         Verb::Job(verb) => verb.run(context),
         Verb::Sync(verb) => verb.run(context),
         Verb::Log(verb) => verb.run(context),
+        Verb::Conflicts(verb) => verb.run(context),
         Verb::Quarantine(verb) => verb.run(context),
+        Verb::History(verb) => verb.run(context),
+        Verb::Rollback(verb) => verb.run(context),
         Verb::Pause(verb) => verb.run(context),
         Verb::Resume(verb) => verb.run(context),
     }

@@ -66,6 +66,9 @@ pub(super) struct Rules {
     /// Who wins when both sides changed: THIS, OTHER, NEWER, MASTER or MANUAL [default: NEWER]
     #[arg(long, value_parser = words::read::<Policy>, value_name = "POLICY")]
     conflict: Option<Policy>,
+    /// When both sides changed a record, first merge it field by field; fields that both changed go to the conflict policy
+    #[arg(long, value_enum, num_args = 0..=1, require_equals = true, default_missing_value = "yes", value_name = "yes|no")]
+    merge_fields: Option<YesNo>,
     /// The rows that both sides hold before the first run are different things, none of them the same
     #[arg(long, value_enum, num_args = 0..=1, require_equals = true, default_missing_value = "yes", value_name = "yes|no")]
     accept_twins: Option<YesNo>,
@@ -78,13 +81,15 @@ impl Rules {
             strategy: self.strategy.unwrap_or(resource.strategy),
             update: self.update.unwrap_or(resource.update),
             conflict: self.conflict.unwrap_or(resource.conflict),
+            merge_fields: self.merge_fields.map_or(resource.merge_fields, bool::from),
             accept_twins: self.accept_twins.map_or(resource.accept_twins, bool::from),
             ..resource
         }
     }
 
     fn is_empty(&self) -> bool {
-        self.mode.is_none() && self.strategy.is_none() && self.update.is_none() && self.conflict.is_none() && self.accept_twins.is_none()
+        let policies = self.update.is_none() && self.conflict.is_none() && self.merge_fields.is_none();
+        self.mode.is_none() && self.strategy.is_none() && policies && self.accept_twins.is_none()
     }
 }
 
@@ -175,12 +180,12 @@ fn list(context: &Context, site: &Site, repository: Option<&str>) -> Result<Endi
 
 /// What is shared, as a table: repository and resource.
 pub(super) fn rows(shared: &[(String, Resource)]) -> String {
-    let heading = ["repository", "resource", "mode", "strategy", "update", "conflict", "twins accepted"];
+    let heading = ["repository", "resource", "mode", "strategy", "update", "conflict", "by field", "twins accepted"];
     table(
         &heading,
         &[],
         shared.iter().map(|(repository, r)| {
-            let policies = [r.update.to_string(), r.conflict.to_string(), yes(r.accept_twins)];
+            let policies = [r.update.to_string(), r.conflict.to_string(), yes(r.merge_fields), yes(r.accept_twins)];
             [repository.clone(), r.name.clone(), r.mode.word().to_owned(), r.strategy.to_string()].into_iter().chain(policies)
         }),
     )
@@ -190,6 +195,6 @@ pub(super) fn rows(shared: &[(String, Resource)]) -> String {
 pub(super) fn document(repository: &str, resource: &Resource) -> Value {
     json!({
         "repository": repository, "name": resource.name, "mode": resource.mode.word(), "strategy": resource.strategy.to_string(),
-        "update": resource.update.word(), "conflict": resource.conflict.word(), "accept_twins": resource.accept_twins,
+        "update": resource.update.word(), "conflict": resource.conflict.word(), "merge_fields": resource.merge_fields, "accept_twins": resource.accept_twins,
     })
 }

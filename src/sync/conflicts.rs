@@ -59,8 +59,17 @@ impl Choice {
     }
 }
 
-/// The conflicts of all attached databases, newest first, and the databases that could not be read, with the reason.
-pub fn list(site: &Site, wanted: Wanted) -> Result<(Vec<Conflict>, Vec<(String, Error)>)> {
+/// What was found.
+#[derive(Debug)]
+pub struct Listed {
+    /// Newest first.
+    pub conflicts: Vec<Conflict>,
+    /// Databases that could not be read, and why.
+    pub unread: Vec<(String, Error)>,
+}
+
+/// The conflicts of all attached databases.
+pub fn list(site: &Site, wanted: Wanted) -> Result<Listed> {
     let (mut found, mut failed) = (Vec::new(), Vec::new());
     let limit = wanted.limit.unwrap_or(usize::MAX);
     for database in site.store.read(databases::list)? {
@@ -71,7 +80,7 @@ pub fn list(site: &Site, wanted: Wanted) -> Result<(Vec<Conflict>, Vec<(String, 
     }
     found.sort_by_key(|conflict| std::cmp::Reverse((conflict.entry.at, conflict.entry.id)));
     found.truncate(limit);
-    Ok((found, failed))
+    Ok(Listed { conflicts: found, unread: failed })
 }
 
 /// One conflict.

@@ -45,11 +45,11 @@ fn number(id: i64) -> Number {
 }
 
 fn all(site: &TestSite) -> Vec<conflicts::Conflict> {
-    conflicts::list(&site.site, Wanted::default()).unwrap().0
+    conflicts::list(&site.site, Wanted::default()).unwrap().conflicts
 }
 
 fn open(site: &TestSite) -> Vec<conflicts::Conflict> {
-    conflicts::list(&site.site, Wanted { open: true, ..Wanted::default() }).unwrap().0
+    conflicts::list(&site.site, Wanted { open: true, ..Wanted::default() }).unwrap().conflicts
 }
 
 fn uid(site: &TestSite) -> String {
