@@ -4,6 +4,7 @@ mod agree;
 mod alike;
 mod edits;
 mod feed;
+mod kept;
 mod kinds;
 mod world;
 mod writes;
@@ -89,6 +90,13 @@ macro_rules! battery {
                 a_match_is_a_living_record_with_equal_columns
                 a_new_life_of_the_journal_forgets_cursors_and_senders
                 forgetting_one_peer_leaves_the_others;
+            kept:
+                a_conflict_is_listed_once_and_a_later_version_takes_its_place
+                a_record_stays_held_by_a_conflict_that_its_new_version_has_not_seen
+                a_verdict_ends_the_hold_and_can_be_taken_back
+                the_history_of_a_record_is_read_newest_first_and_by_number
+                what_a_run_did_is_known_until_somebody_changes_it
+                what_was_agreed_is_kept_where_it_is_wanted;
         }
     };
 }

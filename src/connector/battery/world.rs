@@ -9,9 +9,9 @@ use crate::{
 pub(super) const ME: SiteId = SiteId(uuid::Uuid::from_u128(1));
 pub(super) const PEER: SiteId = SiteId(uuid::Uuid::from_u128(2));
 pub(super) const OTHER: SiteId = SiteId(uuid::Uuid::from_u128(3));
-/// Later than any edit of a test.
 /// The run in which the engine writes.
 pub(super) const RUN: u64 = 7;
+/// Later than any edit of a test.
 pub(super) const NOW: Time = Time(2_200_000_000_000_000);
 
 /// What an application writes into a column.
