@@ -97,8 +97,8 @@ impl Apply for Transaction<'_> {
     }
 
     fn write(&mut self, table: &Table, write: &Write<'_>, peer: SiteId, targets: &Targets) -> Result<Option<Key>> {
-        // Our own version of a record that is not settled: it was deleted elsewhere and is kept.
-        if write.state.tick && write.state.settled.is_empty() && !write.deleted && matches!(write.effect, Effect::Keep) {
+        // Our own version of a record that stays as it is: by a policy, or it was deleted elsewhere and is referred to here.
+        if write.state.tick && !write.deleted && matches!(write.effect, Effect::Keep) {
             self.asserted.lock().unwrap().push(write.uid.to_owned());
         }
         let state: NewState = self.fault.state(write.state);

@@ -10,10 +10,10 @@ use std::{
 use entente::{
     config::{Config, Overrides, Settings},
     connector::{Connector, Sqlite},
-    model::{AttachedTable, Database, Repository, SiteId, Uuids},
+    model::{AttachedTable, Database, Grant, Repository, SiteId, Uuids},
     site::{Connect, Site, Surroundings},
     store::{Store, attached, databases, repositories},
-    sync::attach,
+    sync::{admit::Caller, attach, serve},
 };
 use rusqlite::{Connection, functions::FunctionFlags};
 
@@ -42,6 +42,8 @@ pub(crate) struct House {
     site: Option<Arc<Site>>,
     app: Option<Connection>,
     pub(crate) backup: Option<Backup>,
+    /// How many writes there had been in the world.
+    pub(crate) backed_up: usize,
 }
 
 /// A copy of everything of a site.
@@ -99,7 +101,21 @@ impl House {
         let now = clock.clone();
         let uuids = if planted == Some(Planted::RealChance) { Uuids::default() } else { uuids };
         let around = Surroundings { clock: Arc::new(move || now.now()), uuids, connect, decider: decider(planted) };
-        House { name: name.into(), shape, clock, fuse, asserted, page, folder, lives: 0, around, site: None, app: None, backup: None }
+        House {
+            name: name.into(),
+            shape,
+            clock,
+            fuse,
+            asserted,
+            page,
+            folder,
+            lives: 0,
+            around,
+            site: None,
+            app: None,
+            backup: None,
+            backed_up: 0,
+        }
     }
 
     pub(crate) fn site(&self) -> &Arc<Site> {
@@ -186,8 +202,18 @@ impl House {
         store.write(|c| repositories::add(c, store.key(), &new)).unwrap()
     }
 
-    /// Copies everything.
-    pub(crate) fn back_up(&mut self) {
+    /// Gives every row its uid.
+    pub(crate) fn fold(&self) {
+        let repository = Repository { uuid: Some(self.id()), ..Repository::new("a look") };
+        let caller = Caller { repository, uuid: self.id(), grant: Grant { pull: true, push: true, resources: None } };
+        for table in TABLES {
+            serve::fetch(self.site(), &caller, table, &[]).unwrap();
+        }
+    }
+
+    /// Copies everything; there are so many writes by now.
+    pub(crate) fn back_up(&mut self, writes: usize) {
+        self.backed_up = writes;
         let to = self.folder.join("backup");
         if to.exists() {
             fs::remove_dir_all(&to).unwrap();

@@ -22,8 +22,6 @@ pub(crate) struct Write {
     pub(crate) fields: Fields,
     /// Its references: column, table, key at that site, and the uid once it is known.
     pub(crate) references: Vec<(&'static str, &'static str, String, Option<String>)>,
-    /// The writes that it replaced, knowing them.
-    pub(crate) over: Option<usize>,
     /// A backup was put back, and it was nowhere else.
     pub(crate) lost: bool,
 }
@@ -70,7 +68,7 @@ impl Oracle {
         let mut fields = fields.cloned().unwrap_or_default();
         let columns: &[(&str, &str)] = if table == "person" { &[("org", "org"), ("chief", "person")] } else { &[] };
         let references = columns.iter().filter_map(|(column, to)| Some((*column, *to, fields.remove(*column)?, None))).collect();
-        self.writes.push(Write { site, table, note, fields, references, over, lost: false });
+        self.writes.push(Write { site, table, note, fields, references, lost: false });
     }
 
     /// Learns the uids of what rows refer to; a new row has none before it is folded.
@@ -105,8 +103,12 @@ impl Oracle {
         (0..alive.len()).filter(|at| !alive[*at] && !self.writes[*at].lost).collect()
     }
 
-    /// A backup was put back: what is nowhere now is gone with what it replaced.
-    pub(crate) fn forgive(&mut self, journals: &[Journal]) -> usize {
+    /// A backup of a site was put back, made when there were so many writes: what is nowhere now is gone. Of its later deletions nobody can
+    /// say who heard of them.
+    pub(crate) fn forgive(&mut self, site: SiteId, since: usize, journals: &[Journal]) -> usize {
+        for write in self.writes[since..].iter_mut().filter(|write| write.site == site && write.note.is_none()) {
+            write.lost = true;
+        }
         let gone = self.nowhere(journals);
         gone.iter().for_each(|at| self.writes[*at].lost = true);
         gone.len()

@@ -296,7 +296,7 @@ impl World {
 
     fn back_up(&mut self) {
         let at = self.any();
-        self.houses[at].back_up();
+        self.houses[at].back_up(self.oracle.writes.len());
         self.say(format!("s{at} is backed up"));
     }
 
@@ -314,7 +314,8 @@ impl World {
         self.houses[at].restore(what);
         self.restored = true;
         let after: Vec<_> = self.houses.iter().map(House::read).collect();
-        let lost = self.oracle.forgive(&after);
+        let (site, since) = (self.houses[at].id(), self.houses[at].backed_up);
+        let lost = self.oracle.forgive(site, since, &after);
         self.tally.one(if what == Restore::Database { "database restored" } else { "machine restored" });
         self.say(format!("s{at} is restored, {what:?}; {lost} writes are gone with it"));
     }
@@ -324,6 +325,8 @@ impl World {
             return;
         }
         let (at, new) = (self.any(), self.houses.len());
+        // Rows that have no uid yet would get two.
+        self.houses[at].fold();
         let clone = self.houses[at].cloned(self.root.path(), &format!("s{new}"), uuids(self.seed << 8 | new as u64), self.planted);
         self.houses.push(clone);
         let (plain, shape) = (self.plan.plain, self.plan.shape);
