@@ -93,6 +93,10 @@ pub fn feed(site: &Site, caller: &Caller, request: &PullRequest) -> Result<Page>
         return Err(stale(&caller.repository.name));
     }
     if request.run > share.heard {
+        if request.cursor.is_empty() && share.heard > 0 {
+            // It begins anew: what it gave us once it may no longer have.
+            door.forget_shared(&table, caller.uuid)?;
+        }
         share.heard = request.run;
         epoch::begin(site, &mut door, &table, caller.uuid, Part::Passive, &mut share)?;
         try_again(site, caller, &mut door, &table)?;

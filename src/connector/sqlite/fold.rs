@@ -50,13 +50,15 @@ impl Sqlite {
         let mut open = Vec::new();
         for table in self.with_parents(layout)? {
             while self.unfolded(&table)? {
+                if !open.is_empty() {
+                    self.breathe();
+                }
                 open.push((table.clone(), self.transaction(|db| db.fold_batch(&table))?));
-                self.breathe();
             }
         }
         for (table, arrivals) in open.iter().filter(|(_, arrivals)| !arrivals.is_empty()) {
-            self.transaction(|db| db.complete(table, arrivals))?;
             self.breathe();
+            self.transaction(|db| db.complete(table, arrivals))?;
         }
         Ok(())
     }

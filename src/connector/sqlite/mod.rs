@@ -19,7 +19,11 @@ use std::{
     time::Duration,
 };
 
-use rusqlite::{Connection, OpenFlags, OptionalExtension, params};
+use rusqlite::{
+    Connection, OpenFlags, OptionalExtension,
+    functions::{Context, FunctionFlags},
+    params,
+};
 
 use self::{
     failure::Told,
@@ -75,6 +79,13 @@ impl Sqlite {
         db.file = file_id(path).map(|id| (path.to_owned(), id));
         db.uuids = uuids;
         Ok(db)
+    }
+
+    /// Lets the triggers that this connection fires read `clock` in place of the machine's, which shows milliseconds to them: for simulations.
+    pub fn keep_time(&self, clock: impl Fn() -> Time + Send + Sync + 'static) -> Result<()> {
+        let julian_day = move |_: &Context<'_>| Ok(clock().0 as f64 / 86_400e6 + 2_440_587.5);
+        let flags = FunctionFlags::SQLITE_UTF8 | FunctionFlags::SQLITE_INNOCUOUS;
+        self.conn.create_scalar_function("julianday", 1, flags, julian_day).told("set the clock")
     }
 
     /// A database in memory, for tests.

@@ -463,7 +463,8 @@ impl<'t> Import<'t> {
             tick: true,
             origin: ours.origin.min(theirs.origin),
             author: self.terms.me,
-            settled: Vec::new(),
+            // A site that deletes by policy does so once against this, too; else the two of us would go on for ever.
+            settled: crate::decide::union(&ours.settled, &theirs.settled, Some(self.terms.me)),
             modified_on: self.terms.now.max(after_both),
             shared: false,
         };

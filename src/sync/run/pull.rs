@@ -1,7 +1,7 @@
 //! Taking: pages of a resource, each applied with its cursor, and what they turn out to need.
 
 use std::{
-    collections::{BTreeMap, HashSet},
+    collections::{BTreeMap, BTreeSet, HashSet},
     sync::mpsc,
 };
 
@@ -131,7 +131,7 @@ impl<'r> Run<'r, '_> {
 
     /// Asks once for records that others refer to and that are not here.
     pub(super) fn fetch_missing(&mut self, parts: &mut [Leg<'r>], hello: &Hello, peer: &dyn Peer, missing: Vec<(String, String)>) {
-        let mut by_resource: BTreeMap<String, HashSet<String>> = BTreeMap::new();
+        let mut by_resource: BTreeMap<String, BTreeSet<String>> = BTreeMap::new();
         for (resource, uid) in missing.into_iter().filter(|_| !self.ask.dry_run) {
             by_resource.entry(resource).or_default().insert(uid);
         }

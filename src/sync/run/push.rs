@@ -19,7 +19,8 @@ impl<'r> Run<'r, '_> {
             return Ok(());
         }
         let table = part.table.clone();
-        if part.resource.update == Policy::Other && !self.ask.dry_run {
+        let takes = part.resource.mode.pulls() && part.there.mode.pulls();
+        if part.resource.update == Policy::Other && takes && !self.ask.dry_run {
             self.take_back(part, hello, peer, all)?;
         }
         let (mut source, table2) = epoch::door(self.site, &table.resource)?;

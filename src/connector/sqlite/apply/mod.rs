@@ -5,7 +5,7 @@ mod rows;
 mod waiting;
 
 use std::{
-    collections::{HashMap, HashSet},
+    collections::{BTreeMap, BTreeSet, HashMap},
     rc::Rc,
     sync::Arc,
 };
@@ -379,7 +379,8 @@ impl Apply for Transaction<'_> {
     fn resolve(&mut self, wanted: &[(&str, &str)]) -> Result<Targets> {
         let mut targets = Targets::default();
         self.last_arrival = None;
-        let mut by_resource: HashMap<&str, HashSet<&str>> = HashMap::new();
+        // In the order of names: folding gives out uids, and the same run has to give the same ones.
+        let mut by_resource: BTreeMap<&str, BTreeSet<&str>> = BTreeMap::new();
         for (resource, uid) in wanted {
             by_resource.entry(resource).or_default().insert(uid);
         }

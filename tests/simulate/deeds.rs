@@ -1,0 +1,116 @@
+//! What applications do to their tables.
+
+use crate::{dice::Dice, house::House, oracle::Oracle};
+
+/// A kind of deed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Deed {
+    AddOrg,
+    AddPerson,
+    PutCode,
+    Change,
+    Delete,
+    Replace,
+    ChangeMany,
+    Rename,
+    Several,
+    Undone,
+    Nothing,
+    Clear,
+}
+
+const DEEDS: [(u64, Deed); 12] = [
+    (16, Deed::AddOrg),
+    (18, Deed::AddPerson),
+    (14, Deed::PutCode),
+    (26, Deed::Change),
+    (12, Deed::Delete),
+    (5, Deed::Replace),
+    (4, Deed::ChangeMany),
+    (2, Deed::Rename),
+    (4, Deed::Several),
+    (2, Deed::Undone),
+    (2, Deed::Nothing),
+    (1, Deed::Clear),
+];
+
+/// Does something to a site's tables. Returns the SQL, and how many rows were written.
+pub(crate) fn something(house: &House, dice: &mut Dice, oracle: &mut Oracle, seed: u64) -> (String, usize) {
+    let before = house.rows();
+    let sql = statement(dice.weighted(&DEEDS), house, dice, oracle, seed);
+    let done = house.app().execute_batch(&sql);
+    if done.is_err() && !house.app().is_autocommit() {
+        house.app().execute_batch("ROLLBACK").unwrap();
+    }
+    let after = house.rows();
+    let written = oracle.watch(house.id(), &before, &after);
+    let refused = done.err().map(|error| format!(" -- refused: {error}")).unwrap_or_default();
+    (format!("{sql}{refused}"), written)
+}
+
+fn statement(deed: Deed, house: &House, dice: &mut Dice, oracle: &mut Oracle, seed: u64) -> String {
+    let note = oracle.note();
+    let shape = house.shape;
+    let keys = |table: &'static str| -> Vec<String> {
+        house.rows().into_keys().filter(|(of, _)| *of == table).map(|(_, key)| format!("'{key}'")).collect()
+    };
+    let pick = |dice: &mut Dice, table: &'static str| {
+        let keys = keys(table);
+        (!keys.is_empty()).then(|| dice.pick(&keys).clone())
+    };
+    let table = *dice.pick(&["org", "org", "person", "person", "code"]);
+    match deed {
+        Deed::AddOrg => {
+            let key = if shape.column { format!("'{}'", crate::dice::uuid(seed, dice.next())) } else { "NULL".into() };
+            format!("INSERT INTO org VALUES ({key}, 'b-{note}', 'n{}', '{note}');", dice.below(5))
+        }
+        Deed::AddPerson => {
+            let Some(org) = pick(dice, "org") else { return statement(Deed::AddOrg, house, dice, oracle, seed) };
+            let chief = pick(dice, "person").filter(|_| dice.percent(40)).unwrap_or("NULL".into());
+            format!("INSERT INTO person VALUES (NULL, 'b-{note}', {org}, {chief}, '{note}');")
+        }
+        Deed::PutCode => {
+            let or = *dice.pick(&["OR REPLACE", "OR IGNORE", ""]);
+            format!("INSERT {or} INTO code VALUES ('c{}', 'l{}', '{note}');", dice.below(3), dice.below(3))
+        }
+        Deed::Change => {
+            let (key, other) = (pick(dice, table), pick(dice, if table == "person" { "org" } else { "person" }));
+            change(&note, table, key, other, house, dice)
+        }
+        Deed::Delete => pick(dice, table).map_or(String::new(), |key| format!("DELETE FROM {table} WHERE {} = {key};", shape.key(table))),
+        Deed::Replace => {
+            let key = pick(dice, "org").unwrap_or("NULL".into());
+            let key = if shape.column && key == "NULL" { format!("'{}'", crate::dice::uuid(seed, dice.next())) } else { key };
+            format!("INSERT OR REPLACE INTO org VALUES ({key}, 'b-{note}', 'n{}', '{note}');", dice.below(5))
+        }
+        Deed::ChangeMany => format!("UPDATE {table} SET note = '{note}.' || {};", shape.key(table)),
+        Deed::Rename => pick(dice, "code")
+            .map_or(String::new(), |key| format!("UPDATE code SET code = 'c{}', note = '{note}' WHERE code = {key};", dice.below(4))),
+        Deed::Several => {
+            let deeds = [Deed::AddOrg, Deed::Change, Deed::PutCode, Deed::Delete, Deed::AddPerson];
+            let parts: Vec<String> = (0..3).map(|_| statement(*dice.pick(&deeds), house, dice, oracle, seed)).collect();
+            format!("BEGIN; {} COMMIT;", parts.join(" "))
+        }
+        Deed::Undone => {
+            let deeds = [Deed::AddOrg, Deed::Change, Deed::Replace, Deed::Delete];
+            format!("BEGIN; {} ROLLBACK;", statement(*dice.pick(&deeds), house, dice, oracle, seed))
+        }
+        Deed::Nothing => format!("UPDATE {table} SET note = note;"),
+        Deed::Clear => format!("DELETE FROM {};", if dice.percent(60) { "person" } else { "code" }),
+    }
+}
+
+fn change(note: &str, table: &str, key: Option<String>, other: Option<String>, house: &House, dice: &mut Dice) -> String {
+    let Some(key) = key else { return String::new() };
+    let more = match table {
+        "org" if dice.percent(40) => format!(", name = 'n{}'", dice.below(5)),
+        "code" if dice.percent(50) => format!(", label = 'l{}'", dice.below(3)),
+        "person" if dice.percent(50) => match other {
+            Some(other) if dice.percent(60) => format!(", org = {other}"),
+            _ if dice.percent(50) => ", chief = NULL".into(),
+            _ => format!(", chief = (SELECT {} FROM person)", dice.pick(&["min(id)", "max(id)"])),
+        },
+        _ => String::new(),
+    };
+    format!("UPDATE {table} SET note = '{note}'{more} WHERE {} = {key};", house.shape.key(table))
+}

@@ -1,0 +1,145 @@
+//! The real connector behind a fuse, and, where a world is to go wrong, with a planted fault.
+
+use entente::{
+    connector::{
+        Apply, Clash, Connector, Effect, Extent, Found, Journal, Key, Locals, Lost, Part, Progress, Share, Survey, Table, Targets, Wait,
+        Waiter, WaitingEntry, Which, Write,
+    },
+    error::Result,
+    model::{Actor, NewState, Page, RecordView, SiteId, TableSpec, Time},
+};
+
+use crate::{
+    fuse::Fuse,
+    planted::{Journalled, Planted},
+};
+
+/// What a driver reports beside what it does: the records that were kept although others deleted them.
+pub(crate) type Seen = std::sync::Arc<std::sync::Mutex<Vec<String>>>;
+
+pub(crate) struct Driver {
+    pub(crate) inner: Box<dyn Connector>,
+    pub(crate) fuse: Fuse,
+    pub(crate) planted: Option<Planted>,
+    pub(crate) asserted: Seen,
+    pub(crate) file: std::path::PathBuf,
+}
+
+struct Transaction<'a> {
+    inner: Box<dyn Apply + 'a>,
+    fuse: Fuse,
+    fault: Journalled,
+    asserted: Seen,
+}
+
+macro_rules! forward {
+    ($(fn $name:ident($($arg:ident: $type:ty),*) -> $out:ty;)*) => {
+        $(fn $name(&mut self, $($arg: $type),*) -> Result<$out> {
+            let inner = &mut self.inner;
+            self.fuse.step(|| inner.$name($($arg),*))
+        })*
+    };
+}
+
+impl Connector for Driver {
+    fn stale(&self) -> bool {
+        self.fuse.blown() || self.inner.stale()
+    }
+
+    forward! {
+        fn survey() -> Vec<Survey>;
+        fn attach(specs: &[TableSpec], site: SiteId, now: Time, progress: Progress<'_>) -> ();
+        fn detach(drop_journal: bool) -> ();
+        fn journal() -> Journal;
+        fn renew(site: SiteId, incarnation: u32, epoch: &str) -> ();
+        fn tables() -> Vec<Table>;
+        fn share(table: &Table, peer: SiteId, part: Part) -> Share;
+        fn set_share(table: &Table, peer: SiteId, part: Part, share: &Share, added_runs: u64) -> ();
+        fn forget_shared(table: &Table, peer: SiteId) -> ();
+        fn head(table: &Table) -> i64;
+        fn count(table: &Table) -> u64;
+        fn fold(table: &Table) -> ();
+        fn recheck(table: &Table) -> ();
+        fn export(table: &Table, after: i64, peer: SiteId, extent: Extent, now: Time, page: &mut Page) -> (i64, bool);
+        fn lookup(table: &Table, uids: &[String], page: &mut Page) -> ();
+        fn sample(table: &Table, limit: usize) -> Vec<String>;
+        fn waits() -> bool;
+        fn waiting() -> Vec<WaitingEntry>;
+        fn pulse() -> i64;
+    }
+
+    fn begin(&mut self) -> Result<Box<dyn Apply + '_>> {
+        let inner = &mut self.inner;
+        let inner = self.fuse.step(|| inner.begin())?;
+        let fault = Journalled::new(self.planted, &self.file);
+        Ok(Box::new(Transaction { inner, fuse: self.fuse.clone(), fault, asserted: self.asserted.clone() }))
+    }
+}
+
+impl Apply for Transaction<'_> {
+    forward! {
+        fn table(resource: &str) -> Option<Table>;
+        fn share(table: &Table, peer: SiteId, part: Part) -> Share;
+        fn set_share(table: &Table, peer: SiteId, part: Part, share: &Share) -> ();
+        fn answer(batch: uuid::Uuid) -> Option<String>;
+        fn set_answer(batch: uuid::Uuid, peer: SiteId, now: Time, answer: &str) -> ();
+        fn fold(table: &Table) -> ();
+        fn locals(table: &Table, uids: &[&str], peer: SiteId) -> Locals;
+        fn resolve(wanted: &[(&str, &str)]) -> Targets;
+        fn reserve(table: &Table, record: RecordView<'_>, targets: &Targets) -> Key;
+        fn twin(table: &Table, record: RecordView<'_>, targets: &Targets) -> Option<String>;
+        fn referred(table: &Table, found: Found) -> bool;
+        fn defer() -> ();
+        fn head(table: &Table) -> (i64, Actor);
+        fn rekey(table: &Table, from: &str, to: &str) -> ();
+        fn conflict(table: &Table, uid: &str, peer: SiteId, run: u64, now: Time, clash: &Clash<'_>) -> ();
+        fn waiters(which: Which<'_>, limit: usize) -> Vec<Waiter>;
+    }
+
+    fn write(&mut self, table: &Table, write: &Write<'_>, peer: SiteId, targets: &Targets) -> Result<Option<Key>> {
+        // Our own version of a record that stays as it is: by a policy, or it was deleted elsewhere and is referred to here.
+        if write.state.tick && !write.deleted && matches!(write.effect, Effect::Keep) {
+            self.asserted.lock().unwrap().push(write.uid.to_owned());
+        }
+        let state: NewState = self.fault.state(write.state);
+        let write = Write { state: &state, ..*write };
+        let inner = &mut self.inner;
+        self.fuse.step(|| inner.write(table, &write, peer, targets))
+    }
+
+    fn broken(&self) -> bool {
+        self.inner.broken()
+    }
+
+    fn remember(&mut self, table: &Table, uid: &str, peer: SiteId, run: u64, now: Time, lost: &Lost<'_>) -> Result<()> {
+        if self.fault.forgets() {
+            return Ok(());
+        }
+        let inner = &mut self.inner;
+        self.fuse.step(|| inner.remember(table, uid, peer, run, now, lost))
+    }
+
+    fn wait(&mut self, table: &Table, record: RecordView<'_>, waits: &Wait<'_>) -> Result<()> {
+        for _ in 0..self.fault.waits(waits) {
+            let inner = &mut self.inner;
+            self.fuse.step(|| inner.wait(table, record, waits))?;
+        }
+        Ok(())
+    }
+
+    fn unwait(&mut self, id: i64) -> Result<()> {
+        if self.fault.never_ends() {
+            return Ok(());
+        }
+        let inner = &mut self.inner;
+        self.fuse.step(|| inner.unwait(id))
+    }
+
+    fn commit(self: Box<Self>) -> Result<()> {
+        self.fuse.full()?;
+        let Transaction { inner, fuse, fault, .. } = *self;
+        fuse.step(|| inner.commit())?;
+        fault.committed();
+        Ok(())
+    }
+}

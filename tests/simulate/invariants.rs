@@ -1,0 +1,231 @@
+//! What has to hold (SYNC.md 10), each as a function that says what is broken.
+
+use std::collections::BTreeSet;
+
+use crate::{
+    house::House,
+    plan::groups,
+    raw::{Entry, Journal},
+    shape::TABLES,
+    world::World,
+};
+
+/// What holds after each step.
+pub(crate) fn always(world: &World, journals: &[Journal]) -> Vec<String> {
+    let mut broken = constraints_hold(world);
+    broken.extend(nothing_is_lost(world, journals));
+    broken.extend(nobody_invents(world, journals));
+    broken.extend(cursors_pass_nothing(world, journals));
+    broken.extend(journals_are_bounded(world, journals));
+    broken
+}
+
+/// What holds when all is quiet.
+pub(crate) fn at_last(world: &World, journals: &[Journal]) -> Vec<String> {
+    let mut broken = always(world, journals);
+    broken.extend(all_agree(world, journals));
+    broken.extend(nothing_rises(world, journals));
+    broken
+}
+
+/// I1: quiet sites agree on what they share, unless a rule holds it apart: an open conflict, a record that waits, and what may not flow both ways.
+fn all_agree(world: &World, journals: &[Journal]) -> Vec<String> {
+    let groups = groups(&world.plan.links, journals.len());
+    let apart: BTreeSet<(&str, &str)> = journals.iter().flat_map(|journal| held_apart(journal)).collect();
+    let mut broken = Vec::new();
+    for table in TABLES {
+        let group = &groups[table];
+        for at in (0..journals.len()).filter(|at| group[*at] != *at) {
+            let (first, other) = (&journals[group[at]].tables[table], &journals[at].tables[table]);
+            let uids: BTreeSet<&String> = first.keys().chain(other.keys()).collect();
+            for uid in uids.into_iter().filter(|uid| !apart.contains(&(table, uid.as_str()))) {
+                let (a, b) = (first.get(uid).map(agreed), other.get(uid).map(agreed));
+                if a != b {
+                    let tell = |state: Option<_>| state.map_or("nothing".to_owned(), |state| format!("{state:?}"));
+                    broken.push(format!("I1: {table} {uid}: s{} has {}, s{at} has {}", group[at], tell(a), tell(b)));
+                }
+            }
+        }
+    }
+    broken
+}
+
+/// What two sites have to agree on.
+fn agreed(entry: &Entry) -> impl PartialEq + std::fmt::Debug + '_ {
+    let lasting = (entry.deleted, entry.version.to_string(), &entry.fields, &entry.heir);
+    (lasting, entry.modified_on, entry.author, entry.origin, &entry.settled)
+}
+
+fn held_apart(journal: &Journal) -> impl Iterator<Item = (&str, &str)> {
+    let held = journal
+        .tables
+        .iter()
+        .flat_map(|(table, records)| records.iter().filter(|(_, entry)| entry.held).map(|(uid, _)| (*table, uid.as_str())));
+    let aside = journal.waiting.iter().chain(&journal.conflicts).map(|aside| (aside.resource.as_str(), aside.uid.as_str()));
+    held.chain(aside)
+}
+
+/// I2: each accepted write is present, replaced by one that had seen it, or in a history, a conflict, or among what waits.
+fn nothing_is_lost(world: &World, journals: &[Journal]) -> Vec<String> {
+    let nowhere = world.oracle.nowhere(journals);
+    let told = nowhere.iter().map(|at| {
+        let write = &world.oracle.writes[*at];
+        format!("I2: the write {:?} of {} by {} is nowhere", write.note.as_deref().unwrap_or("(deletion)"), write.table, write.site)
+    });
+    told.collect()
+}
+
+/// I3: every row is what somebody wrote.
+fn nobody_invents(world: &World, journals: &[Journal]) -> Vec<String> {
+    let mut broken = Vec::new();
+    for (at, journal) in journals.iter().enumerate() {
+        for (table, uid, entry) in rows(journal) {
+            let note = &entry.fields["note"];
+            let Some(write) = world.oracle.write(note) else {
+                broken.push(format!("I3: s{at}: nobody wrote {note:?}, which {table} {uid} says"));
+                continue;
+            };
+            let plain = |(name, _): &(&String, &String)| !matches!(name.as_str(), "org" | "chief" | "id" | "uuid");
+            let same = entry.fields.iter().filter(plain).eq(write.fields.iter().filter(plain));
+            let leads = write.references.iter().all(|(column, _, _, target)| {
+                let here = entry.fields.get(*column);
+                let freed = here.is_none() && *column == "chief" && world.plan.shape.cascade;
+                freed || world.plan.shape.matching || target.is_none() || here == target.as_ref()
+            });
+            if !same || !leads {
+                broken.push(format!(
+                    "I3: s{at}: {table} {uid} is {:?}, but {note} wrote {:?} {:?}",
+                    entry.fields, write.fields, write.references
+                ));
+            }
+        }
+    }
+    broken
+}
+
+/// I4: what was replaced or deleted by somebody who saw it does not come back. Other policies than NEWER may bring it back on purpose, and a
+/// deletion of something that others refer to is not done.
+fn nothing_rises(world: &World, journals: &[Journal]) -> Vec<String> {
+    if !world.plan.plain {
+        return Vec::new();
+    }
+    let apart: BTreeSet<(&str, &str)> = journals.iter().flat_map(|journal| held_apart(journal)).collect();
+    let mut broken = Vec::new();
+    for (at, journal) in journals.iter().enumerate() {
+        for (table, uid, entry) in rows(journal).filter(|(table, uid, _)| !apart.contains(&(*table, *uid))) {
+            let note = &entry.fields["note"];
+            let later = world.oracle.replaced_by(note);
+            if !later.is_empty() && !world.oracle.asserted.contains(uid) {
+                let what: Vec<&str> = later.iter().map(|write| write.note.as_deref().unwrap_or("a deletion")).collect();
+                broken.push(format!("I4: s{at}: {table} {uid} is {note} again, which was replaced by {}", what.join(", ")));
+            }
+        }
+    }
+    broken
+}
+
+fn rows(journal: &Journal) -> impl Iterator<Item = (&'static str, &str, &Entry)> {
+    let all = journal.tables.iter().flat_map(|(table, records)| records.iter().map(|(uid, entry)| (*table, uid.as_str(), entry)));
+    all.filter(|(_, _, entry)| entry.present)
+}
+
+/// I5: the constraints of the tables hold.
+fn constraints_hold(world: &World) -> Vec<String> {
+    let mut broken = Vec::new();
+    for (at, house) in world.houses.iter().enumerate() {
+        let dangling: i64 = house.app().query_row("SELECT count(*) FROM pragma_foreign_key_check", [], |row| row.get(0)).unwrap();
+        if dangling > 0 {
+            broken.push(format!("I5: s{at}: {dangling} rows refer to nothing"));
+        }
+        let sound: String = house.app().query_row("PRAGMA integrity_check", [], |row| row.get(0)).unwrap();
+        if sound != "ok" {
+            broken.push(format!("I5: s{at}: {sound}"));
+        }
+    }
+    broken
+}
+
+/// I7: what stands before a cursor is applied, waits, or is in a conflict.
+fn cursors_pass_nothing(world: &World, journals: &[Journal]) -> Vec<String> {
+    if world.restored {
+        // Until both notice, a cursor is what it was before.
+        return Vec::new();
+    }
+    let mut broken = Vec::new();
+    for link in &world.plan.links {
+        for (from, to) in [(link.from, link.to), (link.to, link.from)] {
+            let (here, there) = (&journals[from], &journals[to]);
+            for reached in here.reached.iter().filter(|reached| reached.active && reached.peer == world.houses[to].id()) {
+                let Some(table) = TABLES.into_iter().find(|table| *table == reached.resource) else { continue };
+                let (back, forth) = (link.flows(table, from == link.from), link.flows(table, from != link.from));
+                let pulled = reached.pull.split_once(':').filter(|(epoch, _)| *epoch == there.epoch);
+                if let Some((_, arrival)) = pulled.filter(|_| back) {
+                    broken.extend(passed(table, there, here, arrival.parse().unwrap(), &format!("s{from} pulled from s{to}")));
+                }
+                if forth {
+                    broken.extend(passed(table, here, there, reached.push, &format!("s{from} pushed to s{to}")));
+                }
+            }
+        }
+    }
+    broken
+}
+
+fn passed(table: &'static str, giver: &Journal, taker: &Journal, upto: i64, what: &str) -> Vec<String> {
+    let missed = giver.tables[table].iter().filter(|(uid, entry)| {
+        let offered = entry.arrival <= upto && !entry.held && !entry.own;
+        let aside = giver.waiting.iter().chain(&taker.waiting).chain(&taker.conflicts);
+        let seen = taker.tables[table].get(*uid).is_some_and(|there| there.version.join(&entry.version) == there.version);
+        offered && !seen && !aside.into_iter().any(|aside| aside.resource == table && aside.uid == **uid)
+    });
+    missed.map(|(uid, entry)| format!("I7: {what} up to {upto}, but {table} {uid} {} never came", entry.version)).collect()
+}
+
+/// I8: journals grow with the data alone.
+fn journals_are_bounded(world: &World, journals: &[Journal]) -> Vec<String> {
+    let mut broken = Vec::new();
+    for (at, journal) in journals.iter().enumerate() {
+        let mut say = |what: String| broken.push(format!("I8: s{at}: {what}"));
+        for (name, most) in [("applying", 0), ("orphans", 0), ("old batches", 0), ("sites", 20)] {
+            if journal.counts[name] > most {
+                say(format!("{} {name}", journal.counts[name]));
+            }
+        }
+        let states: usize = journal.tables.values().map(|records| records.len()).sum();
+        let most = world.oracle.writes.len() + 2;
+        if states + journal.nameless > most {
+            say(format!("{states} records, but only {most} writes"));
+        }
+        let waits: BTreeSet<(&str, &str, &str)> =
+            journal.waiting.iter().map(|aside| (aside.resource.as_str(), aside.uid.as_str(), aside.record.as_str())).collect();
+        if waits.len() < journal.waiting.len() {
+            say(format!("{} records wait, only {} of them different", journal.waiting.len(), waits.len()));
+        }
+    }
+    broken
+}
+
+/// A site's records, line by line.
+pub(crate) fn shown(house: &House, journal: &Journal) -> Vec<String> {
+    let mut lines = vec![format!("{} is {} in epoch {}", house.name, journal.site, journal.epoch)];
+    for (table, records) in &journal.tables {
+        for (uid, entry) in records {
+            let flags = [(entry.deleted, " deleted"), (entry.held, " held"), (entry.own, " unfolded")];
+            let flags: String = flags.into_iter().filter(|(set, _)| *set).map(|(_, word)| word).collect();
+            lines.push(format!(
+                "   {table} {uid} @{}{flags} {:?} V={} t={} by={} heir={:?}",
+                entry.arrival,
+                entry.fields,
+                entry.version,
+                entry.modified_on,
+                entry.author.map_or_else(String::new, |author| author.0.to_string()),
+                entry.heir
+            ));
+        }
+    }
+    let aside =
+        |kind: &str, aside: &crate::raw::Aside| format!("   {kind} {} {} {} {}", aside.kind, aside.resource, aside.uid, aside.record);
+    lines.extend(journal.waiting.iter().map(|waits| aside("waits", waits)));
+    lines.extend(journal.conflicts.iter().map(|open| aside("conflict", open)));
+    lines
+}

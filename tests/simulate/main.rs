@@ -1,0 +1,85 @@
+//! Whole worlds in one process: real sites on real SQLite, a clock and lines of our own, and everything that can go wrong. Then quiet, and
+//! nine promises (SYNC.md 10) that have to hold. The same seed makes the same world: `cargo xtask simulate --seed N --worlds 1`.
+
+#![expect(clippy::unwrap_used, reason = "a test")]
+
+mod clock;
+mod deeds;
+mod dice;
+mod driver;
+mod fuse;
+mod house;
+mod invariants;
+mod line;
+mod oracle;
+mod plan;
+mod planted;
+mod raw;
+mod shape;
+mod tally;
+mod world;
+
+use std::{
+    sync::{
+        Mutex,
+        atomic::{AtomicU64, Ordering},
+    },
+    time::Instant,
+};
+
+use planted::Planted;
+use tally::Tally;
+use world::{Ended, Watch, live};
+
+/// Lives through worlds from a seed on, on a few threads, until they are through or `enough`. What failed, and what happened.
+fn worlds(first: u64, count: u64, planted: Option<Planted>, enough: impl Fn(&Ended) -> bool + Sync) -> (Vec<Ended>, Tally) {
+    let (next, done) = (AtomicU64::new(first), Mutex::new((Vec::new(), Tally::default())));
+    let threads = std::thread::available_parallelism().map_or(2, |cores| cores.get()).min(4);
+    std::thread::scope(|scope| {
+        for _ in 0..threads {
+            scope.spawn(|| {
+                loop {
+                    let seed = next.fetch_add(1, Ordering::Relaxed);
+                    if seed >= first + count {
+                        return;
+                    }
+                    let ended = live(seed, planted, Watch::End);
+                    let stop = enough(&ended);
+                    let mut done = done.lock().unwrap();
+                    done.1.add(&ended.tally);
+                    if !ended.broken.is_empty() {
+                        done.0.push(ended);
+                    }
+                    if stop {
+                        next.store(first + count, Ordering::Relaxed);
+                    }
+                }
+            });
+        }
+    });
+    done.into_inner().unwrap()
+}
+
+/// As many worlds as the environment says, and where there is just one, everything that happens in it.
+#[test]
+#[ignore = "cargo xtask simulate runs it"]
+fn as_many_worlds_as_wanted() {
+    let number = |name: &str, otherwise: u64| std::env::var(name).map_or(otherwise, |text| text.parse().unwrap());
+    let (count, first) = (number("SIMULATE_WORLDS", 1_000), number("SIMULATE_SEED", 0));
+    if count == 1 {
+        let ended = live(first, None, Watch::Steps);
+        ended.trace.iter().for_each(|line| println!("{line}"));
+        assert!(ended.broken.is_empty(), "{}", ended.broken.join("\n"));
+        return;
+    }
+    let begun = Instant::now();
+    let (failed, tally) = worlds(first, count, None, |_| false);
+    let seconds = begun.elapsed().as_secs_f64();
+    println!("{tally}{:>11.1}  seconds per 1,000 worlds", seconds * 1_000.0 / count as f64);
+    for ended in failed.iter() {
+        println!("{}", ended.broken.iter().take(3).cloned().collect::<Vec<_>>().join("\n"));
+    }
+    let mut seeds: Vec<u64> = failed.iter().map(|ended| ended.seed).collect();
+    seeds.sort_unstable();
+    assert!(seeds.is_empty(), "{} worlds failed, of the seeds {seeds:?}", seeds.len());
+}

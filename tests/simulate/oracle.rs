@@ -1,0 +1,116 @@
+//! Who wrote what, and what that write had in view: kept beside the sites, by looking at the tables before and after each statement.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use entente::model::SiteId;
+
+use crate::{house::House, raw::Journal};
+
+/// A row as the application sees it: its columns by name, nulls left out.
+pub(crate) type Fields = BTreeMap<String, String>;
+/// All rows of a database by table and key.
+pub(crate) type Rows = BTreeMap<(&'static str, String), Fields>;
+
+/// One accepted write of one row.
+#[derive(Debug)]
+pub(crate) struct Write {
+    pub(crate) site: SiteId,
+    pub(crate) table: &'static str,
+    /// The note by which it is known; `None` = a deletion.
+    pub(crate) note: Option<String>,
+    /// What the row became, without its references.
+    pub(crate) fields: Fields,
+    /// Its references: column, table, key at that site, and the uid once it is known.
+    pub(crate) references: Vec<(&'static str, &'static str, String, Option<String>)>,
+    /// A backup was put back, and it was nowhere else.
+    pub(crate) lost: bool,
+}
+
+/// Every write of a world.
+#[derive(Debug, Default)]
+pub(crate) struct Oracle {
+    pub(crate) writes: Vec<Write>,
+    by_note: BTreeMap<String, usize>,
+    /// For each write: those that replaced it.
+    after: BTreeMap<usize, Vec<usize>>,
+    /// Uids of records that were deleted elsewhere and are kept because others refer to them.
+    pub(crate) asserted: BTreeSet<String>,
+    notes: usize,
+}
+
+impl Oracle {
+    /// A note that nobody used.
+    pub(crate) fn note(&mut self) -> String {
+        self.notes += 1;
+        format!("w{}", self.notes)
+    }
+
+    /// Notes what a committed statement changed.
+    pub(crate) fn watch(&mut self, site: SiteId, before: &Rows, after: &Rows) -> usize {
+        let known = self.writes.len();
+        for (place, fields) in after {
+            let former = before.get(place);
+            if former.map(|row| &row["note"]) != Some(&fields["note"]) {
+                self.add(site, place.0, Some(fields), former);
+            }
+        }
+        for (place, former) in before.iter().filter(|(place, _)| !after.contains_key(place)) {
+            self.add(site, place.0, None, Some(former));
+        }
+        self.writes.len() - known
+    }
+
+    fn add(&mut self, site: SiteId, table: &'static str, fields: Option<&Fields>, former: Option<&Fields>) {
+        let (note, at) = (fields.map(|fields| fields["note"].clone()), self.writes.len());
+        let over = former.and_then(|row| self.by_note.get(&row["note"]).copied());
+        self.after.entry(over.unwrap_or(usize::MAX)).or_default().push(at);
+        self.by_note.extend(note.clone().map(|note| (note, at)));
+        let mut fields = fields.cloned().unwrap_or_default();
+        let columns: &[(&str, &str)] = if table == "person" { &[("org", "org"), ("chief", "person")] } else { &[] };
+        let references = columns.iter().filter_map(|(column, to)| Some((*column, *to, fields.remove(*column)?, None))).collect();
+        self.writes.push(Write { site, table, note, fields, references, lost: false });
+    }
+
+    /// Learns the uids of what rows refer to; a new row has none before it is folded.
+    pub(crate) fn learn(&mut self, house: &House) {
+        let known = house.uids();
+        for write in self.writes.iter_mut().filter(|write| write.site == house.id()) {
+            for (_, table, key, uid) in write.references.iter_mut().filter(|reference| reference.3.is_none()) {
+                *uid = known.get(&(*table, key.clone())).cloned();
+            }
+        }
+    }
+
+    pub(crate) fn write(&self, note: &str) -> Option<&Write> {
+        self.by_note.get(note).map(|at| &self.writes[*at])
+    }
+
+    /// The writes that replaced the one with this note, knowing it, and were not lost.
+    pub(crate) fn replaced_by(&self, note: &str) -> Vec<&Write> {
+        let after = self.by_note.get(note).and_then(|at| self.after.get(at));
+        after.into_iter().flatten().map(|at| &self.writes[*at]).filter(|write| !write.lost).collect()
+    }
+
+    /// The writes that are nowhere: neither in a row nor in a history, a conflict or among what waits, nor replaced by one that had seen them
+    /// and is somewhere.
+    pub(crate) fn nowhere(&self, journals: &[Journal]) -> Vec<usize> {
+        let mut alive = vec![false; self.writes.len()];
+        for (at, write) in self.writes.iter().enumerate().rev() {
+            let found = write.note.as_ref().is_none_or(|note| journals.iter().any(|journal| journal.notes.contains(note)));
+            let later = self.after.get(&at).is_some_and(|after| after.iter().any(|at| alive[*at]));
+            alive[at] = !write.lost && (found || later);
+        }
+        (0..alive.len()).filter(|at| !alive[*at] && !self.writes[*at].lost).collect()
+    }
+
+    /// A backup of a site was put back, made when there were so many writes: what is nowhere now is gone. Of its later deletions nobody can
+    /// say who heard of them.
+    pub(crate) fn forgive(&mut self, site: SiteId, since: usize, journals: &[Journal]) -> usize {
+        for write in self.writes[since..].iter_mut().filter(|write| write.site == site && write.note.is_none()) {
+            write.lost = true;
+        }
+        let gone = self.nowhere(journals);
+        gone.iter().for_each(|at| self.writes[*at].lost = true);
+        gone.len()
+    }
+}

@@ -1,0 +1,158 @@
+//! What a world is like: how many sites, how they are connected, what rules they have, and what may go wrong.
+
+use std::collections::BTreeMap;
+
+use entente::model::{Mode, Policy, Resource};
+
+use crate::{
+    dice::Dice,
+    shape::{Shape, TABLES},
+};
+
+/// Who runs with whom.
+#[derive(Debug, Clone)]
+pub(crate) struct Link {
+    pub(crate) from: usize,
+    pub(crate) to: usize,
+    /// How the resources are configured where the run begins.
+    pub(crate) ours: Vec<Resource>,
+    /// How the other site configured them for us; empty = not at all.
+    pub(crate) theirs: Vec<Resource>,
+}
+
+/// What may happen in a world.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub(crate) struct Perils {
+    /// On the lines.
+    pub(crate) lines: bool,
+    /// Processes are killed, disks are full.
+    pub(crate) crashes: bool,
+    /// Backups are put back.
+    pub(crate) restores: bool,
+    /// Machines are cloned.
+    pub(crate) clones: bool,
+    /// Clocks are wrong.
+    pub(crate) clocks: bool,
+    /// Columns come and go.
+    pub(crate) columns: bool,
+}
+
+/// A world before it begins.
+#[derive(Debug, Clone)]
+pub(crate) struct Plan {
+    pub(crate) shape: Shape,
+    pub(crate) topology: &'static str,
+    pub(crate) sites: usize,
+    pub(crate) links: Vec<Link>,
+    pub(crate) perils: Perils,
+    pub(crate) steps: usize,
+    /// NEWER everywhere, both ways, all methods.
+    pub(crate) plain: bool,
+}
+
+impl Plan {
+    pub(crate) fn draw(dice: &mut Dice) -> Plan {
+        let shape = Shape::draw(dice);
+        let sites = dice.weighted(&[(40, 2), (30, 3), (15, 4), (8, 5), (4, 6), (3, 7)]);
+        let topology = *dice.pick(&["star", "chain", "ring", "mesh"]);
+        let plain = dice.percent(50);
+        let pairs = pairs(topology, sites);
+        let links = pairs.into_iter().map(|(from, to)| Link::draw(from, to, plain, shape, dice)).collect();
+        let perils = Perils {
+            lines: dice.percent(60),
+            crashes: dice.percent(40),
+            restores: dice.percent(25),
+            clones: dice.percent(10),
+            clocks: dice.percent(50),
+            columns: dice.percent(15),
+        };
+        Plan { shape, topology, sites, links, perils, steps: 8 + dice.below(20), plain }
+    }
+}
+
+fn pairs(topology: &str, sites: usize) -> Vec<(usize, usize)> {
+    match topology {
+        "star" => (1..sites).map(|at| (at, 0)).collect(),
+        "chain" => (1..sites).map(|at| (at - 1, at)).collect(),
+        "ring" if sites > 2 => (0..sites).map(|at| (at, (at + 1) % sites)).collect(),
+        "ring" => vec![(0, 1)],
+        _ => (0..sites).flat_map(|from| (from + 1..sites).map(move |to| (from, to))).collect(),
+    }
+}
+
+impl Link {
+    pub(crate) fn draw(from: usize, to: usize, plain: bool, shape: Shape, dice: &mut Dice) -> Link {
+        let mut side = |configured: bool| -> Vec<Resource> {
+            if !configured {
+                return Vec::new();
+            }
+            TABLES.into_iter().map(|name| if plain { fresh(name, shape) } else { resource(name, shape, dice) }).collect()
+        };
+        let ours = side(true);
+        let both = dice.percent(if plain { 30 } else { 50 });
+        let mut side = |configured: bool| -> Vec<Resource> {
+            if !configured {
+                return Vec::new();
+            }
+            TABLES.into_iter().map(|name| if plain { fresh(name, shape) } else { resource(name, shape, dice) }).collect()
+        };
+        Link { from, to, ours, theirs: side(both) }
+    }
+
+    /// Whether all that is new at one end of it comes to the other, for a resource: from where the run begins to the other end, or back.
+    pub(crate) fn flows(&self, resource: &str, back: bool) -> bool {
+        let find = |side: &[Resource]| side.iter().find(|known| known.name == resource).cloned();
+        let Some(ours) = find(&self.ours) else { return false };
+        let theirs = find(&self.theirs);
+        let their_mode = theirs.as_ref().map_or(Mode::Both, |theirs| theirs.mode);
+        let everything = |side: &Resource| side.strategy == entente::model::Strategy::default();
+        if back {
+            ours.mode.pulls() && their_mode.pushes() && everything(&ours)
+        } else {
+            ours.mode.pushes() && their_mode.pulls() && everything(theirs.as_ref().unwrap_or(&ours))
+        }
+    }
+
+    pub(crate) fn told(&self) -> String {
+        let side = |side: &[Resource]| -> String {
+            let differs =
+                |resource: &&Resource| **resource != Resource { accept_twins: resource.accept_twins, ..Resource::new(0, &resource.name) };
+            let words = side.iter().filter(differs).map(|resource| {
+                let Resource { name, mode, strategy, update, conflict, .. } = resource;
+                format!("{name}: {} {strategy} update {update} conflict {conflict}", mode.word())
+            });
+            words.collect::<Vec<_>>().join("; ")
+        };
+        let (ours, theirs) = (side(&self.ours), side(&self.theirs));
+        let configured = if self.theirs.is_empty() { "not configured there" } else { "configured there" };
+        format!("link {} -> {} ({ours}) {configured} ({theirs})", self.from, self.to)
+    }
+}
+
+fn fresh(name: &str, shape: Shape) -> Resource {
+    Resource { accept_twins: !(shape.matching && name == "org"), ..Resource::new(0, name) }
+}
+
+fn resource(name: &str, shape: Shape, dice: &mut Dice) -> Resource {
+    use Policy::{Manual, Master, Newer, Other, This};
+    let update = dice.weighted(&[(5, Newer), (2, This), (2, Other), (2, Master)]);
+    let conflict = dice.weighted(&[(5, Newer), (2, This), (2, Other), (2, Master), (1, Manual)]);
+    let mode = dice.weighted(&[(92, Mode::Both), (3, Mode::Pull), (3, Mode::Push), (2, Mode::None)]);
+    let strategy = if dice.percent(95) { "create,update,delete,merge" } else { *dice.pick(&["create", "create,update", "update,delete"]) };
+    Resource { mode, strategy: strategy.parse().unwrap(), update, conflict, ..fresh(name, shape) }
+}
+
+/// Sites that everything reaches from each other, by resource: the number of the group of each site.
+pub(crate) fn groups(links: &[Link], sites: usize) -> BTreeMap<&'static str, Vec<usize>> {
+    let group = |name: &'static str| {
+        let mut of: Vec<usize> = (0..sites).collect();
+        for _ in 0..sites {
+            for link in links.iter().filter(|link| link.flows(name, false) && link.flows(name, true)) {
+                let least = of[link.from].min(of[link.to]);
+                (of[link.from], of[link.to]) = (least, least);
+            }
+        }
+        (name, of)
+    };
+    TABLES.into_iter().map(group).collect()
+}

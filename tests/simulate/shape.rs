@@ -1,0 +1,64 @@
+//! The tables of a world: companies, people who refer to them and to each other, and codes that mean the same everywhere.
+//!
+//! Each row carries `note`, a text that no other write ever used: by it the oracle knows which write a version is.
+
+use entente::model::{Identity, TableSpec};
+
+use crate::dice::Dice;
+
+/// The resources, parents first.
+pub(crate) const TABLES: [&str; 3] = ["org", "person", "code"];
+
+/// What is special about the tables of a world.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub(crate) struct Shape {
+    /// Companies are known by a UUID in a column; else their uids are assigned.
+    pub(crate) column: bool,
+    /// Names of companies are unique.
+    pub(crate) unique: bool,
+    /// Companies of one name are the same company.
+    pub(crate) matching: bool,
+    /// People go with their company.
+    pub(crate) cascade: bool,
+}
+
+impl Shape {
+    pub(crate) fn draw(dice: &mut Dice) -> Shape {
+        let (column, unique, cascade) = (dice.percent(25), dice.percent(30), dice.percent(40));
+        let matching = !column && dice.percent(15);
+        Shape { column, unique: unique || matching, matching, cascade }
+    }
+
+    pub(crate) fn schema(self) -> String {
+        let (key, refers) = if self.column { ("uuid TEXT PRIMARY KEY", "uuid") } else { ("id INTEGER PRIMARY KEY", "id") };
+        let kind = if self.column { "TEXT" } else { "INTEGER" };
+        let unique = match (self.matching, self.unique) {
+            (true, _) => "NOT NULL UNIQUE",
+            (_, true) => "UNIQUE",
+            _ => "",
+        };
+        let (gone, left) = if self.cascade { ("ON DELETE CASCADE", "ON DELETE SET NULL") } else { ("", "") };
+        format!(
+            "CREATE TABLE org ({key}, born TEXT NOT NULL, name TEXT {unique}, note TEXT NOT NULL);
+             CREATE TABLE person (id INTEGER PRIMARY KEY, born TEXT NOT NULL, org {kind} NOT NULL REFERENCES org({refers}) {gone},
+               chief INTEGER REFERENCES person(id) {left}, note TEXT NOT NULL);
+             CREATE TABLE code (code TEXT PRIMARY KEY, label TEXT, note TEXT NOT NULL);"
+        )
+    }
+
+    pub(crate) fn specs(self) -> Vec<TableSpec> {
+        let spec = |table: &str| TableSpec { table: table.into(), resource: table.into(), ..TableSpec::default() };
+        let key = |column: &str| Some(Identity::Key { columns: vec![column.to_owned()] });
+        let matching = if self.matching { vec!["name".to_owned()] } else { Vec::new() };
+        vec![TableSpec { matching, ..spec("org") }, spec("person"), TableSpec { identity: key("code"), ..spec("code") }]
+    }
+
+    /// The key column of a table.
+    pub(crate) fn key(self, table: &str) -> &'static str {
+        match table {
+            "org" if self.column => "uuid",
+            "code" => "code",
+            _ => "id",
+        }
+    }
+}
