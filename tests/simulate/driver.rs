@@ -2,8 +2,8 @@
 
 use entente::{
     connector::{
-        Apply, Clash, Connector, Effect, Extent, Found, Journal, Key, Locals, Lost, Part, Progress, Share, Survey, Table, Targets, Wait,
-        Waiter, WaitingEntry, Which, Write,
+        Apply, Clash, ConflictEntry, Conflicts, Connector, Effect, Effected, Effects, Extent, Found, HistoryEntry, Journal, Key, Locals,
+        Lost, Part, Progress, Share, Survey, Table, Targets, Verdict, Wait, Waiter, WaitingEntry, Which, Write,
     },
     error::Result,
     model::{Actor, NewState, Page, RecordView, SiteId, TableSpec, Time},
@@ -65,6 +65,9 @@ impl Connector for Driver {
         fn sample(table: &Table, limit: usize) -> Vec<String>;
         fn waits() -> bool;
         fn waiting() -> Vec<WaitingEntry>;
+        fn keep_bases(table: &Table) -> ();
+        fn conflicts(which: Conflicts<'_>) -> Vec<ConflictEntry>;
+        fn history(table: &Table, uid: &str) -> Vec<HistoryEntry>;
         fn pulse() -> i64;
     }
 
@@ -92,7 +95,12 @@ impl Apply for Transaction<'_> {
         fn defer() -> ();
         fn head(table: &Table) -> (i64, Actor);
         fn rekey(table: &Table, from: &str, to: &str) -> ();
-        fn conflict(table: &Table, uid: &str, peer: SiteId, run: u64, now: Time, clash: &Clash<'_>) -> ();
+        fn conflict(table: &Table, uid: &str, peer: SiteId, run: u64, now: Time, clash: &Clash<'_>) -> bool;
+        fn conflicts(which: Conflicts<'_>) -> Vec<ConflictEntry>;
+        fn judge(table: &Table, id: i64, verdict: Verdict<'_>, ours: RecordView<'_>, now: Time) -> ();
+        fn past(id: i64) -> Option<HistoryEntry>;
+        fn effects(table: &Table, run: u64, effects: Effects, after: i64, limit: usize) -> Vec<Effected>;
+        fn set_bases(table: &Table, page: &Page) -> ();
         fn waiters(which: Which<'_>, limit: usize) -> Vec<Waiter>;
     }
 
