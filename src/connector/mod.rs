@@ -227,30 +227,59 @@ pub struct Found {
 
 /// Where references lead: by resource, then by uid.
 #[derive(Debug, Default)]
-pub struct Targets(HashMap<String, HashMap<String, Target>>);
+pub struct Targets {
+    known: HashMap<String, HashMap<String, Target>>,
+    /// Of uids that are aliases: the last heir.
+    heirs: HashMap<(String, String), String>,
+}
 
 impl Targets {
     /// Where a reference leads; `Missing` for what was not asked for.
     pub fn get(&self, resource: &str, uid: &str) -> &Target {
-        self.0.get(resource).and_then(|known| known.get(uid)).unwrap_or(&Target::Missing)
+        self.known.get(resource).and_then(|known| known.get(uid)).unwrap_or(&Target::Missing)
+    }
+
+    /// The uid that a reference leads to by aliases; `None` where it is none.
+    pub fn heir(&self, resource: &str, uid: &str) -> Option<&str> {
+        if self.heirs.is_empty() {
+            return None;
+        }
+        self.heirs.get(&(resource.to_owned(), uid.to_owned())).map(String::as_str)
+    }
+
+    /// Notes that a uid is an alias, and whose.
+    pub fn set_heir(&mut self, resource: &str, alias: &str, heir: &str) {
+        self.heirs.insert((resource.to_owned(), alias.to_owned()), heir.to_owned());
     }
 
     /// Notes where a reference leads.
     pub fn set(&mut self, resource: &str, uid: &str, target: Target) {
-        if !self.0.contains_key(resource) {
-            self.0.insert(resource.to_owned(), HashMap::new());
+        if !self.known.contains_key(resource) {
+            self.known.insert(resource.to_owned(), HashMap::new());
         }
-        if let Some(known) = self.0.get_mut(resource) {
+        if let Some(known) = self.known.get_mut(resource) {
             known.insert(uid.to_owned(), target);
         }
     }
 
     /// Adds what another lookup found.
     pub fn extend(&mut self, more: Targets) {
-        for (resource, found) in more.0 {
-            self.0.entry(resource).or_default().extend(found);
+        for (resource, found) in more.known {
+            self.known.entry(resource).or_default().extend(found);
         }
+        self.heirs.extend(more.heirs);
     }
+}
+
+/// A part of a transaction that may turn out not to be possible.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Attempt {
+    /// From here on.
+    Begin,
+    /// It was possible.
+    Keep,
+    /// Everything is as it was when it began.
+    Undo,
 }
 
 /// Where a reference leads.
@@ -440,6 +469,15 @@ pub trait Apply {
 
     /// Gives a record another uid; whatever had that uid must be a tombstone, which goes.
     fn rekey(&mut self, table: &Table, from: &str, to: &str) -> Result<()>;
+
+    /// What is here under just this uid: aliases are not followed.
+    fn exactly(&mut self, table: &Table, uid: &str) -> Result<Locals>;
+
+    /// Lets everything that refers to one record refer to another, as edits of this site's.
+    fn repoint(&mut self, table: &Table, from: Found, to: Found) -> Result<()>;
+
+    /// Begins, keeps or undoes a part of the transaction.
+    fn attempt(&mut self, attempt: Attempt) -> Result<()>;
 
     /// Remembers a lost version.
     fn remember(&mut self, table: &Table, uid: &str, peer: SiteId, run: u64, now: Time, lost: &Lost<'_>) -> Result<()>;

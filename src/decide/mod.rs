@@ -444,7 +444,7 @@ impl<'a> Case<'a> {
 }
 
 /// The union of two sorted sets, with one more member perhaps.
-pub(crate) fn union(a: &[SiteId], b: &[SiteId], more: Option<SiteId>) -> Vec<SiteId> {
+pub fn union(a: &[SiteId], b: &[SiteId], more: Option<SiteId>) -> Vec<SiteId> {
     let mut all: Vec<SiteId> = a.iter().chain(b).copied().chain(more).collect();
     all.sort_unstable();
     all.dedup();

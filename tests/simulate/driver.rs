@@ -2,8 +2,8 @@
 
 use entente::{
     connector::{
-        Apply, Clash, ConflictEntry, Conflicts, Connector, Effect, Effected, Effects, Extent, Found, HistoryEntry, Journal, Key, Locals,
-        Lost, Part, Progress, Share, Survey, Table, Targets, Verdict, Wait, Waiter, WaitingEntry, Which, Write,
+        Apply, Attempt, Clash, ConflictEntry, Conflicts, Connector, Effect, Effected, Effects, Extent, Found, HistoryEntry, Journal, Key,
+        Locals, Lost, Part, Progress, Share, Survey, Table, Targets, Verdict, Wait, Waiter, WaitingEntry, Which, Write,
     },
     error::Result,
     model::{Actor, NewState, Page, RecordView, SiteId, TableSpec, Time},
@@ -95,6 +95,9 @@ impl Apply for Transaction<'_> {
         fn defer() -> ();
         fn head(table: &Table) -> (i64, Actor);
         fn rekey(table: &Table, from: &str, to: &str) -> ();
+        fn exactly(table: &Table, uid: &str) -> Locals;
+        fn repoint(table: &Table, from: Found, to: Found) -> ();
+        fn attempt(attempt: Attempt) -> ();
         fn conflict(table: &Table, uid: &str, peer: SiteId, run: u64, now: Time, clash: &Clash<'_>) -> bool;
         fn conflicts(which: Conflicts<'_>) -> Vec<ConflictEntry>;
         fn judge(table: &Table, id: i64, verdict: Verdict<'_>, ours: RecordView<'_>, now: Time) -> ();

@@ -9,8 +9,8 @@ use super::{
 };
 use crate::{
     connector::{
-        Apply, Clash, ConflictEntry, Conflicts, Effect, Effected, Effects, Found, HistoryEntry, Key, KeyPart, Locals, Lost, Part, Share,
-        Table, Target, Targets, Verdict, Wait, Waiter, Waiting, Which, Write,
+        Apply, Attempt, Clash, ConflictEntry, Conflicts, Effect, Effected, Effects, Found, HistoryEntry, Key, KeyPart, Locals, Lost, Part,
+        Share, Table, Target, Targets, Verdict, Wait, Waiter, Waiting, Which, Write,
     },
     error::{Error, Kind as Fault, Result},
     model::{Actor, Kind, Page, RecordView, SiteId, Time, Value},
@@ -22,6 +22,8 @@ pub(super) struct Transaction<'a> {
     state: State,
     /// References are checked at the commit only.
     deferred: bool,
+    /// What was there when an attempt began.
+    before: Option<State>,
     /// Keys promised to new records, by table and uid.
     reserved: HashMap<(usize, String), i64>,
     /// Records that were written, whose agreed content is noted at the commit.
@@ -31,7 +33,7 @@ pub(super) struct Transaction<'a> {
 impl<'a> Transaction<'a> {
     pub(super) fn begin(home: &'a mut State) -> Transaction<'a> {
         let state = home.clone();
-        Transaction { home, state, deferred: false, reserved: HashMap::new(), based: Vec::new() }
+        Transaction { home, state, deferred: false, before: None, reserved: HashMap::new(), based: Vec::new() }
     }
 
     /// The uid at the end of the aliases that begin with this one. An heir is always smaller, so they end.
@@ -224,10 +226,15 @@ impl Apply for Transaction<'_> {
             let Some(at) = self.state.of_resource(resource) else { continue };
             self.state.fold(at)?;
             let Some(place) = self.state.by_uid(at, &self.last(at, uid)) else { continue };
+            let last = self.state.tables[at].entries[place].uid.clone().unwrap_or_default();
             let target = match &self.state.tables[at].entries[place] {
                 Entry { deleted: false, key: Some(key), .. } => Target::Here(Key(vec![KeyPart::Integer(*key)])),
                 _ => Target::Deleted,
             };
+            if last != **uid {
+                targets.set_heir(resource, uid, &last);
+                targets.set(resource, &last, target.clone());
+            }
             targets.set(resource, uid, target);
         }
         Ok(targets)
@@ -303,6 +310,55 @@ impl Apply for Transaction<'_> {
         let of = |resource: &str, uid: &str| resource == table.resource && uid == from;
         self.state.history.iter_mut().filter(|kept| of(&kept.resource, &kept.uid)).for_each(|kept| kept.uid = to.to_owned());
         self.state.conflicts.iter_mut().filter(|kept| of(&kept.resource, &kept.uid)).for_each(|kept| kept.uid = to.to_owned());
+        Ok(())
+    }
+
+    fn exactly(&mut self, table: &Table, uid: &str) -> Result<Locals> {
+        let at = self.state.attached(table)?;
+        let mut locals = Locals { found: vec![None], ..Locals::default() };
+        if let Some(entry) = self.state.by_uid(at, uid).map(|place| &self.state.tables[at].entries[place]) {
+            self.state.read(at, entry, &mut locals.page)?;
+            let (arrival, held, living) = (entry.arrival, entry.held, !entry.deleted);
+            locals.found[0] = Some(Found { at: 0, arrival, shared: false, held, living, base: None });
+        }
+        Ok(locals)
+    }
+
+    fn repoint(&mut self, table: &Table, from: Found, to: Found) -> Result<()> {
+        let at = self.state.attached(table)?;
+        let key = |state: &State, found: Found| Ok::<_, Error>(state.tables[at].entries[state.by_arrival(at, found.arrival)?].key);
+        let (Some(from), Some(to)) = (key(&self.state, from)?, key(&self.state, to)?) else {
+            return Err(Error::new(Fault::Constraint, "its row is not there"));
+        };
+        for child in 0..self.state.tables.len() {
+            let columns: Vec<&str> = self.state.tables[child]
+                .schema
+                .references
+                .iter()
+                .filter(|(_, parent)| *parent == table.name)
+                .map(|(column, _)| *column)
+                .collect();
+            let refers = |row: &Row| columns.iter().any(|column| row.get(*column) == Some(&Held::Row(from)));
+            let keys: Vec<i64> = self.state.tables[child].rows.iter().filter(|(_, row)| refers(row)).map(|(key, _)| *key).collect();
+            for key in keys {
+                let row = self.state.tables[child].rows.entry(key).or_default();
+                for column in &columns {
+                    if row.get(*column) == Some(&Held::Row(from)) {
+                        row.insert((*column).to_owned(), Held::Row(to));
+                    }
+                }
+                self.state.note(child, key, Time(0));
+            }
+        }
+        self.state.check_rows()
+    }
+
+    fn attempt(&mut self, attempt: Attempt) -> Result<()> {
+        match (attempt, self.before.take()) {
+            (Attempt::Begin, _) => self.before = Some(self.state.clone()),
+            (Attempt::Undo, Some(before)) => self.state = before,
+            (Attempt::Undo | Attempt::Keep, _) => {}
+        }
         Ok(())
     }
 

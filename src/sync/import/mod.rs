@@ -289,12 +289,18 @@ impl<'t> Import<'t> {
         {
             return Ok(step);
         }
-        if let (Some((found, here)), Some(heir)) = (local, item.view.heir())
-            && found.living
-            && here.uid() == item.view.uid()
+        if item.view.record.deleted
+            && let Some(heir) = item.view.heir()
         {
-            return self.alias(table, item, (found, here), heir);
+            return self.alias(table, item, heir);
         }
+        if let Some(page) = self.through_aliases(item.view) {
+            return self.decided(table, &Item { view: page.view(&page.records[0]), ..*item }, locals, local);
+        }
+        self.decided(table, item, locals, local)
+    }
+
+    fn decided(&mut self, table: &Table, item: &Item<'_>, locals: &Locals, local: Option<(Found, RecordView<'_>)>) -> Result<Step> {
         let decision = self.terms.decider.decide(
             local.map(|(found, view)| Local { view, shared: found.shared, held: found.held, base: base_of(locals, found) }),
             self.given(item),

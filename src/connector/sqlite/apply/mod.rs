@@ -1,5 +1,6 @@
 //! The transaction of one page: rows, journal and cursor together (SYNC.md 5).
 
+mod alias;
 mod plan;
 mod rows;
 mod waiting;
@@ -22,8 +23,8 @@ use super::{
 };
 use crate::{
     connector::{
-        Apply, Clash, ConflictEntry, Conflicts, Effect, Effected, Effects, Found, HistoryEntry, Key, KeyPart, Locals, Lost, Part, Share,
-        Table, Target, Targets, Verdict, Wait, Waiter, Which, Write, stored,
+        Apply, Attempt, Clash, ConflictEntry, Conflicts, Effect, Effected, Effects, Found, HistoryEntry, Key, KeyPart, Locals, Lost, Part,
+        Share, Table, Target, Targets, Verdict, Wait, Waiter, Which, Write, stored,
     },
     error::{Error, Kind as Fault, Result},
     model::{Actor, Page, Record, RecordView, SiteId, Time},
@@ -410,6 +411,10 @@ impl Apply for Transaction<'_> {
                 let target = if deleted { Target::Deleted } else { Target::Here(Key(parts.told("follow references")?)) };
                 for uid in followers.get(page.text(span)).into_iter().flatten() {
                     targets.set(resource, uid, target.clone());
+                    if *uid != page.text(span) {
+                        targets.set_heir(resource, uid, page.text(span));
+                        targets.set(resource, page.text(span), target.clone());
+                    }
                 }
             }
         }
@@ -516,18 +521,31 @@ impl Apply for Transaction<'_> {
     }
 
     fn rekey(&mut self, table: &Table, from: &str, to: &str) -> Result<()> {
+        self.give_uid(table, from, to)
+    }
+
+    fn exactly(&mut self, table: &Table, uid: &str) -> Result<Locals> {
         let layout = self.layout(table)?;
-        let state = layout.state();
-        let (from, to) = (stored_uid(from), stored_uid(to));
-        // Before the tombstone goes: it may have the last arrival, and a peer's cursor stands there.
-        let arrival = self.next_arrival(&layout)?;
-        self.db.conn.execute(&format!("DELETE FROM {state} WHERE uid = ?1 AND deleted = 1"), [&to]).told("write the journal")?;
-        let sql = format!("UPDATE {state} SET uid = ?2, arrival = ?3 WHERE uid = ?1");
-        self.db.conn.execute(&sql, params![from, to, arrival]).told("write the journal")?;
-        // What is known of the record goes on under its new name.
-        for kept in ["entente_history", "entente_conflict"] {
-            let sql = format!("UPDATE {kept} SET uid = ?3 WHERE tab = ?1 AND uid = ?2");
-            self.db.conn.execute(&sql, params![table.id, from, to]).told("write the journal")?;
+        self.last_arrival = None;
+        self.read_exactly(&layout, uid)
+    }
+
+    fn repoint(&mut self, table: &Table, from: Found, to: Found) -> Result<()> {
+        self.point_elsewhere(table, from, to)
+    }
+
+    fn attempt(&mut self, attempt: Attempt) -> Result<()> {
+        self.last_arrival = None;
+        let sql = match attempt {
+            Attempt::Begin => "SAVEPOINT entente_attempt",
+            Attempt::Keep => "RELEASE entente_attempt",
+            Attempt::Undo => "ROLLBACK TO entente_attempt; RELEASE entente_attempt",
+        };
+        self.db.conn.execute_batch(sql).told("try something")?;
+        if attempt == Attempt::Undo {
+            // What the attempt marked and which sites it learned went with it.
+            self.marked = None;
+            self.db.sites = super::rows::Sites::load(&self.db.conn)?;
         }
         Ok(())
     }
