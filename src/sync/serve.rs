@@ -4,12 +4,13 @@ use super::{
     Bracket, Outcome, Terms,
     admit::Caller,
     epoch,
+    filters::{self, Met, Sieve},
     import::{conclude, import},
     order::by_reference,
 };
 use crate::{
     connector::{Apply, Extent, Part, Share, Table},
-    decide::Source,
+    decide::{Source, filter::Filter},
     error::{Error, Kind, Result},
     model::{
         Action, Direction, FEATURES, Hello, HelloResource, Identity, Limits, LogEntry, Mode, PROTOCOL, Page, Policy, PullRequest,
@@ -18,6 +19,9 @@ use crate::{
     site::{Door, Site},
     store::{self, attached},
 };
+
+/// How many pages in a row are read for one that has something in it, where a filter holds everything back.
+const EMPTY: usize = 16;
 
 /// Who we are, and for a caller what it is granted and where everything stands. A hello begins a run: what the caller's last one left waiting is
 /// decided before the answer.
@@ -46,7 +50,7 @@ pub fn hello(site: &Site, caller: Option<&Caller>) -> Result<Hello> {
     for table in order.iter().rev() {
         if let Some((door, _)) = open.iter_mut().find(|(_, other)| other.resource == table.resource) {
             let (rules, _) = rules_for(site, caller, table, None)?;
-            let outcome = conclude(&mut **door, table, &terms(site, caller, rules, 0))?;
+            let outcome = conclude(&mut **door, table, &terms(site, caller, table, rules, 0)?)?;
             tell(site, caller, table, &outcome);
         }
     }
@@ -59,7 +63,9 @@ pub fn hello(site: &Site, caller: Option<&Caller>) -> Result<Hello> {
 fn offer(site: &Site, caller: &Caller, door: &mut Door<'_>, table: &Table) -> Result<HelloResource> {
     door.recheck(table)?;
     let share = door.share(table, caller.uuid, Part::Passive)?;
-    let ours = site.store.read(|c| store::resources::get(c, caller.repository.id, &table.resource))?.map_or(Mode::Both, |own| own.mode);
+    let own = site.store.read(|c| store::resources::get(c, caller.repository.id, &table.resource))?;
+    let given = filters::for_caller(table, own.as_ref(), &Filter::known(&share.asked)?)?;
+    let ours = own.map_or(Mode::Both, |own| own.mode);
     let (pull, push) = (caller.grant.pull && ours.pushes(), caller.grant.push && caller.repository.accept_pushes && ours.pulls());
     let mode = match (pull, push) {
         (true, true) => Mode::Both,
@@ -74,7 +80,7 @@ fn offer(site: &Site, caller: &Caller, door: &mut Door<'_>, table: &Table) -> Re
         kind: "table".into(),
         mode,
         fingerprint: table.fingerprint.clone(),
-        head: epoch::cursor(&epoch, head),
+        head: epoch::cursor(&epoch, head, &given.name()),
         records: if share.heard == 0 { Some(door.count(table)?) } else { None },
         assigned: table.identity == Identity::Assigned,
         epoch,
@@ -91,26 +97,44 @@ pub fn feed(site: &Site, caller: &Caller, request: &PullRequest) -> Result<Page>
     if request.run < share.heard {
         return Err(stale(&caller.repository.name));
     }
-    if request.run > share.heard {
-        share.heard = request.run;
-        epoch::begin(site, &mut door, &table, caller.uuid, Part::Passive, &mut share)?;
-    }
-    let after = epoch::arrival(&mut *door, &table, &request.cursor)?;
-    if after > door.head(&table)? {
+    let own = site.store.read(|c| store::resources::get(c, caller.repository.id, &table.resource))?;
+    let asked = filters::read(&table, &request.filters)?;
+    let filter = filters::for_caller(&table, own.as_ref(), &asked)?;
+    let cursor = epoch::arrival(&mut *door, &table, &request.cursor)?;
+    let head = door.head(&table)?;
+    if cursor.is_some_and(|(arrival, _)| arrival > head) {
         epoch::renew(site, &mut door, 0)?;
         return Err(Error::new(
             Kind::Epoch,
             format!("the cursor for {} is ahead of everything here: this database was restored", table.resource),
         ));
     }
+    let active = door.share(&table, caller.uuid, Part::Active)?;
+    let met = if share.told + share.heard + active.told == 0 { Met::Never } else { Met::Perhaps };
+    let before = share.clone();
+    let mut after = filters::serve(&mut share, &filter, cursor, met, head)?;
+    share.asked = asked.to_string();
+    if request.run > share.heard {
+        share.heard = request.run;
+        epoch::begin(site, &mut door, &table, caller.uuid, Part::Passive, &mut share)?;
+    } else if share != before {
+        door.set_share(&table, caller.uuid, Part::Passive, &share, 0)?;
+    }
     let extent = Extent {
         records: (request.records.clamp(1, site.config.page_records)) as usize,
         bytes: usize::try_from(request.bytes.clamp(1, site.config.page_bytes)).unwrap_or(usize::MAX),
     };
+    let sieve = Sieve::of(&share, caller.uuid)?;
     let mut page = Page::new(&table.resource);
-    let (upto, more) = door.export(&table, after, caller.uuid, extent, site.now(), &mut page)?;
-    page.cursor = epoch::cursor(&door.journal()?.epoch, upto);
-    page.more = more;
+    for _ in 0..EMPTY {
+        (after, page.more) = door.export(&table, after, caller.uuid, extent, site.now(), &mut page)?;
+        sieve.sift(&mut page, after);
+        if !page.more || !page.records.is_empty() {
+            break;
+        }
+        page.clear();
+    }
+    page.cursor = epoch::cursor(&door.journal()?.epoch, after, &filter.name());
     page.run = Some(share.told);
     Ok(page)
 }
@@ -121,7 +145,7 @@ pub fn receive(site: &Site, caller: &Caller, request: &PushRequest, page: &Page)
     let share = door.share(&table, caller.uuid, Part::Passive)?;
     went_back(site, caller, &mut door, &table, &share, request.heard)?;
     let (rules, strict) = rules_for(site, caller, &table, Some(request))?;
-    let terms = terms(site, caller, rules, request.run);
+    let terms = terms(site, caller, &table, rules, request.run)?;
     let mut given = Given { caller, table: &table, request, now: site.now(), share: Share::default(), stored: None };
     let begun = site.now();
     let outcome = match import(&mut *door, &table, page, &terms, &mut given) {
@@ -150,6 +174,12 @@ pub fn fetch(site: &Site, caller: &Caller, resource: &str, uids: &[String]) -> R
     let (mut door, table) = granted(site, caller, resource, Mode::Pull)?;
     let mut page = Page::new(resource);
     door.lookup(&table, uids, &mut page)?;
+    // What a filter holds back is there nevertheless: whoever asks which of two records lives has to know.
+    let own = site.store.read(|c| store::resources::get(c, caller.repository.id, resource))?;
+    let share = door.share(&table, caller.uuid, Part::Passive)?;
+    let filter = filters::for_caller(&table, own.as_ref(), &Filter::known(&share.asked)?)?;
+    let held_back: Vec<usize> = (0..page.records.len()).filter(|at| !filter.matches(page.view(&page.records[*at]))).collect();
+    held_back.into_iter().for_each(|at| page.retract(at));
     Ok(page)
 }
 
@@ -193,8 +223,9 @@ fn receipt(outcome: &Outcome, run: u64) -> Receipt {
     Receipt { counts: outcome.counts, quarantine: outcome.quarantined.clone(), deletions: outcome.deletions, run }
 }
 
-fn terms(site: &Site, caller: &Caller, rules: Rules, run: u64) -> Terms {
-    Terms { peer: caller.uuid, rules, source: Source::Page, run, me: site.id, now: site.now(), decider: site.decider() }
+fn terms(site: &Site, caller: &Caller, table: &Table, rules: Rules, run: u64) -> Result<Terms> {
+    let elsewhere = filters::elsewhere(site, caller.repository.id, table)?;
+    Ok(Terms { peer: caller.uuid, rules, source: Source::Page, run, me: site.id, now: site.now(), decider: site.decider(), elsewhere })
 }
 
 /// Our own rules where we configured the resource for this caller, else the sender's with THIS and OTHER swapped (SYNC.md 4).

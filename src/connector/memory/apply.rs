@@ -135,6 +135,7 @@ impl<'a> Transaction<'a> {
             modified_on: write.state.modified_on,
             received_from: write.state.shared.then_some(peer),
             held: entry.held && !write.release,
+            retracted: false,
             heir: write.heir.map(str::to_owned),
             extra: if write.deleted { BTreeMap::new() } else { entry.extra },
             digest: Some(write.digest),
@@ -196,7 +197,8 @@ impl Apply for Transaction<'_> {
             let page_at = locals.page.records.len();
             self.state.read(at, entry, &mut locals.page)?;
             let shared = entry.received_from == Some(peer);
-            locals.found.push(Some(Found { at: page_at, arrival: entry.arrival, shared, held: entry.held, living: !entry.deleted }));
+            let (arrival, held, living, retracted) = (entry.arrival, entry.held, !entry.deleted, entry.retracted);
+            locals.found.push(Some(Found { at: page_at, arrival, shared, held, living, retracted }));
         }
         Ok(locals)
     }
@@ -248,6 +250,24 @@ impl Apply for Transaction<'_> {
             columns.into_iter().any(|(column, _)| to_it(column))
         });
         Ok(refers)
+    }
+
+    fn retract(&mut self, table: &Table, found: Found) -> Result<()> {
+        if self.referred(table, found)? {
+            return Err(Error::new(Fault::Constraint, "other rows refer to it"));
+        }
+        let at = self.state.attached(table)?;
+        let place = self.state.by_arrival(at, found.arrival)?;
+        let entry = &mut self.state.tables[at].entries[place];
+        let key = entry.key.take();
+        (entry.deleted, entry.retracted, entry.received_from, entry.digest) = (true, true, None, None);
+        entry.extra.clear();
+        key.map(|key| self.state.tables[at].rows.remove(&key));
+        Ok(())
+    }
+
+    fn sharers(&mut self, table: &Table) -> Result<Vec<SiteId>> {
+        Ok(self.state.shares.keys().filter(|(id, ..)| *id == table.id).map(|(_, site, _)| *site).collect())
     }
 
     fn defer(&mut self) -> Result<()> {

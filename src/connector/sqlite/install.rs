@@ -23,7 +23,8 @@ use crate::{
 };
 
 /// The journal's own migrations, in order. Never changed once released.
-const MIGRATIONS: [&str; 1] = [include_str!("../../../migrations/journal/sqlite/01_journal.sql")];
+const MIGRATIONS: [&str; 2] =
+    [include_str!("../../../migrations/journal/sqlite/01_journal.sql"), include_str!("../../../migrations/journal/sqlite/03_filters.sql")];
 
 /// How long one transaction of journalling may hold the database, and how long it leaves it to others afterwards. SQLite's
 /// waiting programs look again after 1, 2, 5, 10, 15 … ms, so that one of these looks falls into a pause well before 100 ms.

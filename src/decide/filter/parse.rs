@@ -2,11 +2,13 @@
 
 use std::fmt;
 
+use percent_encoding::{AsciiSet, CONTROLS, utf8_percent_encode};
+
 use super::{Filter, Operator, Term};
 use crate::error::{Error, Result};
 
-/// The most texts of one filter, and the most bytes of each.
-const MOST: usize = 32;
+/// The most terms of one filter, and the most bytes of each text.
+const MOST: usize = 64;
 const LONGEST: usize = 1_024;
 
 const OPERATORS: [(&str, Operator, bool); 9] = [
@@ -27,10 +29,19 @@ const FORM: &str = "Write FIELD__OP=VALUE, for example ~.region=north or ~.name_
 impl Filter {
     /// Reads filters for a resource; a record has to match all of them. Whether the fields exist is for the caller to see.
     pub fn parse(resource: &str, texts: &[String]) -> Result<Filter> {
-        if texts.len() > MOST || texts.iter().any(|text| text.len() > LONGEST) {
-            let message = format!("a resource has at most {MOST} filters of {LONGEST} bytes");
+        if texts.iter().map(|text| text.split('&').count()).sum::<usize>() > MOST || texts.iter().any(|text| text.len() > LONGEST) {
+            let message = format!("a resource has at most {MOST} terms in its filters, of {LONGEST} bytes each");
             return Err(Error::usage(message).hint("Share less with one filter, or mark what is shared in a column of its own."));
         }
+        Filter::read(resource, texts)
+    }
+
+    /// Reads a filter that was written by us, of any length.
+    pub fn known(text: &str) -> Result<Filter> {
+        if text.is_empty() { Ok(Filter::default()) } else { Filter::read("~", &[text.to_owned()]) }
+    }
+
+    fn read(resource: &str, texts: &[String]) -> Result<Filter> {
         let terms = texts.iter().flat_map(|text| text.split('&').map(move |term| (text, term)));
         let terms = terms.map(|(text, term)| Term::parse(resource, term).map_err(|why| refuse(text, &why)));
         Ok(Filter::of(terms.collect::<Result<_>>()?))
@@ -121,21 +132,8 @@ fn values(text: &str) -> Result<Vec<Option<String>>, Refusal> {
 
 /// A value without its percent signs.
 fn decoded(text: &str) -> Result<String, Refusal> {
-    let hex = |byte: Option<&u8>| byte.and_then(|byte| char::from(*byte).to_digit(16));
-    let (bytes, mut plain, mut at) = (text.as_bytes(), Vec::with_capacity(text.len()), 0);
-    while at < bytes.len() {
-        match (bytes[at], hex(bytes.get(at + 1)), hex(bytes.get(at + 2))) {
-            (b'%', Some(high), Some(low)) => {
-                plain.push(u8::try_from(high * 16 + low).unwrap_or(0));
-                at += 3;
-            }
-            (byte, ..) => {
-                plain.push(byte);
-                at += 1;
-            }
-        }
-    }
-    String::from_utf8(plain).map_err(|_| "what its percent signs stand for is no text".into())
+    let plain = percent_encoding::percent_decode_str(text).decode_utf8();
+    plain.map(Into::into).map_err(|_| "what its percent signs stand for is no text".into())
 }
 
 impl fmt::Display for Term {
@@ -149,11 +147,8 @@ impl fmt::Display for Term {
 
 /// A value as [`decoded`] and [`values`] read it back.
 fn spelt(value: &str) -> String {
+    const SPELT: &AsciiSet = &CONTROLS.add(b'%').add(b'&');
     let bare = !value.contains([',', '"', '\\']) && !matches!(value, "NONE" | "None");
     let quoted = if bare { value.to_owned() } else { format!("\"{}\"", value.replace('\\', "\\\\").replace('"', "\\\"")) };
-    let encode = |letter: char| match letter {
-        '%' | '&' | '\0'..='\u{1F}' | '\u{7F}' => format!("%{:02X}", u32::from(letter)),
-        plain => plain.to_string(),
-    };
-    quoted.chars().map(encode).collect()
+    utf8_percent_encode(&quoted, SPELT).to_string()
 }

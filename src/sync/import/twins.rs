@@ -9,7 +9,7 @@ use crate::{
 };
 
 impl Import<'_> {
-    pub(super) fn twin(&mut self, table: &Table, item: &Item<'_>) -> Result<Option<Step>> {
+    pub(super) fn twin(&mut self, table: &Table, item: &Item<'_>, retracted: Option<Found>) -> Result<Option<Step>> {
         let Some(local) = self.tx.twin(table, item.view, &self.targets)? else { return Ok(None) };
         let asked = self.alive_there.as_ref().filter(|_| item.waited.is_some());
         match asked.map(|alive| alive.contains(&local)) {
@@ -18,7 +18,7 @@ impl Import<'_> {
                 self.quarantine(table, item, &reason)?;
                 Ok(Some(Step::Done))
             }
-            Some(false) => self.adopt(table, item, &local).map(Some),
+            Some(false) => self.adopt(table, item, &local, retracted).map(Some),
             None => {
                 let missing = [(table.resource.clone(), local.clone()), (table.resource.clone(), item.view.uid().to_owned())];
                 self.wait(table, item, Waiting::Twin, &format!("it matches the local record {local}"), &missing)?;
@@ -29,7 +29,7 @@ impl Import<'_> {
     }
 
     /// Two uids become one: the smaller stays, the larger becomes an alias that travels (SYNC.md 1).
-    fn adopt(&mut self, table: &Table, item: &Item<'_>, local: &str) -> Result<Step> {
+    fn adopt(&mut self, table: &Table, item: &Item<'_>, local: &str, retracted: Option<Found>) -> Result<Step> {
         let (theirs, incoming) = (item.view.uid().to_owned(), item.view.record);
         let locals = self.tx.locals(table, &[local], self.terms.peer)?;
         let Some((_, here)) = local_of(&locals, 0) else { return Ok(Step::Failed(Error::new(Kind::Constraint, "its match is gone"))) };
@@ -48,7 +48,7 @@ impl Import<'_> {
             self.tx.rekey(table, local, heir)?;
             self.rekeyed = true;
         }
-        self.bury_alias(table, alias, heir, &state)?;
+        self.bury_alias(table, alias, heir, &state, retracted.filter(|_| alias != local))?;
         let locals = self.tx.locals(table, &[heir], self.terms.peer)?;
         let local = local_of(&locals, 0);
         let decision = self
@@ -58,9 +58,9 @@ impl Import<'_> {
         self.carry_out(table, item, local, decision)
     }
 
-    fn bury_alias(&mut self, table: &Table, alias: &str, heir: &str, state: &NewState) -> Result<()> {
+    fn bury_alias(&mut self, table: &Table, alias: &str, heir: &str, state: &NewState, local: Option<Found>) -> Result<()> {
         let digest = Digest([0; 32]);
-        let write = Write { uid: alias, local: None, effect: Effect::Keep, state, deleted: true, heir: Some(heir), digest, release: false };
+        let write = Write { uid: alias, local, effect: Effect::Keep, state, deleted: true, heir: Some(heir), digest, release: false };
         self.tx.write(table, &write, self.terms.peer, &self.targets).map(|_| ())
     }
 
@@ -91,7 +91,7 @@ impl Import<'_> {
             modified_on: record.modified_on,
             shared: false,
         };
-        self.bury_alias(table, uid, heir, &state)?;
+        self.bury_alias(table, uid, heir, &state, None)?;
         // Under its new uid the record is offered to everyone.
         let locals = self.tx.locals(table, &[heir], self.terms.peer)?;
         if let Some((found, here)) = local_of(&locals, 0) {

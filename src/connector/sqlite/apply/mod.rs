@@ -1,6 +1,7 @@
 //! The transaction of one page: rows, journal and cursor together (SYNC.md 5).
 
 mod plan;
+mod retract;
 mod rows;
 mod waiting;
 
@@ -42,6 +43,8 @@ pub(super) struct Transaction<'a> {
     next_keys: HashMap<i64, i64>,
     reserved: HashMap<(i64, String), Key>,
     plan: Option<Plan>,
+    /// By table: the foreign keys of others to it.
+    children: HashMap<i64, Vec<(String, String)>>,
     /// The last arrival that was given, and of which table.
     last_arrival: Option<(i64, i64)>,
     done: bool,
@@ -65,6 +68,7 @@ impl<'a> Transaction<'a> {
             next_keys: HashMap::new(),
             reserved: HashMap::new(),
             plan: None,
+            children: HashMap::new(),
             last_arrival: None,
             done: false,
         })
@@ -347,7 +351,8 @@ impl Apply for Transaction<'_> {
             locals.found[at] = found.map(|place| {
                 let seen = &seen[*place];
                 let shared = peer.is_some() && seen.received_from == peer;
-                Found { at: *place, arrival: seen.arrival, shared, held: seen.held, living: !locals.page.records[*place].deleted }
+                let living = !locals.page.records[*place].deleted;
+                Found { at: *place, arrival: seen.arrival, shared, held: seen.held && !seen.retracted, living, retracted: seen.retracted }
             });
         }
         Ok(locals)
@@ -463,6 +468,14 @@ impl Apply for Transaction<'_> {
             }
         }
         Ok(false)
+    }
+
+    fn retract(&mut self, table: &Table, found: Found) -> Result<()> {
+        self.let_go(table, found)
+    }
+
+    fn sharers(&mut self, table: &Table) -> Result<Vec<SiteId>> {
+        self.sites_agreed_with(table)
     }
 
     fn defer(&mut self) -> Result<()> {
