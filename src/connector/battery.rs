@@ -5,6 +5,7 @@ mod alike;
 mod edits;
 mod feed;
 mod kinds;
+mod retract;
 mod world;
 mod writes;
 
@@ -89,6 +90,15 @@ macro_rules! battery {
                 a_match_is_a_living_record_with_equal_columns
                 a_new_life_of_the_journal_forgets_cursors_and_senders
                 forgetting_one_peer_leaves_the_others;
+            retract:
+                a_record_that_was_let_go_is_gone_and_nobody_is_told
+                a_version_that_comes_later_brings_a_record_back_that_was_let_go
+                a_tombstone_of_a_record_that_was_let_go_is_passed_on
+                the_key_of_a_record_that_was_let_go_is_free_for_another_record
+                a_natural_key_that_was_let_go_and_put_in_again_is_an_edit
+                a_record_that_others_refer_to_is_not_let_go
+                a_reference_to_a_record_that_was_let_go_leads_nowhere
+                those_with_whom_something_was_agreed_are_known;
         }
     };
 }

@@ -2,5 +2,6 @@
 
 mod agree;
 mod awkward;
+mod filters;
 mod harm;
 mod world;
