@@ -19,7 +19,7 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
     ("error", &[]),
     ("config", &["error"]),
     ("model", &["error"]),
-    ("decide", &["model"]),
+    ("decide", &["error", "model"]),
     ("wire", &["error", "model"]),
     ("store", &["error", "model"]),
     ("connector", &["error", "model", "wire"]),

@@ -150,6 +150,7 @@ pub(super) fn counts(counts: &Counts) -> String {
         (counts.conflicts, "in conflict"),
         (counts.quarantined, "quarantined"),
         (counts.parked, "parked"),
+        (counts.retracted, "let go"),
     ];
     let told: Vec<String> = parts.iter().filter(|(count, _)| *count > 0).map(|(count, word)| format!("{count} {word}")).collect();
     match (told.is_empty(), counts.records) {

@@ -6,6 +6,7 @@ use entente::{
     model::{Mode, Policy, Resource, Strategy},
     site::Site,
     store::{attached, repositories, resources},
+    sync::filters,
 };
 use serde_json::{Value, json};
 
@@ -72,6 +73,12 @@ pub(super) struct Rules {
     /// The rows that both sides hold before the first run are different things, none of them the same
     #[arg(long, value_enum, num_args = 0..=1, require_equals = true, default_missing_value = "yes", value_name = "yes|no")]
     accept_twins: Option<YesNo>,
+    /// Only records that match, both ways: FIELD__OP=VALUE, for example '~.region=north' or '~.name__like=B*'; given several times, all have to
+    #[arg(long = "filter", value_name = "FILTER")]
+    filters: Vec<String>,
+    /// All records again
+    #[arg(long, conflicts_with = "filters")]
+    no_filter: bool,
 }
 
 impl Rules {
@@ -83,13 +90,15 @@ impl Rules {
             conflict: self.conflict.unwrap_or(resource.conflict),
             merge_fields: self.merge_fields.map_or(resource.merge_fields, bool::from),
             accept_twins: self.accept_twins.map_or(resource.accept_twins, bool::from),
+            filters: if self.filters.is_empty() && !self.no_filter { resource.filters } else { self.filters.clone() },
             ..resource
         }
     }
 
     fn is_empty(&self) -> bool {
         let policies = self.update.is_none() && self.conflict.is_none() && self.merge_fields.is_none();
-        self.mode.is_none() && self.strategy.is_none() && policies && self.accept_twins.is_none()
+        let rules = self.mode.is_none() && self.strategy.is_none() && policies;
+        rules && self.accept_twins.is_none() && self.filters.is_empty() && !self.no_filter
     }
 }
 
@@ -114,6 +123,7 @@ impl Verb {
 }
 
 fn add(context: &Context, site: &Site, repository: &str, name: &str, rules: &Rules) -> Result<Ending> {
+    filters::check(site, name, &rules.filters)?;
     let (added, table) = site.store.write(|c| {
         let found = repositories::get(c, site.store.key(), repository)?;
         Ok((resources::add(c, &rules.over(Resource::new(found.id, name)))?, attached::of(c, name)?))
@@ -130,6 +140,7 @@ fn set(context: &Context, site: &Site, repository: &str, name: &str, rules: &Rul
     if rules.is_empty() {
         return Err(Error::usage("nothing to change was named").hint("`entente help resource set` lists what can be."));
     }
+    filters::check(site, name, &rules.filters)?;
     let changed = site.store.write(|c| {
         let found = repositories::get(c, site.store.key(), repository)?;
         let resource = resources::get(c, found.id, name)?;
@@ -152,8 +163,10 @@ fn told(context: &Context, repository: &str, resource: &Resource) -> Result<Endi
         Mode::Push => "is pushed to",
         Mode::None => "rests with",
     };
-    let text =
-        || format!("{name} {way} {repository}; updates: {update}, conflicts: {conflict}.\nTry it: entente sync {repository} --dry-run");
+    let only = if resource.filters.is_empty() { String::new() } else { format!("; only where {}", resource.filters.join(" and ")) };
+    let text = || {
+        format!("{name} {way} {repository}{only}; updates: {update}, conflicts: {conflict}.\nTry it: entente sync {repository} --dry-run")
+    };
     context.format().print(text, || document(repository, resource))?;
     Ok(Ending::Done)
 }
@@ -180,12 +193,13 @@ fn list(context: &Context, site: &Site, repository: Option<&str>) -> Result<Endi
 
 /// What is shared, as a table: repository and resource.
 pub(super) fn rows(shared: &[(String, Resource)]) -> String {
-    let heading = ["repository", "resource", "mode", "strategy", "update", "conflict", "by field", "twins accepted"];
+    let heading = ["repository", "resource", "mode", "strategy", "update", "conflict", "by field", "twins accepted", "filter"];
     table(
         &heading,
         &[],
         shared.iter().map(|(repository, r)| {
-            let policies = [r.update.to_string(), r.conflict.to_string(), yes(r.merge_fields), yes(r.accept_twins)];
+            let policies =
+                [r.update.to_string(), r.conflict.to_string(), yes(r.merge_fields), yes(r.accept_twins), r.filters.join(" and ")];
             [repository.clone(), r.name.clone(), r.mode.word().to_owned(), r.strategy.to_string()].into_iter().chain(policies)
         }),
     )
@@ -195,6 +209,7 @@ pub(super) fn rows(shared: &[(String, Resource)]) -> String {
 pub(super) fn document(repository: &str, resource: &Resource) -> Value {
     json!({
         "repository": repository, "name": resource.name, "mode": resource.mode.word(), "strategy": resource.strategy.to_string(),
-        "update": resource.update.word(), "conflict": resource.conflict.word(), "merge_fields": resource.merge_fields, "accept_twins": resource.accept_twins,
+        "update": resource.update.word(), "conflict": resource.conflict.word(), "merge_fields": resource.merge_fields,
+        "accept_twins": resource.accept_twins, "filters": resource.filters,
     })
 }

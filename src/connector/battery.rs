@@ -6,6 +6,7 @@ mod edits;
 mod feed;
 mod kept;
 mod kinds;
+mod retract;
 mod world;
 mod writes;
 
@@ -97,6 +98,15 @@ macro_rules! battery {
                 the_history_of_a_record_is_read_newest_first_and_by_number
                 what_a_run_did_is_known_until_somebody_changes_it
                 what_was_agreed_is_kept_where_it_is_wanted;
+            retract:
+                a_record_that_was_let_go_is_gone_and_nobody_is_told
+                a_version_that_comes_later_brings_a_record_back_that_was_let_go
+                a_tombstone_of_a_record_that_was_let_go_is_passed_on
+                the_key_of_a_record_that_was_let_go_is_free_for_another_record
+                a_natural_key_that_was_let_go_and_put_in_again_is_an_edit
+                a_record_that_others_refer_to_is_not_let_go
+                a_reference_to_a_record_that_was_let_go_leads_nowhere
+                those_with_whom_something_was_agreed_are_known;
         }
     };
 }

@@ -105,6 +105,21 @@ pub struct Share {
     pub pull: String,
     /// Our arrival after the last page the peer acknowledged.
     pub push: i64,
+    /// The filter under which the one that calls asks for pages.
+    pub asked: String,
+    /// The filter that holds for what we give.
+    pub given: String,
+    /// The filter that held before, up to an arrival; `None` = nothing was given.
+    pub former: Option<String>,
+    /// Up to which arrival it did. After it nothing is known.
+    pub former_upto: i64,
+}
+
+impl Share {
+    /// Forgets both cursors: everything is exchanged again, and the peer may hold anything.
+    pub fn start_over(&mut self) {
+        (self.pull, self.push, self.former_upto) = (String::new(), 0, 0);
+    }
 }
 
 /// How much of a feed is wanted.
@@ -223,6 +238,8 @@ pub struct Found {
     pub living: bool,
     /// Index in [`Locals::bases`] of what it was when it was last exchanged.
     pub base: Option<usize>,
+    /// It was let go: only its state is left, for the next version that comes.
+    pub retracted: bool,
 }
 
 /// Where references lead: by resource, then by uid.
@@ -452,6 +469,14 @@ pub trait Apply {
 
     /// Whether living attached records refer to a record that is here.
     fn referred(&mut self, table: &Table, found: Found) -> Result<bool>;
+
+    /// Lets a living record go ([`crate::model::Record::retracted`]): the row goes and its key is free; what remains of the state is offered to
+    /// nobody, makes no version and loses no arrival. The record is as unknown, but for [`Found::retracted`]: [`Apply::write`] with that
+    /// brings it back. [`crate::error::Kind::Constraint`] where rows of any table refer to it; then nothing happened.
+    fn retract(&mut self, table: &Table, found: Found) -> Result<()>;
+
+    /// The sites with which anything was ever agreed about a table.
+    fn sharers(&mut self, table: &Table) -> Result<Vec<SiteId>>;
 
     /// Lets constraints on references wait for the commit: for records that refer to each other.
     fn defer(&mut self) -> Result<()>;

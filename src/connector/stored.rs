@@ -18,6 +18,8 @@ struct Stored<'a> {
     modified_on: Time,
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     deleted: bool,
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    retracted: bool,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     heir: Option<String>,
     fields: Fields,
@@ -36,6 +38,7 @@ pub(super) fn write(record: RecordView<'_>) -> Result<String> {
         settled: record.record.settled.clone(),
         modified_on: record.record.modified_on,
         deleted: record.record.deleted,
+        retracted: record.record.retracted,
         heir: record.heir().map(str::to_owned),
         fields: fields(record.fields()),
     };
@@ -56,6 +59,8 @@ pub(super) fn read(text: &str, page: &mut Page) -> Result<()> {
         #[serde(default)]
         deleted: bool,
         #[serde(default)]
+        retracted: bool,
+        #[serde(default)]
         heir: Option<String>,
         fields: Fields,
     }
@@ -65,6 +70,7 @@ pub(super) fn read(text: &str, page: &mut Page) -> Result<()> {
     let mut record = Record::new(page.put(&stored.uid), stored.origin, stored.modified_on);
     record.version = stored.version.parse()?;
     (record.author, record.settled, record.deleted) = (stored.author, stored.settled, stored.deleted);
+    record.retracted = stored.retracted;
     record.heir = stored.heir.map(|heir| page.put(&heir));
     page.finish(record, mark);
     Ok(())
@@ -115,6 +121,7 @@ mod tests {
         }
         let mut record = Record::new(uid, SiteId::random(), Time(5));
         record.settled = vec![SiteId::random()];
+        record.retracted = true;
         page.finish(record, mark);
         let text = write(page.view(&page.records[0])).unwrap();
         let mut back = Page::new("t");
@@ -122,5 +129,6 @@ mod tests {
         let (one, two) = (page.view(&page.records[0]), back.view(&back.records[0]));
         assert_eq!((one.uid(), one.digest(), &one.record.settled), (two.uid(), two.digest(), &two.record.settled));
         assert_eq!(two.get("r").unwrap().resource, "u");
+        assert!(two.record.retracted);
     }
 }

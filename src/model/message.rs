@@ -8,7 +8,7 @@ use super::{Mode, Policy, SiteId, Strategy, Time};
 pub const PROTOCOL: u32 = 1;
 
 /// What this version can do beside a stock Eden.
-pub const FEATURES: [&str; 3] = ["zstd", "gzip", "events"];
+pub const FEATURES: [&str; 4] = ["zstd", "gzip", "events", "filters"];
 
 /// The limits a site sets to what it takes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -152,6 +152,8 @@ pub struct PullRequest {
     pub run: u64,
     /// The last number the caller's journal heard from the other side.
     pub heard: u64,
+    /// Only records that match all of these, and word of those that do so no longer.
+    pub filters: Vec<String>,
 }
 
 /// What goes with a page that is pushed. Policies are the sender's own; the receiver swaps THIS and OTHER.
@@ -195,6 +197,8 @@ pub struct Counts {
     pub quarantined: u64,
     /// Wait for a record they refer to.
     pub parked: u64,
+    /// Let go here, because they no longer match what is shared.
+    pub retracted: u64,
     /// Bytes on the wire.
     pub bytes: u64,
 }
@@ -210,6 +214,7 @@ impl std::ops::AddAssign for Counts {
         self.conflicts += more.conflicts;
         self.quarantined += more.quarantined;
         self.parked += more.parked;
+        self.retracted += more.retracted;
         self.bytes += more.bytes;
     }
 }

@@ -79,6 +79,8 @@ pub struct Record {
     pub modified_on: Time,
     /// The record is gone; there are no cells.
     pub deleted: bool,
+    /// Not a version: the record no longer matches what is shared, and the receiver lets its copy go. There are no cells.
+    pub retracted: bool,
     /// Of a deleted record: the uid that took its place (an alias).
     pub heir: Option<Span>,
     /// First cell and number of cells in [`Page::cells`].
@@ -255,6 +257,13 @@ impl Page {
         page
     }
 
+    /// Makes a record a retraction: its content does not travel.
+    pub fn retract(&mut self, at: usize) {
+        if let Some(record) = self.records.get_mut(at) {
+            (record.retracted, record.cells) = (true, (0, 0));
+        }
+    }
+
     /// Keeps the first `count` records.
     pub fn truncate(&mut self, count: usize) {
         self.records.truncate(count);
@@ -286,9 +295,15 @@ impl Record {
             settled: Vec::new(),
             modified_on,
             deleted: false,
+            retracted: false,
             heir: None,
             cells: (0, 0),
         }
+    }
+
+    /// Whether it has content: it is neither deleted nor a retraction.
+    pub fn lives(&self) -> bool {
+        !self.deleted && !self.retracted
     }
 }
 
@@ -328,12 +343,12 @@ impl<'a> RecordView<'a> {
     /// The digest of the content: of the fields that are not null, in the order of their names, so that it depends neither
     /// on the order of columns nor on columns that one site lacks and the other leaves empty.
     pub fn digest(self) -> Digest {
-        if self.record.deleted { Digest([0; 32]) } else { digest(self.fields()) }
+        if self.record.lives() { digest(self.fields()) } else { Digest([0; 32]) }
     }
 
     /// The digest this content has once it is laid over `under`: fields that this record does not name keep the value they have there.
     pub fn digest_over(self, under: RecordView<'_>) -> Digest {
-        if self.record.deleted {
+        if !self.record.lives() {
             return Digest([0; 32]);
         }
         let kept = under.fields().filter(|(name, _)| self.get(name).is_none());

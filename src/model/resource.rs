@@ -109,6 +109,8 @@ pub struct Resource {
     pub merge_fields: bool,
     /// Whether a first run may go on although both sides already hold rows under assigned identity.
     pub accept_twins: bool,
+    /// Which records are shared, in both directions: those that match all of these (`decide::filter`).
+    pub filters: Vec<String>,
 }
 
 impl Resource {
@@ -124,6 +126,7 @@ impl Resource {
             conflict: Policy::Newer,
             merge_fields: false,
             accept_twins: false,
+            filters: Vec::new(),
         }
     }
 

@@ -236,7 +236,7 @@ impl Peer for Entente {
     }
 }
 
-fn target(path: &str, pairs: impl IntoIterator<Item = (&'static str, String)>) -> String {
+fn target(path: &str, pairs: impl IntoIterator<Item = (impl AsRef<str>, String)>) -> String {
     // Only the encoding of the query is wanted; the rest of the URL is the line's.
     match Url::parse_with_params("http://host/", pairs) {
         Ok(url) => format!("{path}?{}", url.query().unwrap_or_default()),

@@ -2,10 +2,14 @@
 
 use diesel::prelude::*;
 
-use super::{Conn, schema::resource, stored};
+use super::{
+    Conn,
+    schema::{repository, resource},
+    stored,
+};
 use crate::{
     error::{Error, Kind, Result},
-    model::{RepositoryId, Resource},
+    model::{Mode, RepositoryId, Resource, SiteId},
 };
 
 #[derive(Queryable)]
@@ -19,6 +23,7 @@ struct Row {
     conflict_policy: String,
     merge_fields: bool,
     accept_twins: bool,
+    filters: String,
 }
 
 #[derive(Insertable, AsChangeset)]
@@ -32,6 +37,7 @@ struct Values<'a> {
     conflict_policy: &'a str,
     merge_fields: bool,
     accept_twins: bool,
+    filters: String,
 }
 
 impl TryFrom<Row> for Resource {
@@ -48,6 +54,7 @@ impl TryFrom<Row> for Resource {
             conflict: stored::read(&row.conflict_policy)?,
             merge_fields: row.merge_fields,
             accept_twins: row.accept_twins,
+            filters: serde_json::from_str(&row.filters).map_err(|e| Error::internal("the control store is damaged").because(e))?,
         })
     }
 }
@@ -63,6 +70,7 @@ impl<'a> From<&'a Resource> for Values<'a> {
             conflict_policy: from.conflict.word(),
             merge_fields: from.merge_fields,
             accept_twins: from.accept_twins,
+            filters: serde_json::Value::from(from.filters.clone()).to_string(),
         }
     }
 }
@@ -77,6 +85,22 @@ pub fn list(conn: &mut Conn, repository: RepositoryId) -> Result<Vec<Resource>> 
 pub fn get(conn: &mut Conn, repository: RepositoryId, name: &str) -> Result<Option<Resource>> {
     let row = resource::table.filter(resource::repository.eq(repository)).filter(resource::name.eq(name)).first::<Row>(conn).optional()?;
     row.map(Resource::try_from).transpose()
+}
+
+/// The enabled repositories beside one, with the mode in which they share the resource; `None` = nobody configured it here.
+pub fn sharers(conn: &mut Conn, name: &str, beside: Option<RepositoryId>) -> Result<Vec<(Option<SiteId>, Option<Mode>)>> {
+    let on = resource::repository.eq(repository::id).and(resource::name.eq(name));
+    let rows = repository::table
+        .left_join(resource::table.on(on))
+        // Numbers begin at 1.
+        .filter(repository::id.ne(beside.unwrap_or_default()))
+        .filter(repository::enabled.eq(true))
+        .select((repository::uuid, resource::mode.nullable()))
+        .load::<(Option<String>, Option<String>)>(conn)?;
+    let read = |(uuid, mode): (Option<String>, Option<String>)| {
+        Ok((uuid.as_deref().map(stored::read).transpose()?, mode.as_deref().map(stored::read).transpose()?))
+    };
+    rows.into_iter().map(read).collect()
 }
 
 /// Adds a resource and returns it with its number. [`Kind::Exists`] if the repository has one of that name.
@@ -135,6 +159,7 @@ mod tests {
             conflict: Policy::Manual,
             merge_fields: true,
             accept_twins: true,
+            filters: vec!["~.a=\"b\"".into(), "~.c__like=d*".into()],
             ..Resource::new(repository, "t")
         };
         some = store.write(|c| add(c, &some)).unwrap();

@@ -33,6 +33,7 @@ diesel::table! {
         conflict_policy -> Text,
         merge_fields -> Bool,
         accept_twins -> Bool,
+        filters -> Text,
     }
 }
 
@@ -96,6 +97,7 @@ diesel::table! {
         parked -> BigInt,
         bytes -> BigInt,
         holder -> Nullable<Text>,
+        retracted -> BigInt,
     }
 }
 
@@ -117,3 +119,4 @@ diesel::table! { setup_code (id) { id -> BigInt, digest -> Binary, created_on ->
 
 diesel::joinable!(token -> account (account));
 diesel::allow_tables_to_appear_in_same_query!(account, token);
+diesel::allow_tables_to_appear_in_same_query!(repository, resource);

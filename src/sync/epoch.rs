@@ -71,23 +71,25 @@ pub(super) fn begin(site: &Site, door: &mut Door<'_>, table: &Table, peer: SiteI
     remember(site, door)
 }
 
-/// A cursor as it travels: the journal's epoch and an arrival.
-pub(super) fn cursor(epoch: &str, arrival: i64) -> String {
-    format!("{epoch}:{arrival}")
+/// A cursor as it travels: the journal's epoch, an arrival and, where there is one, the name of the filter that held.
+pub(super) fn cursor(epoch: &str, arrival: i64, filter: &str) -> String {
+    if filter.is_empty() { format!("{epoch}:{arrival}") } else { format!("{epoch}:{arrival}:{filter}") }
 }
 
-/// The arrival of a cursor of ours; one of another epoch, or ahead of everything, is [`Kind::Epoch`].
-pub(super) fn arrival(db: &mut dyn Connector, table: &Table, text: &str) -> Result<i64> {
+/// The arrival of a cursor of ours and the name of its filter; `None` for one that has not begun. One of another epoch, or ahead of
+/// everything, is [`Kind::Epoch`].
+pub(super) fn arrival<'c>(db: &mut dyn Connector, table: &Table, text: &'c str) -> Result<Option<(i64, &'c str)>> {
     if text.is_empty() {
-        return Ok(0);
+        return Ok(None);
     }
     let epoch = db.journal()?.epoch;
     let other = || {
         Error::new(Kind::Epoch, format!("the cursor for {} is from another life of this journal", table.resource))
             .hint("Start from the beginning.")
     };
-    let (theirs, arrival) = text.split_once(':').ok_or_else(|| Error::malformed("that is no cursor of this site"))?;
+    let (theirs, rest) = text.split_once(':').ok_or_else(|| Error::malformed("that is no cursor of this site"))?;
+    let (arrival, filter) = rest.split_once(':').unwrap_or((rest, ""));
     let arrival: i64 =
         arrival.parse().ok().filter(|arrival| *arrival >= 0).ok_or_else(|| Error::malformed("that is no cursor of this site"))?;
-    if theirs != epoch { Err(other()) } else { Ok(arrival) }
+    if theirs != epoch { Err(other()) } else { Ok(Some((arrival, filter))) }
 }

@@ -7,6 +7,7 @@ pub mod attach;
 pub mod conflicts;
 mod edit;
 mod epoch;
+pub mod filters;
 pub mod history;
 mod import;
 mod order;

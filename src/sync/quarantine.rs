@@ -5,6 +5,7 @@ use std::collections::HashSet;
 use super::{
     Terms,
     edit::{Number, open, recorded},
+    filters::elsewhere,
     import::Import,
     mixed,
 };
@@ -160,12 +161,13 @@ fn recheck(door: &mut Door<'_>, number: &Number, entry: &WaitingEntry, mending: 
 
 /// The terms under which a record from that site is taken, outside any run with it.
 fn terms(site: &Site, peer: SiteId, resource: &str, run: u64) -> Result<Terms> {
-    let rules = site.store.read(|c| {
-        let repository = repositories::by_uuid(c, site.store.key(), peer)?;
-        let own = repository.map(|repository| resources::get(c, repository.id, resource)).transpose()?.flatten();
-        Ok(own.map_or_else(Rules::default, |own| own.rules()))
+    let (beside, rules) = site.store.read(|c| {
+        let repository = repositories::by_uuid(c, site.store.key(), peer)?.map(|repository| repository.id);
+        let own = repository.map(|id| resources::get(c, id, resource)).transpose()?.flatten();
+        Ok((repository, own.map_or_else(Rules::default, |own| own.rules())))
     })?;
-    Ok(Terms { peer, rules, source: Source::Page, run, me: site.id, now: site.now(), decider: site.decider() })
+    let elsewhere = elsewhere(site, beside, resource)?;
+    Ok(Terms { peer, rules, source: Source::Page, elsewhere, run, me: site.id, now: site.now(), decider: site.decider() })
 }
 
 /// The record with other values. Fields must be known here or have come with it.

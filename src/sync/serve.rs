@@ -4,13 +4,14 @@ use super::{
     Bracket, Outcome, Terms,
     admit::Caller,
     epoch,
+    filters::{self, Met, Sieve},
     import::{conclude, import, retry},
     keep_bases,
     order::by_reference,
 };
 use crate::{
     connector::{Apply, Extent, Part, Share, Table},
-    decide::Source,
+    decide::{Source, filter::Filter},
     error::{Error, Kind, Result},
     model::{
         Action, Direction, FEATURES, Hello, HelloResource, Identity, Limits, LogEntry, LogId, Mode, Outcome as Went, PROTOCOL, Page,
@@ -19,6 +20,9 @@ use crate::{
     site::{Door, Site},
     store::{self, attached},
 };
+
+/// How many pages in a row are read for one that has something in it, where a filter holds everything back.
+const EMPTY: usize = 16;
 
 /// Who we are, and for a caller what it is granted and where everything stands. A hello begins a run: what the caller's last one left waiting is
 /// decided before the answer.
@@ -47,7 +51,7 @@ pub fn hello(site: &Site, caller: Option<&Caller>) -> Result<Hello> {
     for table in order.iter().rev() {
         if let Some((door, _)) = open.iter_mut().find(|(_, other)| other.resource == table.resource) {
             let (rules, _) = rules_for(site, caller, table, None)?;
-            let outcome = conclude(&mut **door, table, &terms(site, caller, rules, 0))?;
+            let outcome = conclude(&mut **door, table, &terms(site, caller, table, rules, 0)?)?;
             tell(site, caller, table, &outcome);
         }
     }
@@ -60,7 +64,9 @@ pub fn hello(site: &Site, caller: Option<&Caller>) -> Result<Hello> {
 fn offer(site: &Site, caller: &Caller, door: &mut Door<'_>, table: &Table) -> Result<HelloResource> {
     door.recheck(table)?;
     let share = door.share(table, caller.uuid, Part::Passive)?;
-    let ours = site.store.read(|c| store::resources::get(c, caller.repository.id, &table.resource))?.map_or(Mode::Both, |own| own.mode);
+    let own = site.store.read(|c| store::resources::get(c, caller.repository.id, &table.resource))?;
+    let given = filters::for_caller(table, own.as_ref(), &Filter::known(&share.asked)?)?;
+    let ours = own.map_or(Mode::Both, |own| own.mode);
     let (pull, push) = (caller.grant.pull && ours.pushes(), caller.grant.push && caller.repository.accept_pushes && ours.pulls());
     let mode = match (pull, push) {
         (true, true) => Mode::Both,
@@ -75,7 +81,7 @@ fn offer(site: &Site, caller: &Caller, door: &mut Door<'_>, table: &Table) -> Re
         kind: "table".into(),
         mode,
         fingerprint: table.fingerprint.clone(),
-        head: epoch::cursor(&epoch, head),
+        head: epoch::cursor(&epoch, head, &given.name()),
         records: if share.heard == 0 { Some(door.count(table)?) } else { None },
         assigned: table.identity == Identity::Assigned,
         epoch,
@@ -92,6 +98,23 @@ pub fn feed(site: &Site, caller: &Caller, request: &PullRequest) -> Result<Page>
     if request.run < share.heard {
         return Err(stale(&caller.repository.name));
     }
+    let own = site.store.read(|c| store::resources::get(c, caller.repository.id, &table.resource))?;
+    let asked = filters::read(&table, &request.filters)?;
+    let filter = filters::for_caller(&table, own.as_ref(), &asked)?;
+    let cursor = epoch::arrival(&mut *door, &table, &request.cursor)?;
+    let head = door.head(&table)?;
+    if cursor.is_some_and(|(arrival, _)| arrival > head) {
+        epoch::renew(site, &mut door, 0)?;
+        return Err(Error::new(
+            Kind::Epoch,
+            format!("the cursor for {} is ahead of everything here: this database was restored", table.resource),
+        ));
+    }
+    let active = door.share(&table, caller.uuid, Part::Active)?;
+    let met = if share.told + share.heard + active.told == 0 { Met::Never } else { Met::Perhaps };
+    let before = share.clone();
+    let mut after = filters::serve(&mut share, &filter, cursor, met, head)?;
+    share.asked = asked.to_string();
     if request.run > share.heard {
         if request.cursor.is_empty() && share.heard > 0 {
             // It begins anew: what it gave us once it may no longer have.
@@ -100,28 +123,29 @@ pub fn feed(site: &Site, caller: &Caller, request: &PullRequest) -> Result<Page>
         share.heard = request.run;
         epoch::begin(site, &mut door, &table, caller.uuid, Part::Passive, &mut share)?;
         try_again(site, caller, &mut door, &table)?;
-    }
-    let after = epoch::arrival(&mut *door, &table, &request.cursor)?;
-    if after > door.head(&table)? {
-        epoch::renew(site, &mut door, 0)?;
-        return Err(Error::new(
-            Kind::Epoch,
-            format!("the cursor for {} is ahead of everything here: this database was restored", table.resource),
-        ));
+    } else if share != before {
+        door.set_share(&table, caller.uuid, Part::Passive, &share, 0)?;
     }
     let extent = Extent {
         records: (request.records.clamp(1, site.config.page_records)) as usize,
         bytes: usize::try_from(request.bytes.clamp(1, site.config.page_bytes)).unwrap_or(usize::MAX),
     };
+    let sieve = Sieve::of(&share, caller.uuid)?;
     let mut page = Page::new(&table.resource);
-    let (upto, more) = door.export(&table, after, caller.uuid, extent, site.now(), &mut page)?;
+    for _ in 0..EMPTY {
+        (after, page.more) = door.export(&table, after, caller.uuid, extent, site.now(), &mut page)?;
+        sieve.sift(&mut page, after);
+        if !page.more || !page.records.is_empty() {
+            break;
+        }
+        page.clear();
+    }
     if table.bases && !page.records.is_empty() {
         let mut tx = door.begin()?;
         tx.set_bases(&table, &page)?;
         tx.commit()?;
     }
-    page.cursor = epoch::cursor(&door.journal()?.epoch, upto);
-    page.more = more;
+    page.cursor = epoch::cursor(&door.journal()?.epoch, after, &filter.name());
     page.run = Some(share.told);
     Ok(page)
 }
@@ -137,7 +161,7 @@ pub fn receive(site: &Site, caller: &Caller, request: &PushRequest, page: &Page)
         try_again(site, caller, &mut door, &table)?;
     }
     let (run, mut entry) = visit(site, caller, &table, request.run)?;
-    let terms = terms(site, caller, rules, run.unsigned_abs());
+    let terms = terms(site, caller, &table, rules, run.unsigned_abs())?;
     let mut given = Given { caller, table: &table, request, now: site.now(), share: Share::default(), stored: None };
     let done = import(&mut *door, &table, page, &terms, &mut given);
     if let Some(receipt) = given.stored {
@@ -197,7 +221,7 @@ fn note(site: &Site, entry: &LogEntry) {
 /// What waited for something that may be here by now is tried again whenever a run of theirs begins: this site may never run itself.
 fn try_again(site: &Site, caller: &Caller, door: &mut Door<'_>, table: &Table) -> Result<()> {
     let (rules, _) = rules_for(site, caller, table, None)?;
-    let outcome = retry(&mut **door, table, &terms(site, caller, rules, 0))?;
+    let outcome = retry(&mut **door, table, &terms(site, caller, table, rules, 0)?)?;
     tell(site, caller, table, &outcome);
     Ok(())
 }
@@ -207,6 +231,12 @@ pub fn fetch(site: &Site, caller: &Caller, resource: &str, uids: &[String]) -> R
     let (mut door, table) = granted(site, caller, resource, Mode::Pull)?;
     let mut page = Page::new(resource);
     door.lookup(&table, uids, &mut page)?;
+    // What a filter holds back is there nevertheless: whoever asks which of two records lives has to know.
+    let own = site.store.read(|c| store::resources::get(c, caller.repository.id, resource))?;
+    let share = door.share(&table, caller.uuid, Part::Passive)?;
+    let filter = filters::for_caller(&table, own.as_ref(), &Filter::known(&share.asked)?)?;
+    let held_back: Vec<usize> = (0..page.records.len()).filter(|at| !filter.matches(page.view(&page.records[*at]))).collect();
+    held_back.into_iter().for_each(|at| page.retract(at));
     Ok(page)
 }
 
@@ -250,8 +280,9 @@ fn receipt(outcome: &Outcome, run: u64) -> Receipt {
     Receipt { counts: outcome.counts, quarantine: outcome.quarantined.clone(), deletions: outcome.deletions, run }
 }
 
-fn terms(site: &Site, caller: &Caller, rules: Rules, run: u64) -> Terms {
-    Terms { peer: caller.uuid, rules, source: Source::Page, run, me: site.id, now: site.now(), decider: site.decider() }
+fn terms(site: &Site, caller: &Caller, table: &Table, rules: Rules, run: u64) -> Result<Terms> {
+    let elsewhere = filters::elsewhere(site, Some(caller.repository.id), &table.resource)?;
+    Ok(Terms { peer: caller.uuid, rules, source: Source::Page, run, me: site.id, now: site.now(), decider: site.decider(), elsewhere })
 }
 
 /// Our own rules where we configured the resource for this caller, else the sender's with THIS and OTHER swapped (SYNC.md 4).

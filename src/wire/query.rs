@@ -1,6 +1,8 @@
 //! What the query of a pull or a push says (WIRE.md). Pairs are decoded; percent signs are the HTTP library's matter.
 
-use std::str::FromStr;
+use std::{borrow::Cow, str::FromStr};
+
+use percent_encoding::{AsciiSet, CONTROLS, percent_decode_str, utf8_percent_encode};
 
 use crate::{
     error::{Error, Result},
@@ -8,7 +10,7 @@ use crate::{
 };
 
 /// Name and value of query parameters, as they are sent.
-pub type Pairs = Vec<(&'static str, String)>;
+pub type Pairs = Vec<(Cow<'static, str>, String)>;
 
 /// Records in a page where the request does not say.
 const RECORDS: u32 = 5_000;
@@ -19,9 +21,12 @@ const BYTES: u64 = 4 << 20;
 /// The longest value of a parameter, in bytes.
 const LONGEST: usize = 4096;
 
+/// The most terms of filters in a query.
+const MOST_FILTERS: usize = 512;
+
 /// The query by which `site` asks for a page.
 pub fn pull_query(request: &PullRequest, site: SiteId) -> Pairs {
-    vec![
+    let mut pairs = plain([
         ("resource", request.resource.clone()),
         ("repository", site.to_string()),
         ("cursor", request.cursor.clone()),
@@ -29,7 +34,35 @@ pub fn pull_query(request: &PullRequest, site: SiteId) -> Pairs {
         ("bytes", request.bytes.to_string()),
         ("run", request.run.to_string()),
         ("heard", request.heard.to_string()),
-    ]
+    ]);
+    pairs.extend(request.filters.iter().flat_map(|filter| filter.split('&')).map(filter_pair));
+    pairs
+}
+
+fn plain<const N: usize>(pairs: [(&'static str, String); N]) -> Pairs {
+    pairs.into_iter().map(|(name, value)| (Cow::Borrowed(name), value)).collect()
+}
+
+/// A term of a filter as Eden sends it: `[~]SELECTOR__OP=VALUE`. In the term its value is spelt with percent signs; here it is plain.
+fn filter_pair(term: &str) -> (Cow<'static, str>, String) {
+    let (key, value) = term.split_once('=').unwrap_or((term, ""));
+    (format!("[~]{key}").into(), percent_decode_str(value).decode_utf8_lossy().into_owned())
+}
+
+/// The filters of a query: those of the resource itself. There are no components whose records could be left out of one.
+fn filters(pairs: &[(String, String)], resource: &str) -> Result<Vec<String>> {
+    const SPELT: &AsciiSet = &CONTROLS.add(b'%').add(b'&');
+    let bracketed = pairs.iter().filter_map(|(key, value)| Some((key.strip_prefix('[')?, key, value)));
+    let terms = bracketed.map(|(rest, key, value)| match rest.split_once(']') {
+        Some((of, _)) if value.len() > LONGEST || of.len() > LONGEST => Err(no_value("filter")),
+        Some(("~" | "", term)) => Ok((term, value)),
+        Some((of, term)) if of == resource => Ok((term, value)),
+        _ => Err(Error::malformed(format!("The filter {:?} is not one of {resource}", key.chars().take(80).collect::<String>()))
+            .hint("Filter the resource itself: [~]~.FIELD__OP=VALUE.")),
+    });
+    let spelt = terms.map(|term| term.map(|(term, value)| format!("{term}={}", utf8_percent_encode(value, SPELT))));
+    let filters: Vec<String> = spelt.collect::<Result<_>>()?;
+    if filters.len() > MOST_FILTERS { Err(no_value("filter")) } else { Ok(filters) }
 }
 
 /// Reads the query of a pull: what is asked for, and who asks. Without `records` and `bytes` it is a page of 5,000 and 4 MiB;
@@ -43,13 +76,14 @@ pub fn parse_pull(pairs: &[(String, String)]) -> Result<(PullRequest, SiteId)> {
         bytes: parsed(pairs, "bytes")?.unwrap_or(BYTES),
         run: parsed(pairs, "run")?.unwrap_or(0),
         heard: parsed(pairs, "heard")?.unwrap_or(0),
+        filters: filters(pairs, &resource(pairs)?)?,
     };
     Ok((request, required(pairs, "repository")?))
 }
 
 /// The query by which `site` gives a page of `resource`.
 pub fn push_query(resource: &str, request: &PushRequest, site: SiteId) -> Pairs {
-    vec![
+    plain([
         ("resource", resource.to_owned()),
         ("repository", site.to_string()),
         ("batch", request.batch.hyphenated().to_string()),
@@ -59,7 +93,7 @@ pub fn push_query(resource: &str, request: &PushRequest, site: SiteId) -> Pairs 
         ("update_policy", request.update.to_string()),
         ("conflict_policy", request.conflict.to_string()),
         ("merge_fields", request.merge_fields.to_string()),
-    ]
+    ])
 }
 
 /// Reads the query of a push: the resource, what goes with the page, and who gives it. `batch` and `fence` have to be there;
@@ -123,7 +157,7 @@ mod tests {
     use crate::error::Kind;
 
     fn owned(pairs: Pairs) -> Vec<(String, String)> {
-        pairs.into_iter().map(|(name, value)| (name.to_owned(), value)).collect()
+        pairs.into_iter().map(|(name, value)| (name.into_owned(), value)).collect()
     }
 
     fn push() -> PushRequest {
@@ -142,7 +176,8 @@ mod tests {
     fn queries_are_read_as_they_are_written() {
         let site = SiteId::random();
         let (resource, cursor) = ("org & office".to_owned(), "e=1;a=5".to_owned());
-        let pull = PullRequest { resource, cursor, records: 10, bytes: 20, run: 3, heard: 2 };
+        let filters = vec!["~.name__like=B*".to_owned(), "~.a!=x%26y%25, \"z\"".to_owned()];
+        let pull = PullRequest { resource, cursor, records: 10, bytes: 20, run: 3, heard: 2, filters };
         assert_eq!(parse_pull(&owned(pull_query(&pull, site))).unwrap(), (pull, site));
         assert_eq!(parse_push(&owned(push_query("t", &push(), site))).unwrap(), ("t".to_owned(), push(), site));
     }
@@ -150,12 +185,26 @@ mod tests {
     #[test]
     fn what_is_left_out_has_its_default_and_what_is_unknown_is_ignored() {
         let site = SiteId::random();
-        let pairs = owned(vec![("resource", "t".into()), ("repository", site.to_string()), ("[t]name__like", "x".into())]);
+        let pairs = owned(plain([("resource", "t".into()), ("repository", site.to_string()), ("tz_offset", "x".into())]));
         let (pull, _) = parse_pull(&pairs).unwrap();
         assert_eq!((pull.cursor.as_str(), pull.records, pull.bytes, pull.run, pull.heard), ("", 5_000, 4 << 20, 0, 0));
-        let batch = owned(vec![("batch", uuid::Uuid::nil().to_string()), ("fence", "1".into())]);
+        assert!(pull.filters.is_empty());
+        let batch = owned(plain([("batch", uuid::Uuid::nil().to_string()), ("fence", "1".into())]));
         let (_, push, _) = parse_push(&[pairs, batch].concat()).unwrap();
         assert_eq!((push.update, push.conflict, push.strategy), (Policy::Newer, Policy::Newer, Strategy::default()));
+    }
+
+    #[test]
+    fn filters_of_the_resource_are_read_in_each_of_edens_forms_and_others_are_refused() {
+        let query = |key: &str| {
+            vec![("resource".to_owned(), "t".into()), ("repository".into(), SiteId::random().to_string()), (key.into(), "B*".into())]
+        };
+        for key in ["[~]~.name__like", "[]~.name__like", "[t]~.name__like"] {
+            assert_eq!(parse_pull(&query(key)).unwrap().0.filters, ["~.name__like=B*"], "{key}");
+        }
+        for key in ["[office]~.name", "[t", "["] {
+            assert_eq!(parse_pull(&query(key)).unwrap_err().kind(), Kind::Malformed, "{key}");
+        }
     }
 
     #[test]

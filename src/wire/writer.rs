@@ -98,6 +98,10 @@ impl Writer<'_> {
             out.extend_from_slice(b"/>");
             return Ok(());
         }
+        if view.record.retracted {
+            out.extend_from_slice(b" e:retracted=\"true\"/>");
+            return Ok(());
+        }
         out.push(b'>');
         for cell in view.cells() {
             self.cell(cell, out)?;

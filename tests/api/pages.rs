@@ -57,7 +57,7 @@ impl Application {
 }
 
 fn pull_of(resource: &str) -> PullRequest {
-    PullRequest { resource: resource.into(), cursor: String::new(), records: 5000, bytes: 4 << 20, run: 1, heard: 0 }
+    PullRequest { resource: resource.into(), cursor: String::new(), records: 5000, bytes: 4 << 20, run: 1, heard: 0, filters: Vec::new() }
 }
 
 fn push(batch: u128) -> PushRequest {

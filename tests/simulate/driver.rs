@@ -104,6 +104,8 @@ impl Apply for Transaction<'_> {
         fn past(id: i64) -> Option<HistoryEntry>;
         fn effects(table: &Table, run: u64, effects: Effects, after: i64, limit: usize) -> Vec<Effected>;
         fn set_bases(table: &Table, page: &Page) -> ();
+        fn retract(table: &Table, found: Found) -> ();
+        fn sharers(table: &Table) -> Vec<SiteId>;
         fn waiters(which: Which<'_>, limit: usize) -> Vec<Waiter>;
     }
 

@@ -79,6 +79,7 @@ struct Sketch {
     modified_on: i64,
     heir: Option<Option<String>>,
     values: Vec<Option<(Kind, String)>>,
+    retracted: bool,
 }
 
 fn sketch() -> impl Strategy<Value = Sketch> {
@@ -86,19 +87,15 @@ fn sketch() -> impl Strategy<Value = Sketch> {
     let sites = (site(), site(), vec(site(), 0..3));
     let heir = option::weighted(0.2, option::of(uid()));
     let values = vec(option::weighted(0.8, value()), 0..7);
-    (uid(), version, sites, Time::RANGE, heir, values).prop_map(|(uid, version, sites, modified_on, heir, values)| Sketch {
-        uid,
-        version,
-        sites,
-        modified_on,
-        heir,
-        values,
+    let retracted = proptest::bool::weighted(0.2);
+    (uid(), version, sites, Time::RANGE, heir, values, retracted).prop_map(|(uid, version, sites, modified_on, heir, values, retracted)| {
+        Sketch { uid, version, sites, modified_on, retracted: retracted && heir.is_none(), heir, values }
     })
 }
 
 fn add(page: &mut Page, names: &[String], sketch: Sketch) {
     let mark = page.mark();
-    if sketch.heir.is_none() {
+    if sketch.heir.is_none() && !sketch.retracted {
         for (at, value) in sketch.values.iter().enumerate() {
             let Some((kind, text)) = value else { continue };
             let resource = if *kind == Kind::Reference { page.name(&names[0]).unwrap() } else { 0 };
@@ -115,6 +112,7 @@ fn add(page: &mut Page, names: &[String], sketch: Sketch) {
     record.version =
         sketch.version.iter().map(|(site, incarnation, n)| (Actor { site: *site, incarnation: *incarnation }, n.cast_unsigned())).collect();
     record.deleted = sketch.heir.is_some();
+    record.retracted = sketch.retracted;
     record.heir = sketch.heir.flatten().map(|heir| page.put(&heir));
     page.finish(record, mark);
 }
@@ -159,7 +157,15 @@ pub(crate) fn told(page: &Page) -> String {
     let mut told = format!("{:?}", (&page.resource, &page.cursor, page.more, page.run));
     for view in page.views() {
         let record = view.record;
-        let state = (view.uid(), view.heir(), record.deleted, record.modified_on, record.origin, record.author, &record.settled);
+        let state = (
+            view.uid(),
+            view.heir(),
+            (record.deleted, record.retracted),
+            record.modified_on,
+            record.origin,
+            record.author,
+            &record.settled,
+        );
         told += &format!("\n{state:?} {} {:?} {:?}", record.version, view.digest(), view.fields().collect::<Vec<_>>());
     }
     told

@@ -8,7 +8,9 @@ use crate::{
 
 pub(super) fn what_was_agreed_is_kept_for_each_peer_and_part(w: &mut World) {
     let (places, people) = (w.table("place"), w.table("person"));
-    let share = Share { told: 3, heard: 4, epoch: Some("e".into()), pull: "theirs:9".into(), push: 12 };
+    let (asked, given, former) = ("~.a__eq=1".into(), "~.b__eq=2".into(), Some(String::new()));
+    let share =
+        Share { told: 3, heard: 4, epoch: Some("e".into()), pull: "theirs:9".into(), push: 12, asked, given, former, former_upto: 7 };
     w.within(|tx| {
         tx.set_share(&places, PEER, Part::Active, &share).unwrap();
         assert_eq!(tx.share(&places, PEER, Part::Active).unwrap(), share);
@@ -240,7 +242,7 @@ pub(super) fn a_match_is_a_living_record_with_equal_columns(w: &mut World) {
 pub(super) fn a_new_life_of_the_journal_forgets_cursors_and_senders(w: &mut World) {
     w.take(&place("urn:a", 1, "a"));
     let (table, head) = (w.table("place"), w.head("place"));
-    let share = Share { told: 3, heard: 4, epoch: Some("e".into()), pull: "theirs:9".into(), push: 12 };
+    let share = Share { told: 3, heard: 4, epoch: Some("e".into()), pull: "theirs:9".into(), push: 12, ..Share::default() };
     w.db().set_share(&table, PEER, Part::Passive, &share, 1).unwrap();
     let (site, before) = (SiteId(uuid::Uuid::from_u128(77)), w.db().journal().unwrap());
     w.db().renew(site, before.incarnation + 5, "next").unwrap();

@@ -27,6 +27,8 @@ enum Deed {
     Meet { record: usize, home: usize, friend: usize },
     /// A deletion of a record that was seen comes.
     Go { table: &'static str, record: usize },
+    /// A record that was seen is no longer shared.
+    LetGo { table: &'static str, record: usize },
     /// Both are looked at, so that edits are folded.
     Look,
     /// The application names or removes a row while nobody watches.
@@ -43,7 +45,8 @@ fn deed() -> impl Strategy<Value = Deed> {
         2 => (table(), record.clone(), name.clone()).prop_map(|(table, record, name)| Deed::Come { table, record, name }),
         2 => (table(), record.clone(), name.clone()).prop_map(|(table, record, name)| Deed::Change { table, record, name }),
         2 => (record.clone(), record.clone(), record.clone()).prop_map(|(record, home, friend)| Deed::Meet { record, home, friend }),
-        2 => (table(), record).prop_map(|(table, record)| Deed::Go { table, record }),
+        2 => (table(), record.clone()).prop_map(|(table, record)| Deed::Go { table, record }),
+        2 => (table(), record).prop_map(|(table, record)| Deed::LetGo { table, record }),
         4 => Just(Deed::Look),
         1 => (table(), key, prop::option::of(name)).prop_map(|(table, key, name)| Deed::Asleep { table, key, name }),
     ]
@@ -77,6 +80,14 @@ fn act(w: &mut World, deed: &Deed, counter: u64) -> bool {
         Deed::Go { table, record } => {
             let uid = seen(w, table, record);
             come(w, &gone(table, &uid, counter, None))
+        }
+        Deed::LetGo { table, record } => {
+            let (uid, table) = (seen(w, table, record), w.table(table));
+            w.within(|tx| {
+                tx.fold(&table).unwrap();
+                let found = tx.locals(&table, &[&uid], PEER).unwrap().found[0].filter(|found| found.living);
+                found.is_some_and(|found| tx.retract(&table, found).is_ok())
+            })
         }
         Deed::Look => !tell(w).is_empty(),
         Deed::Asleep { table, key, name } => {

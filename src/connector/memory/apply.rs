@@ -144,6 +144,7 @@ impl<'a> Transaction<'a> {
             modified_on: write.state.modified_on,
             received_from: write.state.shared.then_some(peer),
             held: entry.held,
+            retracted: false,
             heir: write.heir.map(str::to_owned),
             extra: if write.deleted { BTreeMap::new() } else { entry.extra },
             digest: Some(write.digest),
@@ -215,7 +216,8 @@ impl Apply for Transaction<'_> {
                 locals.bases.copy(base.view(&base.records[0]));
                 locals.bases.records.len() - 1
             });
-            locals.found.push(Some(Found { at: page_at, arrival: entry.arrival, shared, held: entry.held, living: !entry.deleted, base }));
+            let (arrival, held, living, retracted) = (entry.arrival, entry.held, !entry.deleted, entry.retracted);
+            locals.found.push(Some(Found { at: page_at, arrival, shared, held, living, base, retracted }));
         }
         Ok(locals)
     }
@@ -274,6 +276,24 @@ impl Apply for Transaction<'_> {
         Ok(refers)
     }
 
+    fn retract(&mut self, table: &Table, found: Found) -> Result<()> {
+        if self.referred(table, found)? {
+            return Err(Error::new(Fault::Constraint, "other rows refer to it"));
+        }
+        let at = self.state.attached(table)?;
+        let place = self.state.by_arrival(at, found.arrival)?;
+        let entry = &mut self.state.tables[at].entries[place];
+        let key = entry.key.take();
+        (entry.deleted, entry.retracted, entry.received_from, entry.digest) = (true, true, None, None);
+        entry.extra.clear();
+        key.map(|key| self.state.tables[at].rows.remove(&key));
+        Ok(())
+    }
+
+    fn sharers(&mut self, table: &Table) -> Result<Vec<SiteId>> {
+        Ok(self.state.shares.keys().filter(|(id, ..)| *id == table.id).map(|(_, site, _)| *site).collect())
+    }
+
     fn defer(&mut self) -> Result<()> {
         self.deferred = true;
         Ok(())
@@ -318,8 +338,8 @@ impl Apply for Transaction<'_> {
         let mut locals = Locals { found: vec![None], ..Locals::default() };
         if let Some(entry) = self.state.by_uid(at, uid).map(|place| &self.state.tables[at].entries[place]) {
             self.state.read(at, entry, &mut locals.page)?;
-            let (arrival, held, living) = (entry.arrival, entry.held, !entry.deleted);
-            locals.found[0] = Some(Found { at: 0, arrival, shared: false, held, living, base: None });
+            let (arrival, held, living, retracted) = (entry.arrival, entry.held, !entry.deleted, entry.retracted);
+            locals.found[0] = Some(Found { at: 0, arrival, shared: false, held, living, base: None, retracted });
         }
         Ok(locals)
     }

@@ -36,6 +36,7 @@ impl Entry {
             modified_on: Time(0),
             received_from: None,
             held: false,
+            retracted: false,
             heir: None,
             extra: BTreeMap::new(),
             digest: None,
@@ -127,7 +128,16 @@ impl State {
                 // A re-creation: what was known of the record goes on.
                 Some(former) => {
                     let entry = &mut self.tables[at].entries[place];
-                    *entry = Entry { key: entry.key, arrival, own: entry.own, deleted: false, heir: None, digest: None, ..former.clone() };
+                    *entry = Entry {
+                        key: entry.key,
+                        arrival,
+                        own: entry.own,
+                        deleted: false,
+                        retracted: false,
+                        heir: None,
+                        digest: None,
+                        ..former.clone()
+                    };
                     self.tables[at].entries.retain(|entry| entry.arrival != former.arrival);
                 }
                 None => self.tables[at].entries[place].uid = Some(natural.unwrap_or_else(|| Uid::random().to_string())),
@@ -263,7 +273,7 @@ impl State {
         page: &mut Page,
     ) -> Result<(i64, bool)> {
         let mut entries = self.tables[at].entries.clone();
-        entries.retain(|entry| entry.arrival > after && !entry.held && entry.received_from != Some(peer));
+        entries.retain(|entry| entry.arrival > after && !entry.held && !entry.retracted && entry.received_from != Some(peer));
         entries.sort_by_key(|entry| entry.arrival);
         let first = page.records.len();
         for (place, entry) in entries.iter().enumerate() {

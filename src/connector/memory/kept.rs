@@ -142,7 +142,7 @@ impl State {
 
     pub(super) fn note_bases(&mut self, table: i64, page: &Page) {
         let Some(bases) = self.bases.get_mut(&table) else { return };
-        for view in page.views() {
+        for view in page.views().filter(|view| !view.record.retracted) {
             match view.record.deleted {
                 true => bases.remove(view.uid()),
                 false => bases.insert(view.uid().to_owned(), alone(view)),

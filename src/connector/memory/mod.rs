@@ -153,7 +153,7 @@ impl Connector for Memory {
         let runs = self.journal()?.runs;
         self.state.journal = Some(Journal { site, epoch: epoch.to_owned(), incarnation, runs });
         for share in self.state.shares.values_mut() {
-            (share.pull, share.push) = (String::new(), 0);
+            share.start_over();
         }
         for entry in self.state.tables.iter_mut().flat_map(|stored| &mut stored.entries) {
             entry.received_from = None;
@@ -218,7 +218,7 @@ impl Connector for Memory {
         let at = self.state.attached(table)?;
         for uid in uids {
             let known = self.state.by_uid(at, uid).map(|place| &self.state.tables[at].entries[place]);
-            if let Some(entry) = known.filter(|entry| !entry.held && self.state.astray_field(at, entry).is_none()) {
+            if let Some(entry) = known.filter(|entry| !entry.held && !entry.retracted && self.state.astray_field(at, entry).is_none()) {
                 self.state.read(at, entry, page)?;
             }
         }

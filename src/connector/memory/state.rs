@@ -61,6 +61,8 @@ pub(super) struct Entry {
     pub(super) modified_on: Time,
     pub(super) received_from: Option<SiteId>,
     pub(super) held: bool,
+    /// It was let go: offered to nobody, and as unknown.
+    pub(super) retracted: bool,
     pub(super) heir: Option<String>,
     /// Fields that the table has no column for: a record of its own, with only these.
     pub(super) extra: BTreeMap<String, super::journal::Field>,

@@ -10,7 +10,7 @@ use rusqlite::{
 use super::{
     Sqlite,
     failure::{Told, quoted},
-    layout::Layout,
+    layout::{LET_GO, Layout},
     rows::Seen,
     values::stored_uid,
 };
@@ -164,7 +164,7 @@ impl Sqlite {
                     version = version.join(&before);
                     let sql = format!(
                         "UPDATE {state} SET (modified_on, origin, held) =
-                         (SELECT modified_on, origin, held FROM {state} WHERE arrival = ?2) WHERE arrival = ?1"
+                         (SELECT modified_on, origin, NULLIF(held, {LET_GO}) FROM {state} WHERE arrival = ?2) WHERE arrival = ?1"
                     );
                     self.conn.execute(&sql, [noted.arrival, arrival]).told("write the journal")?;
                     self.conn.execute(&format!("DELETE FROM {state} WHERE arrival = ?1"), [arrival]).told("write the journal")?;

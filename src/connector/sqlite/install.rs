@@ -23,8 +23,11 @@ use crate::{
 };
 
 /// The journal's own migrations, in order. Never changed once released.
-const MIGRATIONS: [&str; 2] =
-    [include_str!("../../../migrations/journal/sqlite/01_journal.sql"), include_str!("../../../migrations/journal/sqlite/02_keep.sql")];
+const MIGRATIONS: [&str; 3] = [
+    include_str!("../../../migrations/journal/sqlite/01_journal.sql"),
+    include_str!("../../../migrations/journal/sqlite/02_keep.sql"),
+    include_str!("../../../migrations/journal/sqlite/03_filters.sql"),
+];
 
 /// What later versions added to state tables: the column, as it is declared.
 const STATE_COLUMNS: [&str; 2] = ["run INTEGER", "made INTEGER"];

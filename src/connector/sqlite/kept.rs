@@ -235,7 +235,7 @@ impl Sqlite {
         let bases = base_of(layout.table.id);
         let put = format!("INSERT INTO {bases} (uid, record) VALUES (?1, ?2) ON CONFLICT (uid) DO UPDATE SET record = ?2");
         let delete = format!("DELETE FROM {bases} WHERE uid = ?1");
-        for view in page.views() {
+        for view in page.views().filter(|view| !view.record.retracted) {
             let uid = stored_uid(view.uid());
             let done = match view.record.deleted {
                 true => self.conn.prepare_cached(&delete).and_then(|mut s| s.execute([uid])),

@@ -13,6 +13,9 @@ use crate::{
     model::{Identity, TableSpec},
 };
 
+/// What stands in `held` of a record that was let go: no conflict holds it, it is offered to nobody and counts as unknown.
+pub(super) const LET_GO: i64 = -1;
+
 /// The most columns a local key may have.
 pub(super) const MAX_KEY: usize = 16;
 
@@ -226,8 +229,8 @@ impl Layout {
             ),
             change_state: format!(
                 "UPDATE {state} SET arrival = ?1, deleted = ?3, modified_on = ?4, version = ?5, origin = ?6, author = ?7, settled = ?8,
-                 received_from = ?9, heir = ?10, extra = CASE WHEN ?13 THEN ?11 ELSE extra END, digest = ?12, own = NULL, run = ?14
-                 WHERE arrival = ?2"
+                 received_from = ?9, heir = ?10, extra = CASE WHEN ?13 THEN ?11 ELSE extra END, digest = ?12, own = NULL, run = ?14,
+                 held = CASE WHEN held = {LET_GO} THEN NULL ELSE held END WHERE arrival = ?2"
             ),
         }
     }

@@ -255,7 +255,7 @@ impl Sqlite {
 
     fn read_share(&self, table: i64, peer: SiteId, part: Part) -> Result<Share> {
         let Some(site) = self.sites.known(peer) else { return Ok(Share::default()) };
-        let sql = "SELECT told, heard, epoch, pull, push FROM entente_share WHERE site = ?1 AND tab = ?2 AND role = ?3";
+        let sql = "SELECT told, heard, epoch, pull, push, asked, given, former, former_upto FROM entente_share WHERE site = ?1 AND tab = ?2 AND role = ?3";
         let mut statement = self.conn.prepare_cached(sql).told("read the journal")?;
         let unsigned = |value: i64| u64::try_from(value).unwrap_or(0);
         let share = statement.query_row(params![site, table, role(part)], |row| {
@@ -265,6 +265,10 @@ impl Sqlite {
                 epoch: row.get(2)?,
                 pull: row.get(3)?,
                 push: row.get(4)?,
+                asked: row.get(5)?,
+                given: row.get(6)?,
+                former: row.get(7)?,
+                former_upto: row.get(8)?,
             })
         });
         Ok(share.optional().told("read the journal")?.unwrap_or_default())
@@ -272,11 +276,15 @@ impl Sqlite {
 
     fn write_share(&mut self, table: i64, peer: SiteId, part: Part, share: &Share) -> Result<()> {
         let site = self.sites.id(&self.conn, peer)?;
-        let sql = "INSERT INTO entente_share (site, tab, role, told, heard, epoch, pull, push) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)
-                   ON CONFLICT (site, tab, role) DO UPDATE SET told = ?4, heard = ?5, epoch = ?6, pull = ?7, push = ?8";
+        let sql = "INSERT INTO entente_share (site, tab, role, told, heard, epoch, pull, push, asked, given, former, former_upto)
+                   VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12)
+                   ON CONFLICT (site, tab, role) DO UPDATE SET told = ?4, heard = ?5, epoch = ?6, pull = ?7, push = ?8, asked = ?9, given = ?10,
+                   former = ?11, former_upto = ?12";
         let mut statement = self.conn.prepare_cached(sql).told("write the journal")?;
         let signed = |value: u64| i64::try_from(value).unwrap_or(i64::MAX);
-        let values = params![site, table, role(part), signed(share.told), signed(share.heard), share.epoch, share.pull, share.push];
+        let (told, heard) = (signed(share.told), signed(share.heard));
+        let Share { epoch, pull, push, asked, given, former, former_upto, .. } = share;
+        let values = params![site, table, role(part), told, heard, epoch, pull, push, asked, given, former, former_upto];
         statement.execute(values).told("write the journal").map(|_| ())
     }
 }
@@ -343,7 +351,7 @@ impl Connector for Sqlite {
                     params![site.0.to_string(), incarnation, epoch],
                 )
                 .told("write the journal")?;
-            db.conn.execute_batch("UPDATE entente_share SET pull = '', push = 0").told("write the journal")
+            db.conn.execute_batch("UPDATE entente_share SET pull = '', push = 0, former_upto = 0").told("write the journal")
         })
     }
 

@@ -6,7 +6,7 @@ use rusqlite::{Connection, Row, types::ValueRef};
 
 use super::{
     failure::Told,
-    layout::Layout,
+    layout::{LET_GO, Layout},
     values::{canonical_uuid, push, push_uid},
 };
 use crate::{
@@ -120,7 +120,10 @@ pub(super) struct Seen {
     /// A local edit that is not folded yet, at this microsecond.
     pub(super) own: Option<i64>,
     pub(super) received_from: Option<i64>,
+    /// An open conflict holds it, or it was let go.
     pub(super) held: bool,
+    /// It was let go.
+    pub(super) retracted: bool,
     /// The row is in the table.
     pub(super) present: bool,
     /// The journal believes that it lives, but the row is gone.
@@ -163,6 +166,7 @@ impl Layout {
             own: integer(4)?,
             received_from: integer(9)?,
             held: integer(10)?.is_some(),
+            retracted: integer(10)? == Some(LET_GO),
             present,
             vanished: !present && integer(2)?.unwrap_or(0) == 0,
             uid_known: get(1)? != ValueRef::Null,

@@ -46,6 +46,7 @@ struct CountsRow {
     conflicts: i64,
     quarantined: i64,
     parked: i64,
+    retracted: i64,
     bytes: i64,
 }
 
@@ -61,6 +62,7 @@ impl From<&Counts> for CountsRow {
             conflicts: stored::number(from.conflicts),
             quarantined: stored::number(from.quarantined),
             parked: stored::number(from.parked),
+            retracted: stored::number(from.retracted),
             bytes: stored::number(from.bytes),
         }
     }
@@ -78,6 +80,7 @@ impl From<CountsRow> for Counts {
             conflicts: stored::count(row.conflicts),
             quarantined: stored::count(row.quarantined),
             parked: stored::count(row.parked),
+            retracted: stored::count(row.retracted),
             bytes: stored::count(row.bytes),
         }
     }

@@ -41,6 +41,7 @@ fn an_entry_is_read_as_it_was_written_and_changed() {
             conflicts: 7,
             quarantined: 8,
             parked: 9,
+            retracted: 11,
             bytes: 10,
         },
         ..entry_at(1, Action::Pull, Outcome::Warning)

@@ -3,12 +3,13 @@
 use std::collections::HashSet;
 
 mod again;
+mod retract;
 mod together;
 mod twins;
 
 pub(super) use again::{adopt, conclude, retry};
 
-use super::outcome::Outcome;
+use super::{filters::Elsewhere, outcome::Outcome};
 use crate::{
     connector::{Apply, Clash, Connector, Effect, Found, Locals, Lost, Table, Target, Targets, Wait, Waiter, Waiting, Which, Write},
     decide::{Content, Decider, Decision, Given, Local, Rule, Side, Source},
@@ -36,6 +37,8 @@ pub struct Terms {
     pub now: Time,
     /// Who decides.
     pub decider: Decider,
+    /// Who else shares these records with us.
+    pub elsewhere: Elsewhere,
 }
 
 /// What goes with a page in its transaction: looked at before, stored after. Either may refuse, and then nothing is kept.
@@ -117,7 +120,7 @@ fn one_by_one(db: &mut dyn Connector, table: &Table, page: &Page, terms: &Terms,
 
 /// A column that new rows need and the peer does not have stops the table, with that reason (SYNC.md 5).
 fn refuse_incomplete(table: &Table, page: &Page) -> Result<()> {
-    let Some(first) = page.views().find(|view| !view.record.deleted) else { return Ok(()) };
+    let Some(first) = page.views().find(|view| view.record.lives()) else { return Ok(()) };
     match table.required.iter().find(|field| first.get(field).is_none()) {
         None => Ok(()),
         Some(field) => Err(Error::new(
@@ -190,7 +193,7 @@ impl<'t> Import<'t> {
     }
 
     fn page(&mut self, table: &Table, page: &Page) -> Result<()> {
-        self.outcome.counts.records += page.records.len() as u64;
+        self.outcome.counts.records += page.records.iter().filter(|record| !record.retracted).count() as u64;
         self.tx.fold(table)?;
         self.refuse_our_future(table, page)?;
         let mut rest: Vec<usize> = (0..page.records.len()).collect();
@@ -282,7 +285,12 @@ impl<'t> Import<'t> {
         if self.poison.contains(&item.at) && item.waited.is_none() {
             return Ok(Step::Failed(Error::new(Kind::Constraint, "a trigger or a constraint of this database refuses the record")));
         }
-        if local.is_none()
+        if item.view.record.retracted {
+            return self.retract(table, item, local);
+        }
+        // What was retracted here is as if it had never been; only its state is used again.
+        let known = local.filter(|(found, _)| !found.retracted);
+        if known.is_none()
             && !item.view.record.deleted
             && !table.matching.is_empty()
             && let Some(step) = self.twin(table, item)?
@@ -301,8 +309,9 @@ impl<'t> Import<'t> {
     }
 
     fn decided(&mut self, table: &Table, item: &Item<'_>, locals: &Locals, local: Option<(Found, RecordView<'_>)>) -> Result<Step> {
+        let known = local.filter(|(found, _)| !found.retracted);
         let decision = self.terms.decider.decide(
-            local.map(|(found, view)| Local { view, shared: found.shared, held: found.held, base: base_of(locals, found) }),
+            known.map(|(found, view)| Local { view, shared: found.shared, held: found.held, base: base_of(locals, found) }),
             self.given(item),
         );
         self.carry_out(table, item, local, decision)

@@ -208,7 +208,7 @@ impl Import<'_> {
                 (record.modified_on, record.author, here.digest()) > (theirs.modified_on, theirs.author, other.digest())
             }
         };
-        let stays = ours_wins || !other_found.living && self.tx.referred(table, found)?;
+        let stays = ours_wins || other_found.retracted || !other_found.living && self.tx.referred(table, found)?;
         let winner = if stays { record } else { theirs };
         let state = NewState {
             version: record.version.join(&theirs.version),

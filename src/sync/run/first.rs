@@ -6,7 +6,7 @@ use crate::{
     error::{Error, Kind, Result},
     model::{Hello, Identity, PullRequest},
     peer::Peer,
-    sync::{epoch, keep_bases},
+    sync::{epoch, keep_bases, run::filters},
 };
 
 impl<'r> Run<'r, '_> {
@@ -24,7 +24,8 @@ impl<'r> Run<'r, '_> {
         }
         if part.share.heard > part.there.told || part.share.epoch.as_ref().is_some_and(|epoch| *epoch != part.there.epoch) {
             part.door.forget_shared(&part.table, hello.uuid)?;
-            (part.share.pull, part.share.push, part.share.epoch) = (String::new(), 0, None);
+            part.share.start_over();
+            part.share.epoch = None;
             part.share.heard = part.share.heard.min(part.there.told);
             self.warnings.push(format!(
                 "{} of {} was restored from a backup; everything is exchanged again",
@@ -35,9 +36,10 @@ impl<'r> Run<'r, '_> {
         let table = part.table.clone();
         part.door.recheck(&table)?;
         if self.ask.full {
-            (part.share.pull, part.share.push) = (String::new(), 0);
+            part.share.start_over();
         }
-        self.refuse_twins(part, peer)
+        self.refuse_twins(part, peer)?;
+        filters::ready(part, hello)
     }
 
     /// A peer that told us a greater run number than it remembers does not know that it was restored: any request of ours shows it.
@@ -49,6 +51,7 @@ impl<'r> Run<'r, '_> {
             bytes: 1,
             run: part.share.told,
             heard: part.share.heard,
+            filters: part.asks(),
         };
         match peer.pull(&request) {
             Err(error) if error.kind() != Kind::Epoch => return Err(error),

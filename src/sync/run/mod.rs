@@ -1,5 +1,6 @@
 //! A run of our own with one repository: pull, then push (SYNC.md 6).
 
+mod filters;
 mod first;
 mod pull;
 mod push;
@@ -17,7 +18,7 @@ use std::{
 use super::{Outcome, Terms, epoch, order::by_reference, register::same_site};
 use crate::{
     connector::{Part, Share, Table},
-    decide::Source,
+    decide::{Source, filter::Filter},
     error::{Error, Kind, Result},
     model::{Action, Counts, Direction, Hello, HelloResource, LogEntry, LogId, Outcome as Went, Repository, Resource},
     peer::{Contact, Peer},
@@ -199,9 +200,10 @@ fn summary(counts: &Counts, ask: &Ask) -> String {
     if ask.dry_run {
         return format!("Dry run: {} records would travel", counts.records);
     }
-    match counts.records {
-        0 => "Nothing had changed".into(),
-        some => format!("{} travelled", told(some)),
+    match (counts.records, counts.retracted) {
+        (0, 0) => "Nothing had changed".into(),
+        (some, 0) => format!("{} travelled", told(some)),
+        (some, gone) => format!("{} travelled, {} let go", told(some), told(gone)),
     }
 }
 
@@ -241,6 +243,8 @@ struct Leg<'r> {
     there: HelloResource,
     door: Door<'r>,
     share: Share,
+    /// What of it is shared.
+    filter: Filter,
     /// The number of this run is told.
     begun: bool,
     failed: bool,
@@ -311,7 +315,8 @@ impl<'r> Run<'r, '_> {
                     Error::forbidden(format!("{} does not offer {}", self.repository.name, resource.name))
                         .hint("Is it attached there, and may our account use it?")
                 })?;
-                Ok(Leg { resource: resource.clone(), table, there, door, share: Share::default(), begun: false, failed: false })
+                let filter = super::filters::read(&table, &resource.filters)?;
+                Ok(Leg { resource: resource.clone(), table, there, door, share: Share::default(), filter, begun: false, failed: false })
             });
             match opened {
                 Ok(part) => {
@@ -347,8 +352,8 @@ impl<'r> Run<'r, '_> {
         Ok(())
     }
 
-    fn terms(&self, part: &Leg<'r>, hello: &Hello, source: Source) -> Terms {
-        Terms {
+    fn terms(&self, part: &Leg<'r>, hello: &Hello, source: Source) -> Result<Terms> {
+        Ok(Terms {
             peer: hello.uuid,
             rules: part.resource.rules(),
             source,
@@ -356,7 +361,8 @@ impl<'r> Run<'r, '_> {
             me: self.site.id,
             now: self.site.now(),
             decider: self.site.decider(),
-        }
+            elsewhere: super::filters::elsewhere(self.site, Some(self.repository.id), &part.table.resource)?,
+        })
     }
 
     /// Adds what was decided after the pages to a resource's report.
@@ -382,7 +388,7 @@ impl<'r> Run<'r, '_> {
         let error = done.err();
         part.failed |= error.is_some();
         let counts = outcome.counts;
-        if counts.records > 0 || error.is_some() {
+        if counts.records + counts.retracted > 0 || error.is_some() {
             self.log(&part.table.resource, direction, &counts, &outcome, seconds, error.as_ref());
         }
         self.warnings.extend(outcome.warnings.iter().filter(|warning| !self.warnings.contains(warning)).cloned().collect::<Vec<_>>());

@@ -39,9 +39,8 @@ impl<'r> Run<'r, '_> {
             if part.failed || !part.resource.mode.pulls() {
                 continue;
             }
-            let terms = self.terms(part, hello, Source::Page);
             let table = part.table.clone();
-            match conclude(&mut *part.door, &table, &terms) {
+            match self.terms(part, hello, Source::Page).and_then(|terms| conclude(&mut *part.door, &table, &terms)) {
                 Ok(outcome) => self.also(&table.resource, outcome),
                 Err(error) => {
                     part.failed = true;
@@ -60,14 +59,14 @@ impl<'r> Run<'r, '_> {
         all: &mut Outcome,
         missing: &mut Vec<(String, String)>,
     ) -> Result<()> {
-        if part.share.pull == part.there.head {
-            let terms = self.terms(part, hello, Source::Page);
+        if part.share.pull == part.there.head && part.share.asked == part.filter.to_string() {
+            let terms = self.terms(part, hello, Source::Page)?;
             let table = part.table.clone();
             all.add(retry(&mut *part.door, &table, &terms)?);
             return Ok(());
         }
         self.begin(part, hello)?;
-        let terms = self.terms(part, hello, Source::Page);
+        let terms = self.terms(part, hello, Source::Page)?;
         let table = part.table.clone();
         all.add(retry(&mut *part.door, &table, &terms)?);
         let first = PullRequest {
@@ -77,6 +76,7 @@ impl<'r> Run<'r, '_> {
             bytes: self.site.config.page_bytes,
             run: part.share.told,
             heard: part.share.heard,
+            filters: part.asks(),
         };
         let (before, ahead) = (peer.traffic(), self.site.config.read_ahead);
         let mut take = |page: Page| {
@@ -113,7 +113,8 @@ impl<'r> Run<'r, '_> {
 
     /// Applies a page together with its cursor.
     pub(super) fn take(&self, part: &mut Leg<'r>, hello: &Hello, page: &Page, terms: &Terms) -> Result<Outcome> {
-        let share = Share { pull: page.cursor.clone(), heard: page.run.unwrap_or(0).max(part.share.heard), ..part.share.clone() };
+        let (pull, asked) = (page.cursor.clone(), part.filter.to_string());
+        let share = Share { pull, asked, heard: page.run.unwrap_or(0).max(part.share.heard), ..part.share.clone() };
         let table = part.table.clone();
         let mut cursor = Cursor { table: &table, peer: hello.uuid, share: &share, dry: self.ask.dry_run, outcome: None };
         match import(&mut *part.door, &table, page, terms, &mut cursor) {
@@ -142,10 +143,10 @@ impl<'r> Run<'r, '_> {
                 continue;
             };
             let uids: Vec<String> = uids.into_iter().collect();
-            let terms = self.terms(part, hello, Source::Page);
             let table = part.table.clone();
             for some in uids.chunks(FETCH) {
-                let done = peer.fetch(&resource, some).and_then(|page| import(&mut *part.door, &table, &page, &terms, &mut Bare));
+                let fetched = peer.fetch(&resource, some).and_then(|page| Ok((page, self.terms(part, hello, Source::Page)?)));
+                let done = fetched.and_then(|(page, terms)| import(&mut *part.door, &table, &page, &terms, &mut Bare));
                 match done {
                     Ok(outcome) => self.also(&resource, outcome),
                     Err(error) => self.warnings.push(format!("Missing records of {resource} could not be fetched: {}", error.chain())),

@@ -9,7 +9,7 @@ use crate::{
     error::{Error, Kind, Result},
     model::{Hello, Page, Policy, PushRequest},
     peer::Peer,
-    sync::{Bare, Outcome, epoch, import::import},
+    sync::{Bare, Outcome, epoch, filters::Sieve, import::import},
 };
 
 impl<'r> Run<'r, '_> {
@@ -29,6 +29,7 @@ impl<'r> Run<'r, '_> {
             bytes: usize::try_from(self.site.config.page_bytes.min(hello.limits.body / 4)).unwrap_or(usize::MAX),
         };
         let (after, uuid, site) = (part.share.push, hello.uuid, self.site);
+        let sieve = Sieve::of(&part.share, uuid)?;
         let (before, ahead) = (peer.traffic(), self.site.config.read_ahead);
         let mut give = |page: Page, upto: i64| {
             self.stopped()?;
@@ -42,6 +43,7 @@ impl<'r> Run<'r, '_> {
             loop {
                 let mut page = Page::new(&table2.resource);
                 let (upto, more) = source.export(&table2, after, uuid, extent, site.now(), &mut page)?;
+                sieve.sift(&mut page, upto);
                 take(page, upto)?;
                 if !more {
                     return Ok(());
@@ -75,7 +77,9 @@ impl<'r> Run<'r, '_> {
         all: &mut Outcome,
     ) -> Result<()> {
         if self.ask.dry_run {
-            all.counts.records += page.records.len() as u64;
+            let retracted = page.records.iter().filter(|record| record.retracted).count() as u64;
+            all.counts.records += page.records.len() as u64 - retracted;
+            all.counts.retracted += retracted;
             return Ok(());
         }
         if !page.records.is_empty() {
@@ -113,13 +117,15 @@ impl<'r> Run<'r, '_> {
     pub(super) fn take_back(&mut self, part: &mut Leg<'r>, hello: &Hello, peer: &dyn Peer, all: &mut Outcome) -> Result<()> {
         self.begin(part, hello)?;
         let table = part.table.clone();
-        let terms = self.terms(part, hello, Source::Fetched);
+        let terms = self.terms(part, hello, Source::Fetched)?;
+        let sieve = Sieve::of(&part.share, hello.uuid)?;
         let (mut after, head) = (part.share.push, part.door.head(&table)?);
         while after < head {
             let mut page = Page::new(&table.resource);
             let extent = Extent { records: FETCH, bytes: usize::try_from(self.site.config.page_bytes).unwrap_or(usize::MAX) };
             (after, _) = part.door.export(&table, after, hello.uuid, extent, self.site.now(), &mut page)?;
-            let uids: Vec<String> = page.views().map(|view| view.uid().to_owned()).collect();
+            sieve.sift(&mut page, after);
+            let uids: Vec<String> = page.views().filter(|view| !view.record.retracted).map(|view| view.uid().to_owned()).collect();
             if !uids.is_empty() {
                 let theirs = peer.fetch(&table.resource, &uids)?;
                 let mut outcome = import(&mut *part.door, &table, &theirs, &terms, &mut Bare)?;

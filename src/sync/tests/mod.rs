@@ -3,5 +3,6 @@
 mod agree;
 mod awkward;
 mod decided;
+mod filters;
 mod harm;
 mod world;

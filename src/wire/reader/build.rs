@@ -109,7 +109,7 @@ impl<'a> Builder<'a> {
     }
 
     fn is_alive(&self) -> bool {
-        self.record.as_ref().is_some_and(|record| !record.deleted)
+        self.record.as_ref().is_some_and(Record::lives)
     }
 
     fn pass_over(&mut self, from: Beneath) -> Result<()> {
@@ -181,6 +181,10 @@ impl<'a> Builder<'a> {
         }
         if self.ours {
             lineage(attributes, &mut record)?;
+            record.retracted = attributes.raw("e:retracted").map_or(Ok(false), value::boolean)?;
+            if record.retracted && record.deleted {
+                return Err(Error::malformed("A record is deleted and retracted at once"));
+            }
         }
         Ok(record)
     }

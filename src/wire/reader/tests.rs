@@ -298,3 +298,13 @@ fn names_are_told_apart_however_they_are_written_and_ordered() {
     assert_eq!([of(1, "a&b"), of(1, "a&amp;b"), of(1, "c d")], [Some("4"), Some("6"), Some("5")]);
     assert_eq!([of(2, "a&b"), of(2, "a&amp;b"), of(2, "c d")], [Some("8"), None, Some("7")]);
 }
+
+#[test]
+fn a_retraction_has_no_content_and_is_no_deletion() {
+    let record = |said: &str| ours(&format!("<resource name=\"t\" uuid=\"u\" {said}><data field=\"a\">secret</data></resource>"));
+    let page = record("e:retracted=\"true\"").unwrap();
+    assert!(page.records[0].retracted && page.view(&page.records[0]).cells().is_empty());
+    assert!(!record("e:retracted=\"false\"").unwrap().records[0].retracted);
+    assert!(record("e:retracted=\"true\" deleted=\"True\"").is_err());
+    assert!(record("e:retracted=\"yes\"").is_err());
+}

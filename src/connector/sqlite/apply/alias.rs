@@ -22,7 +22,15 @@ impl Transaction<'_> {
         let seen = self.db.read_each(layout, vec![stored_uid(uid)], &mut locals.page)?;
         if let Some(seen) = seen.first() {
             let living = !locals.page.records[0].deleted;
-            locals.found[0] = Some(Found { at: 0, arrival: seen.arrival, shared: false, held: seen.held, living, base: None });
+            locals.found[0] = Some(Found {
+                at: 0,
+                arrival: seen.arrival,
+                shared: false,
+                held: seen.held && !seen.retracted,
+                living,
+                base: None,
+                retracted: seen.retracted,
+            });
         }
         Ok(locals)
     }
@@ -51,7 +59,7 @@ impl Transaction<'_> {
     }
 
     fn key_at(&self, layout: &Layout, arrival: i64) -> Result<Option<Key>> {
-        self.local_key(layout, Some(Found { at: 0, arrival, shared: false, held: false, living: true, base: None }))
+        self.local_key(layout, Some(Found { at: 0, arrival, shared: false, held: false, living: true, base: None, retracted: false }))
     }
 
     /// Whoever refers to a record that has another uid now has another content to the letter; it is the same to everyone.

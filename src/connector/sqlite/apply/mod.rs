@@ -2,6 +2,7 @@
 
 mod alias;
 mod plan;
+mod retract;
 mod rows;
 mod waiting;
 
@@ -44,6 +45,8 @@ pub(super) struct Transaction<'a> {
     next_keys: HashMap<i64, i64>,
     reserved: HashMap<(i64, String), Key>,
     plan: Option<Plan>,
+    /// By table: the foreign keys of others to it.
+    children: HashMap<i64, Vec<(String, String)>>,
     /// The last arrival that was given, and of which table.
     last_arrival: Option<(i64, i64)>,
     /// Uids of records whose agreed content is to be noted, by table.
@@ -69,6 +72,7 @@ impl<'a> Transaction<'a> {
             next_keys: HashMap::new(),
             reserved: HashMap::new(),
             plan: None,
+            children: HashMap::new(),
             last_arrival: None,
             based: HashMap::new(),
             done: false,
@@ -371,7 +375,8 @@ impl Apply for Transaction<'_> {
                 let shared = peer.is_some() && seen.received_from == peer;
                 let record = &locals.page.records[*place];
                 let base = bases.get(locals.page.text(record.uid)).copied();
-                Found { at: *place, arrival: seen.arrival, shared, held: seen.held, living: !record.deleted, base }
+                let (living, held) = (!record.deleted, seen.held && !seen.retracted);
+                Found { at: *place, arrival: seen.arrival, shared, held, living, base, retracted: seen.retracted }
             });
         }
         Ok(locals)
@@ -492,6 +497,14 @@ impl Apply for Transaction<'_> {
             }
         }
         Ok(false)
+    }
+
+    fn retract(&mut self, table: &Table, found: Found) -> Result<()> {
+        self.let_go(table, found)
+    }
+
+    fn sharers(&mut self, table: &Table) -> Result<Vec<SiteId>> {
+        self.sites_agreed_with(table)
     }
 
     fn defer(&mut self) -> Result<()> {
