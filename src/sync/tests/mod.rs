@@ -2,6 +2,7 @@
 
 mod agree;
 mod awkward;
+mod drift;
 mod filters;
 mod harm;
 mod world;

@@ -1,5 +1,6 @@
 //! The transaction of one page: rows, journal and cursor together (SYNC.md 5).
 
+mod aside;
 mod plan;
 mod retract;
 mod rows;
@@ -75,6 +76,7 @@ impl<'a> Transaction<'a> {
     }
 
     fn layout(&self, table: &Table) -> Result<Arc<Layout>> {
+        self.db.refuse_unsettled(table)?;
         let found = self.db.layouts.iter().find(|layout| layout.table.id == table.id);
         found.cloned().ok_or_else(|| Error::not_found(format!("table {:?} is no longer attached", table.name)))
     }
