@@ -48,6 +48,14 @@ pub struct Table {
     pub bases: bool,
 }
 
+impl Table {
+    /// Whether a field has a column here.
+    pub fn knows(&self, field: &str) -> bool {
+        let identity = matches!(&self.identity, Identity::Column { column } if column == field);
+        identity || self.fields.iter().any(|own| own == field) || self.references.iter().any(|own| own.field == field)
+    }
+}
+
 /// A foreign key that travels as a reference.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Reference {

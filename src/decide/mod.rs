@@ -141,6 +141,7 @@ pub fn decide(local: Option<Local<'_>>, given: Given<'_>) -> Decision {
     match case.relation {
         Relation::Ahead => case.ahead(),
         Relation::Behind => case.allowed().unwrap_or_else(|| case.behind()),
+        Relation::Same if case.adds_fields() => case.allowed().unwrap_or_else(|| case.added()),
         Relation::Same | Relation::Concurrent => case.allowed().unwrap_or_else(|| case.concurrent()),
     }
 }
@@ -346,6 +347,17 @@ impl<'a> Case<'a> {
     }
 
     /// Theirs replaces ours, under `version`; no version of our own.
+    /// Whether what came is what is here, and fields beside that nobody has here: a column was dropped here, or is not there yet.
+    fn adds_fields(&self) -> bool {
+        let (here, there) = (self.local.view, self.given.incoming);
+        let same = |(field, value)| there.get(field).is_none_or(|other| other == value);
+        here.record.lives() && there.record.lives() && here.fields().all(same)
+    }
+
+    fn added(&self) -> Decision {
+        Decision { loser: None, ..self.take(self.joined.clone(), Rule::Update, false) }
+    }
+
     fn take(&self, version: Version, rule: Rule, conflict: bool) -> Decision {
         let (here, there) = (self.local.view.record, self.given.incoming.record);
         let state = NewState {

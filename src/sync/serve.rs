@@ -51,14 +51,24 @@ pub fn hello(site: &Site, caller: Option<&Caller>) -> Result<Hello> {
     for table in order.iter().rev() {
         if let Some((door, _)) = open.iter_mut().find(|(_, other)| other.resource == table.resource) {
             let (rules, _) = rules_for(site, caller, table, None)?;
-            let outcome = conclude(&mut **door, table, &terms(site, caller, table, rules, 0)?)?;
-            tell(site, caller, table, &outcome);
+            match conclude(&mut **door, table, &terms(site, caller, table, rules, 0)?) {
+                Err(error) if error.kind() == Kind::Constraint => skipped(table, &error),
+                outcome => tell(site, caller, table, &outcome?),
+            }
         }
     }
     for (door, table) in &mut open {
-        hello.resources.push(offer(site, caller, door, table)?);
+        match offer(site, caller, door, table) {
+            // A table that was changed beyond use does not hide the others either.
+            Err(error) if matches!(error.kind(), Kind::Constraint | Kind::Usage) => skipped(table, &error),
+            offered => hello.resources.push(offered?),
+        }
     }
     Ok(hello)
+}
+
+fn skipped(table: &Table, error: &Error) {
+    tracing::warn!(resource = %table.resource, "{} cannot be offered: {}", table.resource, error.chain());
 }
 
 fn offer(site: &Site, caller: &Caller, door: &mut Door<'_>, table: &Table) -> Result<HelloResource> {

@@ -62,6 +62,8 @@ pub(super) struct Data {
     pub(super) column: String,
     pub(super) field: String,
     pub(super) affinity: Affinity,
+    /// As an SQL expression.
+    pub(super) default: Option<String>,
     /// It holds the uid; it travels only where it cannot be told from the uid.
     pub(super) is_identity: bool,
 }
@@ -160,6 +162,7 @@ impl Layout {
                 column: column.name.clone(),
                 field: field_name(&entry.spec, &column.name),
                 affinity: column.affinity,
+                default: column.default.clone(),
                 is_identity: identity_column.as_ref().is_some_and(|own| own.name == column.name),
             })
             .collect();
@@ -168,7 +171,7 @@ impl Layout {
         let required = shape
             .columns
             .iter()
-            .filter(|column| column.not_null && !column.default && travels(column))
+            .filter(|column| column.not_null && column.default.is_none() && travels(column))
             .filter(|column| identity_column.as_ref().is_none_or(|own| own.name != column.name))
             .map(|column| field_name(&entry.spec, &column.name))
             .collect();
@@ -233,6 +236,16 @@ impl Layout {
                  held = CASE WHEN held = {LET_GO} THEN NULL ELSE held END WHERE arrival = ?2"
             ),
         }
+    }
+
+    /// The fields and their types, one a line.
+    pub(super) fn described(&self) -> String {
+        described(&self.data, &self.references)
+    }
+
+    /// The field that a line of [`Layout::described`] is about.
+    pub(super) fn field_described(line: &str) -> Option<&str> {
+        line.split_once(" -> ").or_else(|| line.rsplit_once(' ')).map(|(field, _)| field)
     }
 
     /// The name of the table's state table.
@@ -405,9 +418,13 @@ fn check_unique(shape: &Shape, identity: &Identity, matching: &[String], key: &[
 }
 
 fn fingerprint(data: &[Data], references: &[Link]) -> String {
+    let hash = blake3::hash(described(data, references).as_bytes()).to_hex();
+    hash[..16].to_owned()
+}
+
+fn described(data: &[Data], references: &[Link]) -> String {
     let mut words: Vec<String> = data.iter().map(|data| format!("{} {:?}", data.field, data.affinity)).collect();
     words.extend(references.iter().map(|link| format!("{} -> {}", link.field, link.parent_resource)));
     words.sort();
-    let hash = blake3::hash(words.join("\n").as_bytes()).to_hex();
-    hash[..16].to_owned()
+    words.join("\n")
 }

@@ -2,6 +2,7 @@
 //! its journal mode stays as it is.
 
 mod apply;
+mod drift;
 mod export;
 mod failure;
 mod fold;
@@ -14,6 +15,7 @@ mod triggers;
 mod values;
 
 use std::{
+    collections::HashMap,
     path::{Path, PathBuf},
     sync::Arc,
     time::Duration,
@@ -44,6 +46,8 @@ const BUSY: Duration = Duration::from_secs(10);
 pub struct Sqlite {
     conn: Connection,
     layouts: Vec<Arc<Layout>>,
+    /// Tables that cannot be used since their schema changed, and why.
+    unsettled: HashMap<i64, String>,
     /// The schema that the layouts were made for.
     schema: i64,
     sites: Sites,
@@ -100,8 +104,16 @@ impl Sqlite {
         // Durable at each commit: the answer to a peer says so. Foreign keys are the user's and are kept.
         conn.execute_batch("PRAGMA synchronous = FULL; PRAGMA foreign_keys = ON; PRAGMA temp_store = MEMORY; PRAGMA cache_size = -16384;")
             .told("open the database")?;
-        let mut db =
-            Sqlite { conn, layouts: Vec::new(), schema: -1, sites: Sites::default(), pulse: 0, file: None, uuids: Uuids::default() };
+        let mut db = Sqlite {
+            conn,
+            layouts: Vec::new(),
+            unsettled: HashMap::new(),
+            schema: -1,
+            sites: Sites::default(),
+            pulse: 0,
+            file: None,
+            uuids: Uuids::default(),
+        };
         db.upgrade()?;
         Ok(db)
     }
@@ -137,8 +149,10 @@ impl Sqlite {
             let entries = self.entries()?;
             // A table that was dropped or changed beyond use does not stop the others; whoever asks for it is told.
             self.layouts = entries.iter().filter_map(|entry| Layout::make(entry, &entries).map(Arc::new).ok()).collect();
+            self.settle_all()?;
         }
-        self.schema = schema;
+        // What could not be settled is tried again: what it refers to may have come.
+        self.schema = if self.unsettled.is_empty() { schema } else { -1 };
         Ok(())
     }
 
@@ -175,6 +189,7 @@ impl Sqlite {
 
     fn layout(&mut self, table: &Table) -> Result<Arc<Layout>> {
         self.refresh()?;
+        self.refuse_unsettled(table)?;
         let found = self.layouts.iter().find(|layout| layout.table.id == table.id);
         found.cloned().ok_or_else(|| {
             Error::not_found(format!("table {:?} is gone, or was changed so that it cannot be shared", table.name))

@@ -22,7 +22,8 @@ pub(super) struct Column {
     pub(super) declared: String,
     pub(super) affinity: Affinity,
     pub(super) not_null: bool,
-    pub(super) default: bool,
+    /// As an SQL expression.
+    pub(super) default: Option<String>,
     /// Position in the primary key from 1; 0 = not part of it.
     pub(super) key: i64,
     pub(super) generated: bool,
@@ -113,8 +114,7 @@ pub(super) fn writes_spread(conn: &Connection) -> Result<bool> {
 }
 
 fn columns(conn: &Connection, table: &str) -> rusqlite::Result<Vec<Column>> {
-    let mut statement =
-        conn.prepare_cached("SELECT name, type, \"notnull\", dflt_value IS NOT NULL, pk, hidden FROM pragma_table_xinfo(?1)")?;
+    let mut statement = conn.prepare_cached("SELECT name, type, \"notnull\", dflt_value, pk, hidden FROM pragma_table_xinfo(?1)")?;
     let rows = statement.query_map([table], |row| {
         let declared: String = row.get(1)?;
         Ok(Column {

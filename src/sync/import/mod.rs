@@ -196,6 +196,7 @@ impl<'t> Import<'t> {
         self.outcome.counts.records += page.records.iter().filter(|record| !record.retracted).count() as u64;
         self.tx.fold(table)?;
         self.refuse_our_future(table, page)?;
+        self.warn_of_unknown(table, page);
         let mut rest: Vec<usize> = (0..page.records.len()).collect();
         // Of two versions of one record in a page the second is decided against what became of the first.
         while !rest.is_empty() {
@@ -206,6 +207,17 @@ impl<'t> Import<'t> {
             rest = later;
         }
         Ok(())
+    }
+
+    /// Fields without a column here are kept aside, which an administrator should know.
+    fn warn_of_unknown(&mut self, table: &Table, page: &Page) {
+        let mut fields: Vec<u16> = page.views().flat_map(|view| view.cells()).map(|cell| cell.field).collect();
+        fields.sort_unstable();
+        fields.dedup();
+        for name in fields.into_iter().map(|field| page.name_of(field)).filter(|name| !table.knows(name)) {
+            self.outcome
+                .warn(format!("{}: there is no column for the field {name:?} here; it is kept aside and passed on", table.resource));
+        }
     }
 
     /// A version that has seen more of our edits than we made under this incarnation proves that our journal went back: counters would be
@@ -326,7 +338,7 @@ impl<'t> Import<'t> {
         let incoming = item.view.record;
         let taking = decision.content != Content::Keep;
         if taking && !incoming.deleted {
-            let missing: Vec<(String, String)> = references(item.view)
+            let missing: Vec<(String, String)> = references_of(table, item.view)
                 .filter(|(resource, uid)| !matches!(self.targets.get(resource, uid), Target::Here(_)))
                 .map(|(resource, uid)| (resource.to_owned(), uid.to_owned()))
                 .collect();
@@ -538,6 +550,13 @@ pub(in crate::sync) fn references(view: RecordView<'_>) -> impl Iterator<Item = 
 fn base_of(locals: &Locals, found: Found) -> Option<(RecordView<'_>, &Version)> {
     let record = locals.bases.records.get(found.base?)?;
     Some((locals.bases.view(record), &record.version))
+}
+
+/// Those of them that the table here has, too; what is kept aside may lead anywhere.
+fn references_of<'a>(table: &'a Table, view: RecordView<'a>) -> impl Iterator<Item = (&'a str, &'a str)> {
+    let known = |cell: &&crate::model::Cell| table.references.iter().any(|own| own.field == view.page.name_of(cell.field));
+    let cells = view.cells().iter().filter(|cell| cell.kind == crate::model::Kind::Reference);
+    cells.filter(known).map(move |cell| view.value(cell)).map(|value| (value.resource, value.text))
 }
 
 fn local_of(locals: &Locals, place: usize) -> Option<(Found, RecordView<'_>)> {

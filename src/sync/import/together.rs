@@ -2,7 +2,7 @@
 
 use std::collections::HashSet;
 
-use super::{BATCH, Import, Item, Step, references};
+use super::{BATCH, Import, Item, Step, references_of};
 use crate::{
     connector::{Table, Target, Waiter, Which},
     error::{Kind, Result},
@@ -85,7 +85,10 @@ impl Import<'_> {
                     let lacks = |(resource, uid): &(&str, &str)| {
                         !among.contains(&(*resource, *uid)) && !matches!(self.targets.get(resource, uid), Target::Here(_))
                     };
-                    references(open.item.view).filter(lacks).map(|(resource, uid)| (resource.to_owned(), uid.to_owned())).collect()
+                    references_of(&open.table, open.item.view)
+                        .filter(lacks)
+                        .map(|(resource, uid)| (resource.to_owned(), uid.to_owned()))
+                        .collect()
                 })
                 .collect();
             let next: Vec<bool> = lacking.iter().map(Vec::is_empty).collect();

@@ -3,6 +3,7 @@
 mod agree;
 mod awkward;
 mod decided;
+mod drift;
 mod filters;
 mod harm;
 mod world;

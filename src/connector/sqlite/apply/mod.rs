@@ -1,6 +1,7 @@
 //! The transaction of one page: rows, journal and cursor together (SYNC.md 5).
 
 mod alias;
+mod aside;
 mod plan;
 mod retract;
 mod rows;
@@ -80,6 +81,7 @@ impl<'a> Transaction<'a> {
     }
 
     fn layout(&self, table: &Table) -> Result<Arc<Layout>> {
+        self.db.refuse_unsettled(table)?;
         let found = self.db.layouts.iter().find(|layout| layout.table.id == table.id);
         found.cloned().ok_or_else(|| Error::not_found(format!("table {:?} is no longer attached", table.name)))
     }
