@@ -51,12 +51,9 @@ pub(crate) fn something(house: &House, dice: &mut Dice, oracle: &mut Oracle, see
 fn statement(deed: Deed, house: &House, dice: &mut Dice, oracle: &mut Oracle, seed: u64) -> String {
     let note = oracle.note();
     let shape = house.shape;
-    let keys = |table: &'static str| -> Vec<String> {
-        house.rows().into_keys().filter(|(of, _)| *of == table).map(|(_, key)| format!("'{key}'")).collect()
-    };
     let pick = |dice: &mut Dice, table: &'static str| {
-        let keys = keys(table);
-        (!keys.is_empty()).then(|| dice.pick(&keys).clone())
+        let keys = house.keys(table);
+        (!keys.is_empty()).then(|| format!("'{}'", dice.pick(&keys)))
     };
     let table = *dice.pick(&["org", "org", "person", "person", "code"]);
     match deed {

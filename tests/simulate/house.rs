@@ -152,6 +152,11 @@ impl House {
         TABLES.into_iter().flat_map(of).collect()
     }
 
+    /// The keys of a table's rows.
+    pub(crate) fn keys(&self, table: &str) -> Vec<String> {
+        raw::rows(self.app(), table, self.shape.key(table)).into_keys().collect()
+    }
+
     /// The uids of records by table and local key.
     pub(crate) fn uids(&self) -> HashMap<(&'static str, String), String> {
         raw::uids(self.app())
@@ -214,6 +219,10 @@ impl House {
     /// Copies everything; there are so many writes by now.
     pub(crate) fn back_up(&mut self, writes: usize) {
         self.backed_up = writes;
+        // A row that has no uid in the copy would get another one than it got since.
+        if self.read().nameless > 0 {
+            self.fold();
+        }
         let to = self.folder.join("backup");
         if to.exists() {
             fs::remove_dir_all(&to).unwrap();

@@ -51,10 +51,10 @@ pub(crate) struct Plan {
 }
 
 impl Plan {
-    pub(crate) fn draw(dice: &mut Dice) -> Plan {
-        let shape = Shape::draw(dice);
-        let sites = dice.weighted(&[(40, 2), (30, 3), (15, 4), (8, 5), (4, 6), (3, 7)]);
-        let topology = *dice.pick(&["star", "chain", "ring", "mesh"]);
+    pub(crate) fn draw(dice: &mut Dice, seed: u64) -> Plan {
+        let shape = Shape::draw(dice, seed);
+        let sites = dice.weighted(&[(45, 2), (33, 3), (12, 4), (5, 5), (3, 6), (2, 7)]);
+        let topology = *dice.pick(if sites < 6 { &["star", "chain", "ring", "mesh"] } else { &["star", "chain", "ring"] });
         let plain = dice.percent(50);
         let pairs = pairs(topology, sites);
         let links = pairs.into_iter().map(|(from, to)| Link::draw(from, to, plain, shape, dice)).collect();
@@ -66,7 +66,7 @@ impl Plan {
             clocks: dice.percent(50),
             columns: dice.percent(15),
         };
-        Plan { shape, topology, sites, links, perils, steps: 8 + dice.below(20), plain }
+        Plan { shape, topology, sites, links, perils, steps: 6 + dice.below(14), plain }
     }
 }
 

@@ -193,7 +193,7 @@ fn states(db: &Connection, table: i64, sites: &Sites) -> (BTreeMap<String, (Stri
 /// The rows of a table by their key; all columns but those that are null.
 pub(crate) fn rows(db: &Connection, table: &str, key: &str) -> BTreeMap<String, BTreeMap<String, String>> {
     let mut found = BTreeMap::new();
-    let mut statement = db.prepare(&format!("SELECT * FROM {table}")).unwrap();
+    let mut statement = db.prepare_cached(&format!("SELECT * FROM {table}")).unwrap();
     let columns: Vec<String> = statement.column_names().into_iter().map(str::to_owned).collect();
     let mut rows = statement.query([]).unwrap();
     while let Some(row) = rows.next().unwrap() {

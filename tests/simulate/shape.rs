@@ -9,6 +9,9 @@ use crate::dice::Dice;
 /// The resources, parents first.
 pub(crate) const TABLES: [&str; 3] = ["org", "person", "code"];
 
+/// From this seed on, worlds are about adoption: `--match`.
+pub(crate) const ADOPTION: u64 = 1 << 40;
+
 /// What is special about the tables of a world.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub(crate) struct Shape {
@@ -23,10 +26,11 @@ pub(crate) struct Shape {
 }
 
 impl Shape {
-    pub(crate) fn draw(dice: &mut Dice) -> Shape {
+    /// Companies of one name are the same company in the worlds of the seeds that say so.
+    pub(crate) fn draw(dice: &mut Dice, seed: u64) -> Shape {
         let (column, unique, cascade) = (dice.percent(25), dice.percent(30), dice.percent(40));
-        let matching = !column && dice.percent(15);
-        Shape { column, unique: unique || matching, matching, cascade }
+        let matching = seed >= ADOPTION;
+        Shape { column: column && !matching, unique: unique || matching, matching, cascade }
     }
 
     pub(crate) fn schema(self) -> String {
