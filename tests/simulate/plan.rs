@@ -4,10 +4,7 @@ use std::collections::BTreeMap;
 
 use entente::model::{Mode, Policy, Resource};
 
-use crate::{
-    dice::Dice,
-    shape::{Shape, TABLES},
-};
+use crate::{dice::Dice, shape::Shape};
 
 /// Who runs with whom.
 #[derive(Debug, Clone)]
@@ -86,7 +83,7 @@ impl Link {
             if !configured {
                 return Vec::new();
             }
-            TABLES.into_iter().map(|name| if plain { fresh(name, shape) } else { resource(name, shape, dice) }).collect()
+            shape.tables.iter().map(|name| if plain { fresh(name, shape) } else { resource(name, shape, dice) }).collect()
         };
         let ours = side(true);
         let both = dice.percent(if plain { 30 } else { 50 });
@@ -94,7 +91,7 @@ impl Link {
             if !configured {
                 return Vec::new();
             }
-            TABLES.into_iter().map(|name| if plain { fresh(name, shape) } else { resource(name, shape, dice) }).collect()
+            shape.tables.iter().map(|name| if plain { fresh(name, shape) } else { resource(name, shape, dice) }).collect()
         };
         Link { from, to, ours, theirs: side(both) }
     }
@@ -143,7 +140,7 @@ fn resource(name: &str, shape: Shape, dice: &mut Dice) -> Resource {
 }
 
 /// Sites that everything reaches from each other, by resource: the number of the group of each site.
-pub(crate) fn groups(links: &[Link], sites: usize) -> BTreeMap<&'static str, Vec<usize>> {
+pub(crate) fn groups(shape: Shape, links: &[Link], sites: usize) -> BTreeMap<&'static str, Vec<usize>> {
     let group = |name: &'static str| {
         let mut of: Vec<usize> = (0..sites).collect();
         for _ in 0..sites {
@@ -154,5 +151,5 @@ pub(crate) fn groups(links: &[Link], sites: usize) -> BTreeMap<&'static str, Vec
         }
         (name, of)
     };
-    TABLES.into_iter().map(group).collect()
+    shape.tables.iter().copied().map(group).collect()
 }
