@@ -301,7 +301,7 @@ impl<'a> Case<'a> {
             (Policy::Manual, _) => Decision { hold: true, conflict: true, ..Decision::nothing(Rule::Policy(Policy::Manual)) },
             (Policy::This, _) | (Policy::Master, (true, false)) => self.keep_settled(policy, true),
             (Policy::Other, _) | (Policy::Master, (false, true)) => self.take_settled(policy, true),
-            (Policy::Newer | Policy::Master, _) if self.ours_is_greater() => self.keep_joined(),
+            (Policy::Newer | Policy::Master, _) if self.ours_is_greater() => self.keep_joined(policy),
             (Policy::Newer | Policy::Master, _) => self.take(self.joined.clone(), Rule::Policy(policy), true),
         }
     }
@@ -334,16 +334,11 @@ impl<'a> Case<'a> {
     }
 
     /// Ours stays, with the joined vector; no version of our own.
-    fn keep_joined(&self) -> Decision {
+    fn keep_joined(&self, policy: Policy) -> Decision {
         let origin = self.local.view.record.origin.min(self.given.incoming.record.origin);
         let state = NewState { version: self.joined.clone(), origin, ..self.here() };
         let changed = state.version != self.local.view.record.version || origin != self.local.view.record.origin;
-        Decision {
-            state: changed.then_some(state),
-            loser: Some(Side::Incoming),
-            conflict: true,
-            ..Decision::nothing(Rule::Policy(self.given.rules.conflict))
-        }
+        Decision { state: changed.then_some(state), loser: Some(Side::Incoming), conflict: true, ..Decision::nothing(Rule::Policy(policy)) }
     }
 
     /// Theirs replaces ours, under `version`; no version of our own.

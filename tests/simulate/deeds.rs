@@ -49,17 +49,16 @@ pub(crate) fn something(house: &House, dice: &mut Dice, oracle: &mut Oracle, see
 }
 
 fn statement(deed: Deed, house: &House, dice: &mut Dice, oracle: &mut Oracle, seed: u64) -> String {
-    let note = oracle.note();
-    let shape = house.shape;
-    let keys = |table: &'static str| -> Vec<String> {
-        house.rows().into_keys().filter(|(of, _)| *of == table).map(|(_, key)| format!("'{key}'")).collect()
-    };
+    let (note, shape) = (oracle.note(), house.shape);
+    let has = |table| shape.tables.contains(&table);
     let pick = |dice: &mut Dice, table: &'static str| {
-        let keys = keys(table);
-        (!keys.is_empty()).then(|| dice.pick(&keys).clone())
+        let keys = if has(table) { house.keys(table) } else { Vec::new() };
+        (!keys.is_empty()).then(|| format!("'{}'", dice.pick(&keys)))
     };
-    let table = *dice.pick(&["org", "org", "person", "person", "code"]);
+    let table = *dice.pick(shape.tables);
     match deed {
+        Deed::AddPerson if !has("person") => statement(Deed::AddOrg, house, dice, oracle, seed),
+        Deed::PutCode | Deed::Rename if !has("code") => statement(Deed::Change, house, dice, oracle, seed),
         Deed::AddOrg => {
             let key = if shape.column { format!("'{}'", crate::dice::uuid(seed, dice.next())) } else { "NULL".into() };
             format!("INSERT INTO org VALUES ({key}, 'b-{note}', 'n{}', '{note}');", dice.below(5))
@@ -96,7 +95,7 @@ fn statement(deed: Deed, house: &House, dice: &mut Dice, oracle: &mut Oracle, se
             format!("BEGIN; {} ROLLBACK;", statement(*dice.pick(&deeds), house, dice, oracle, seed))
         }
         Deed::Nothing => format!("UPDATE {table} SET note = note;"),
-        Deed::Clear => format!("DELETE FROM {};", if dice.percent(60) { "person" } else { "code" }),
+        Deed::Clear => format!("DELETE FROM {};", shape.tables[1]),
     }
 }
 

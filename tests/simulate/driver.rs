@@ -30,6 +30,8 @@ struct Transaction<'a> {
     fuse: Fuse,
     fault: Journalled,
     asserted: Seen,
+    /// Others refer to the record that was looked at last.
+    referred: bool,
 }
 
 macro_rules! forward {
@@ -75,7 +77,7 @@ impl Connector for Driver {
         let inner = &mut self.inner;
         let inner = self.fuse.step(|| inner.begin())?;
         let fault = Journalled::new(self.planted, &self.file);
-        Ok(Box::new(Transaction { inner, fuse: self.fuse.clone(), fault, asserted: self.asserted.clone() }))
+        Ok(Box::new(Transaction { inner, fuse: self.fuse.clone(), fault, asserted: self.asserted.clone(), referred: false }))
     }
 }
 
@@ -91,7 +93,6 @@ impl Apply for Transaction<'_> {
         fn resolve(wanted: &[(&str, &str)]) -> Targets;
         fn reserve(table: &Table, record: RecordView<'_>, targets: &Targets) -> Key;
         fn twin(table: &Table, record: RecordView<'_>, targets: &Targets) -> Option<String>;
-        fn referred(table: &Table, found: Found) -> bool;
         fn defer() -> ();
         fn head(table: &Table) -> (i64, Actor);
         fn rekey(table: &Table, from: &str, to: &str) -> ();
@@ -110,14 +111,20 @@ impl Apply for Transaction<'_> {
     }
 
     fn write(&mut self, table: &Table, write: &Write<'_>, peer: SiteId, targets: &Targets) -> Result<Option<Key>> {
-        // Our own version of a record that stays as it is: by a policy, or it was deleted elsewhere and is referred to here.
-        if write.state.tick && !write.deleted && matches!(write.effect, Effect::Keep) {
+        // It was to be deleted and is referred to here: it stays, as a version of our own.
+        if std::mem::take(&mut self.referred) && write.state.tick && matches!(write.effect, Effect::Keep) {
             self.asserted.lock().unwrap().push(write.uid.to_owned());
         }
         let state: NewState = self.fault.state(write.state);
         let write = Write { state: &state, ..*write };
         let inner = &mut self.inner;
         self.fuse.step(|| inner.write(table, &write, peer, targets))
+    }
+
+    fn referred(&mut self, table: &Table, found: Found) -> Result<bool> {
+        let inner = &mut self.inner;
+        self.referred = self.fuse.step(|| inner.referred(table, found))?;
+        Ok(self.referred)
     }
 
     fn broken(&self) -> bool {

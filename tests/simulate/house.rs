@@ -23,7 +23,7 @@ use crate::{
     fuse::Fuse,
     planted::{Planted, decider},
     raw,
-    shape::{Shape, TABLES},
+    shape::Shape,
 };
 
 /// The name of the database at every site.
@@ -80,7 +80,7 @@ impl House {
             .write(|c| {
                 databases::put(c, &database)?;
                 let entry = |table: &str| AttachedTable { resource: table.into(), database: APP.into(), table: table.into() };
-                TABLES.iter().try_for_each(|table| attached::put(c, &entry(table)))
+                house.shape.tables.iter().try_for_each(|table| attached::put(c, &entry(table)))
             })
             .unwrap();
         house
@@ -141,7 +141,9 @@ impl House {
     /// The last arrival of each table.
     pub(crate) fn heads(&self) -> Vec<i64> {
         let head = |id| format!("SELECT COALESCE(MAX(arrival), 0) FROM entente_state_{id}");
-        (1..=TABLES.len()).map(|id| self.app().prepare_cached(&head(id)).unwrap().query_row([], |row| row.get(0)).unwrap()).collect()
+        (1..=self.shape.tables.len())
+            .map(|id| self.app().prepare_cached(&head(id)).unwrap().query_row([], |row| row.get(0)).unwrap())
+            .collect()
     }
 
     /// All rows by table and key.
@@ -149,12 +151,17 @@ impl House {
         let of = |table: &'static str| {
             raw::rows(self.app(), table, self.shape.key(table)).into_iter().map(move |(key, row)| ((table, key), row))
         };
-        TABLES.into_iter().flat_map(of).collect()
+        self.shape.tables.iter().copied().flat_map(of).collect()
+    }
+
+    /// The keys of a table's rows.
+    pub(crate) fn keys(&self, table: &str) -> Vec<String> {
+        raw::rows(self.app(), table, self.shape.key(table)).into_keys().collect()
     }
 
     /// The uids of records by table and local key.
     pub(crate) fn uids(&self) -> HashMap<(&'static str, String), String> {
-        raw::uids(self.app())
+        raw::uids(self.app(), self.shape)
     }
 
     fn url(&self) -> String {
@@ -206,7 +213,7 @@ impl House {
     pub(crate) fn fold(&self) {
         let repository = Repository { uuid: Some(self.id()), ..Repository::new("a look") };
         let caller = Caller { repository, uuid: self.id(), grant: Grant { pull: true, push: true, resources: None } };
-        for table in TABLES {
+        for table in self.shape.tables {
             serve::fetch(self.site(), &caller, table, &[]).unwrap();
         }
     }
@@ -214,6 +221,10 @@ impl House {
     /// Copies everything; there are so many writes by now.
     pub(crate) fn back_up(&mut self, writes: usize) {
         self.backed_up = writes;
+        // A row that has no uid in the copy would get another one than it got since.
+        if self.read().nameless > 0 {
+            self.fold();
+        }
         let to = self.folder.join("backup");
         if to.exists() {
             fs::remove_dir_all(&to).unwrap();

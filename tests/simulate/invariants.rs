@@ -6,7 +6,6 @@ use crate::{
     house::House,
     plan::groups,
     raw::{Entry, Journal},
-    shape::TABLES,
     world::World,
 };
 
@@ -30,10 +29,10 @@ pub(crate) fn at_last(world: &World, journals: &[Journal]) -> Vec<String> {
 
 /// I1: quiet sites agree on what they share, unless a rule holds it apart: an open conflict, a record that waits, and what may not flow both ways.
 fn all_agree(world: &World, journals: &[Journal]) -> Vec<String> {
-    let groups = groups(&world.plan.links, journals.len());
+    let groups = groups(world.plan.shape, &world.plan.links, journals.len());
     let apart: BTreeSet<(&str, &str)> = journals.iter().flat_map(|journal| held_apart(journal)).collect();
     let mut broken = Vec::new();
-    for table in TABLES {
+    for table in world.plan.shape.tables.iter().copied() {
         let group = &groups[table];
         for at in (0..journals.len()).filter(|at| group[*at] != *at) {
             let (first, other) = (&journals[group[at]].tables[table], &journals[at].tables[table]);
@@ -156,7 +155,7 @@ fn cursors_pass_nothing(world: &World, journals: &[Journal]) -> Vec<String> {
         for (from, to) in [(link.from, link.to), (link.to, link.from)] {
             let (here, there) = (&journals[from], &journals[to]);
             for reached in here.reached.iter().filter(|reached| reached.active && reached.peer == world.houses[to].id()) {
-                let Some(table) = TABLES.into_iter().find(|table| *table == reached.resource) else { continue };
+                let Some(table) = world.plan.shape.tables.iter().copied().find(|table| *table == reached.resource) else { continue };
                 let (back, forth) = (link.flows(table, from == link.from), link.flows(table, from != link.from));
                 let pulled = reached.pull.split_once(':').filter(|(epoch, _)| *epoch == there.epoch);
                 if let Some((_, arrival)) = pulled.filter(|_| back) {

@@ -15,6 +15,7 @@ mod oracle;
 mod plan;
 mod planted;
 mod raw;
+mod rules;
 mod shape;
 mod tally;
 mod world;
@@ -27,7 +28,7 @@ use std::{
     time::Instant,
 };
 
-use planted::Planted;
+use planted::{ALL, Planted};
 use tally::Tally;
 use world::{Ended, Watch, live};
 
@@ -58,6 +59,61 @@ fn worlds(first: u64, count: u64, planted: Option<Planted>, enough: impl Fn(&End
         }
     });
     done.into_inner().unwrap()
+}
+
+/// Worlds that the ordinary test run lives through.
+const WORLDS: u64 = 2_000;
+
+/// The most worlds in which a planted fault has to be found.
+const ENOUGH: u64 = 400;
+
+#[test]
+fn two_thousand_worlds_keep_all_promises() {
+    let (failed, tally) = worlds(0, WORLDS, None, |_| false);
+    println!("{tally}");
+    let broken: Vec<&str> = failed.iter().flat_map(|ended| ended.broken.iter().take(3).map(String::as_str)).collect();
+    assert!(broken.is_empty(), "{}", broken.join("\n"));
+    for fault in ["answer lost", "body cut", "call dropped", "call twice", "push late", "peer dead", "process killed", "disk full"] {
+        assert!(tally.get(fault) > 50, "{fault} happened {} times only", tally.get(fault));
+    }
+    for rare in [
+        "database restored",
+        "machine restored",
+        "machine cloned",
+        "late push arrived",
+        "clock turned",
+        "records parked",
+        "records quarantined",
+    ] {
+        assert!(tally.get(rare) > 10, "{rare}: {} only", tally.get(rare));
+    }
+}
+
+#[test]
+fn the_same_seed_makes_the_same_world() {
+    for seed in 0..60 {
+        let (one, other) = (live(seed, None, Watch::End), live(seed, None, Watch::End));
+        assert_eq!(one.digest, other.digest, "seed {seed}: I9: two worlds");
+    }
+}
+
+#[test]
+fn each_invariant_finds_its_planted_faults() {
+    for (planted, invariant) in ALL {
+        let breaks = |ended: &Ended| ended.broken.iter().any(|what| what.contains(&format!(": {invariant}: ")));
+        let begun = Instant::now();
+        let found = match planted {
+            Planted::RealChance => {
+                (0..ENOUGH).any(|seed| live(seed, Some(planted), Watch::End).digest != live(seed, Some(planted), Watch::End).digest)
+            }
+            _ => {
+                let (failed, tally) = worlds(0, ENOUGH, Some(planted), breaks);
+                println!("{planted:?}: {invariant} after {} worlds, {:.1} s", tally.get("worlds"), begun.elapsed().as_secs_f64());
+                failed.iter().any(breaks)
+            }
+        };
+        assert!(found, "{planted:?} was not found by {invariant} within {ENOUGH} worlds");
+    }
 }
 
 /// As many worlds as the environment says, and where there is just one, everything that happens in it.

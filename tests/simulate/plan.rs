@@ -4,10 +4,7 @@ use std::collections::BTreeMap;
 
 use entente::model::{Mode, Policy, Resource};
 
-use crate::{
-    dice::Dice,
-    shape::{Shape, TABLES},
-};
+use crate::{dice::Dice, shape::Shape};
 
 /// Who runs with whom.
 #[derive(Debug, Clone)]
@@ -51,10 +48,10 @@ pub(crate) struct Plan {
 }
 
 impl Plan {
-    pub(crate) fn draw(dice: &mut Dice) -> Plan {
-        let shape = Shape::draw(dice);
-        let sites = dice.weighted(&[(40, 2), (30, 3), (15, 4), (8, 5), (4, 6), (3, 7)]);
-        let topology = *dice.pick(&["star", "chain", "ring", "mesh"]);
+    pub(crate) fn draw(dice: &mut Dice, seed: u64) -> Plan {
+        let shape = Shape::draw(dice, seed);
+        let sites = dice.weighted(&[(45, 2), (33, 3), (12, 4), (5, 5), (3, 6), (2, 7)]);
+        let topology = *dice.pick(if sites < 6 { &["star", "chain", "ring", "mesh"] } else { &["star", "chain", "ring"] });
         let plain = dice.percent(50);
         let pairs = pairs(topology, sites);
         let links = pairs.into_iter().map(|(from, to)| Link::draw(from, to, plain, shape, dice)).collect();
@@ -66,7 +63,7 @@ impl Plan {
             clocks: dice.percent(50),
             columns: dice.percent(15),
         };
-        Plan { shape, topology, sites, links, perils, steps: 8 + dice.below(20), plain }
+        Plan { shape, topology, sites, links, perils, steps: 6 + dice.below(14), plain }
     }
 }
 
@@ -86,7 +83,7 @@ impl Link {
             if !configured {
                 return Vec::new();
             }
-            TABLES.into_iter().map(|name| if plain { fresh(name, shape) } else { resource(name, shape, dice) }).collect()
+            shape.tables.iter().map(|name| if plain { fresh(name, shape) } else { resource(name, shape, dice) }).collect()
         };
         let ours = side(true);
         let both = dice.percent(if plain { 30 } else { 50 });
@@ -94,7 +91,7 @@ impl Link {
             if !configured {
                 return Vec::new();
             }
-            TABLES.into_iter().map(|name| if plain { fresh(name, shape) } else { resource(name, shape, dice) }).collect()
+            shape.tables.iter().map(|name| if plain { fresh(name, shape) } else { resource(name, shape, dice) }).collect()
         };
         Link { from, to, ours, theirs: side(both) }
     }
@@ -143,7 +140,7 @@ fn resource(name: &str, shape: Shape, dice: &mut Dice) -> Resource {
 }
 
 /// Sites that everything reaches from each other, by resource: the number of the group of each site.
-pub(crate) fn groups(links: &[Link], sites: usize) -> BTreeMap<&'static str, Vec<usize>> {
+pub(crate) fn groups(shape: Shape, links: &[Link], sites: usize) -> BTreeMap<&'static str, Vec<usize>> {
     let group = |name: &'static str| {
         let mut of: Vec<usize> = (0..sites).collect();
         for _ in 0..sites {
@@ -154,5 +151,5 @@ pub(crate) fn groups(links: &[Link], sites: usize) -> BTreeMap<&'static str, Vec
         }
         (name, of)
     };
-    TABLES.into_iter().map(group).collect()
+    shape.tables.iter().copied().map(group).collect()
 }

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use entente::{
     connector::{Wait, Waiting},
     decide::{Content, Decider, Decision, Given, Local, Rule, Side, decide},
-    model::{NewState, Relation},
+    model::{NewState, Policy, Relation},
 };
 
 /// A fault that the simulation has to find, named by the invariant it breaks.
@@ -63,9 +63,8 @@ fn wrong(planted: Planted, local: Option<Local<'_>>, given: Given<'_>) -> Decisi
     let (here, there) = (local.view.record, given.incoming.record);
     let relation = here.version.relation(&there.version);
     match planted {
-        Planted::EachKeepsItsOwn if relation == Relation::Concurrent && right.content == Content::Take => {
-            right.content = Content::Keep;
-            right.loser = Some(Side::Incoming);
+        Planted::EachKeepsItsOwn if right.rule == Rule::Policy(Policy::Newer) => {
+            right = Decision { content: Content::Keep, state: None, loser: Some(Side::Incoming), ..right };
         }
         Planted::NoJoin if relation == Relation::Concurrent => {
             if let Some(state) = right.state.as_mut() {

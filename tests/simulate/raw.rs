@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 use entente::model::{Actor, SiteId, Version};
 use rusqlite::{Connection, Row, types::ValueRef};
 
-use crate::shape::{Shape, TABLES};
+use crate::shape::Shape;
 
 /// The state of one record.
 #[derive(Debug, Clone)]
@@ -33,7 +33,6 @@ pub(crate) struct Aside {
     pub(crate) resource: String,
     pub(crate) uid: String,
     pub(crate) kind: String,
-    pub(crate) site: Option<SiteId>,
     pub(crate) record: String,
 }
 
@@ -95,7 +94,7 @@ pub(crate) fn read(db: &Connection, shape: Shape) -> Journal {
     let ids: HashMap<String, i64> = pairs(db, "SELECT resource, id FROM entente_table", |row| (row.get(0).unwrap(), row.get(1).unwrap()));
     let names: HashMap<i64, String> = ids.iter().map(|(name, id)| (*id, name.clone())).collect();
     let mut uids: HashMap<(&str, String), String> = HashMap::new();
-    for table in TABLES {
+    for table in shape.tables.iter().copied() {
         let (mut states, nameless) = states(db, ids[table], &sites);
         journal.nameless += nameless;
         uids.extend(states.iter().filter(|(_, (_, entry))| !entry.deleted).map(|(uid, (key, _))| ((table, key.clone()), uid.clone())));
@@ -123,15 +122,15 @@ pub(crate) fn read(db: &Connection, shape: Shape) -> Journal {
     for sql in ["SELECT record FROM entente_history", "SELECT ours || theirs FROM entente_conflict", "SELECT record FROM entente_waiting"] {
         each(db, sql, |row| notes_in(&row.get::<_, String>(0).unwrap(), &mut journal.notes));
     }
-    each(db, "SELECT tab, uid, kind, site, record FROM entente_waiting ORDER BY id", |row| {
+    each(db, "SELECT tab, uid, kind, record FROM entente_waiting ORDER BY id", |row| {
         let resource = names[&row.get(0).unwrap()].clone();
-        let (kind, site, record) = (row.get(2).unwrap(), sites.site(row.get(3).unwrap()), row.get(4).unwrap());
-        journal.waiting.push(Aside { resource, uid: uid(row.get_ref(1).unwrap()).unwrap(), kind, site, record });
+        let (kind, record) = (row.get(2).unwrap(), row.get(3).unwrap());
+        journal.waiting.push(Aside { resource, uid: uid(row.get_ref(1).unwrap()).unwrap(), kind, record });
     });
-    each(db, "SELECT tab, uid, rule, site, theirs FROM entente_conflict WHERE open ORDER BY id", |row| {
+    each(db, "SELECT tab, uid, rule, theirs FROM entente_conflict WHERE open ORDER BY id", |row| {
         let resource = names[&row.get(0).unwrap()].clone();
-        let (kind, site, record) = (row.get(2).unwrap(), sites.site(row.get(3).unwrap()), row.get(4).unwrap());
-        journal.conflicts.push(Aside { resource, uid: uid(row.get_ref(1).unwrap()).unwrap(), kind, site, record });
+        let (kind, record) = (row.get(2).unwrap(), row.get(3).unwrap());
+        journal.conflicts.push(Aside { resource, uid: uid(row.get_ref(1).unwrap()).unwrap(), kind, record });
     });
     each(db, "SELECT site, tab, role, pull, push FROM entente_share ORDER BY site, tab, role", |row| {
         let resource = names[&row.get(1).unwrap()].clone();
@@ -193,7 +192,7 @@ fn states(db: &Connection, table: i64, sites: &Sites) -> (BTreeMap<String, (Stri
 /// The rows of a table by their key; all columns but those that are null.
 pub(crate) fn rows(db: &Connection, table: &str, key: &str) -> BTreeMap<String, BTreeMap<String, String>> {
     let mut found = BTreeMap::new();
-    let mut statement = db.prepare(&format!("SELECT * FROM {table}")).unwrap();
+    let mut statement = db.prepare_cached(&format!("SELECT * FROM {table}")).unwrap();
     let columns: Vec<String> = statement.column_names().into_iter().map(str::to_owned).collect();
     let mut rows = statement.query([]).unwrap();
     while let Some(row) = rows.next().unwrap() {
@@ -205,10 +204,10 @@ pub(crate) fn rows(db: &Connection, table: &str, key: &str) -> BTreeMap<String, 
 }
 
 /// The uids of records by table and local key.
-pub(crate) fn uids(db: &Connection) -> HashMap<(&'static str, String), String> {
+pub(crate) fn uids(db: &Connection, shape: Shape) -> HashMap<(&'static str, String), String> {
     let mut found = HashMap::new();
     let ids: HashMap<String, i64> = pairs(db, "SELECT resource, id FROM entente_table", |row| (row.get(0).unwrap(), row.get(1).unwrap()));
-    for table in TABLES {
+    for table in shape.tables.iter().copied() {
         each(db, &format!("SELECT k1, uid FROM entente_state_{} WHERE uid IS NOT NULL AND k1 IS NOT NULL", ids[table]), |row| {
             found.insert((table, text(row.get_ref(0).unwrap()).unwrap()), uid(row.get_ref(1).unwrap()).unwrap());
         });

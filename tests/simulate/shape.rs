@@ -6,8 +6,12 @@ use entente::model::{Identity, TableSpec};
 
 use crate::dice::Dice;
 
-/// The resources, parents first.
-pub(crate) const TABLES: [&str; 3] = ["org", "person", "code"];
+/// The tables of a world.
+type Tables = &'static [&'static str];
+const TABLES: (Tables, Tables, Tables) = (&["org", "person"], &["org", "code"], &["org", "person", "code"]);
+
+/// From this seed on, worlds are about adoption: `--match`.
+pub(crate) const ADOPTION: u64 = 1 << 40;
 
 /// What is special about the tables of a world.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -20,13 +24,17 @@ pub(crate) struct Shape {
     pub(crate) matching: bool,
     /// People go with their company.
     pub(crate) cascade: bool,
+    /// The resources, parents first.
+    pub(crate) tables: Tables,
 }
 
 impl Shape {
-    pub(crate) fn draw(dice: &mut Dice) -> Shape {
+    /// Companies of one name are the same company in the worlds of the seeds that say so.
+    pub(crate) fn draw(dice: &mut Dice, seed: u64) -> Shape {
         let (column, unique, cascade) = (dice.percent(25), dice.percent(30), dice.percent(40));
-        let matching = !column && dice.percent(15);
-        Shape { column, unique: unique || matching, matching, cascade }
+        let matching = seed >= ADOPTION;
+        let tables = dice.weighted(&[(45, TABLES.0), (15, TABLES.1), (40, TABLES.2)]);
+        Shape { column: column && !matching, unique: unique || matching, matching, cascade, tables }
     }
 
     pub(crate) fn schema(self) -> String {
@@ -38,19 +46,26 @@ impl Shape {
             _ => "",
         };
         let (gone, left) = if self.cascade { ("ON DELETE CASCADE", "ON DELETE SET NULL") } else { ("", "") };
-        format!(
+        let all = format!(
             "CREATE TABLE org ({key}, born TEXT NOT NULL, name TEXT {unique}, note TEXT NOT NULL);
              CREATE TABLE person (id INTEGER PRIMARY KEY, born TEXT NOT NULL, org {kind} NOT NULL REFERENCES org({refers}) {gone},
                chief INTEGER REFERENCES person(id) {left}, note TEXT NOT NULL);
              CREATE TABLE code (code TEXT PRIMARY KEY, label TEXT, note TEXT NOT NULL);"
-        )
+        );
+        let wanted = |statement: &&str| self.tables.iter().any(|table| statement.contains(&format!("CREATE TABLE {table} ")));
+        all.split_inclusive(';').filter(wanted).collect()
     }
 
     pub(crate) fn specs(self) -> Vec<TableSpec> {
         let spec = |table: &str| TableSpec { table: table.into(), resource: table.into(), ..TableSpec::default() };
         let key = |column: &str| Some(Identity::Key { columns: vec![column.to_owned()] });
         let matching = if self.matching { vec!["name".to_owned()] } else { Vec::new() };
-        vec![TableSpec { matching, ..spec("org") }, spec("person"), TableSpec { identity: key("code"), ..spec("code") }]
+        let of = |table: &&str| match *table {
+            "org" => TableSpec { matching: matching.clone(), ..spec("org") },
+            "code" => TableSpec { identity: key("code"), ..spec("code") },
+            other => spec(other),
+        };
+        self.tables.iter().map(of).collect()
     }
 
     /// The key column of a table.

@@ -68,7 +68,7 @@ pub(crate) struct World {
 /// Lives through the world of a seed.
 pub(crate) fn live(seed: u64, planted: Option<Planted>, watch: Watch) -> Ended {
     let mut dice = Dice::new(seed);
-    let plan = Plan::draw(&mut dice);
+    let plan = Plan::draw(&mut dice, seed);
     World::begin(seed, plan, dice, planted, watch).through()
 }
 

@@ -120,7 +120,8 @@ impl Sqlite {
 
     fn installed(&self) -> Result<bool> {
         let sql = "SELECT count(*) FROM sqlite_schema WHERE type = 'table' AND name = 'entente_journal'";
-        self.conn.query_row(sql, [], |row| row.get::<_, i64>(0)).map(|count| count > 0).told("read the schema")
+        let mut statement = self.conn.prepare_cached(sql).told("read the schema")?;
+        statement.query_row([], |row| row.get::<_, i64>(0)).map(|count| count > 0).told("read the schema")
     }
 
     fn require_journal(&self) -> Result<()> {
@@ -139,7 +140,8 @@ impl Sqlite {
 
     /// The layouts of all attached tables, made anew when the schema changed.
     fn refresh(&mut self) -> Result<()> {
-        let schema: i64 = self.conn.query_row("PRAGMA schema_version", [], |row| row.get(0)).told("read the schema")?;
+        let version = self.conn.prepare_cached("PRAGMA schema_version").and_then(|mut statement| statement.query_row([], |row| row.get(0)));
+        let schema: i64 = version.told("read the schema")?;
         if schema == self.schema && self.schema >= 0 {
             return Ok(());
         }

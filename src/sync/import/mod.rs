@@ -372,7 +372,12 @@ impl<'t> Import<'t> {
             }
         }
         self.note(table, item, local, &decision, uid)?;
-        self.end_waiting(table, item)?;
+        match (decision.rule, item.waited) {
+            // What these rules refuse may still wait to come in by another repository's.
+            (Rule::Strategy(_), Some(waiter)) => self.tx.unwait(waiter.id)?,
+            (Rule::Strategy(_), None) => {}
+            _ => self.end_waiting(table, item)?,
+        }
         Ok(Step::Done)
     }
 
