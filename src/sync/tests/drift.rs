@@ -113,7 +113,7 @@ fn a_column_with_a_default_reaches_the_others_and_beats_no_edit() {
     }
     a.agree(&b);
     assert_eq!(records(&a.agree(&b)), 0);
-    assert_eq!(a.rows("SELECT rule, open FROM entente_conflict"), "newer|0", "the edit met the default and won");
+    assert_eq!(a.rows("SELECT rule, open FROM entente_conflict"), "NEWER|0", "the edit met the default and won");
     assert_eq!(conflicts(&b), "0");
 }
 
