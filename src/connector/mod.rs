@@ -16,7 +16,7 @@ pub use sqlite::Sqlite;
 
 use crate::{
     error::Result,
-    model::{Actor, Digest, Identity, NewState, Page, RecordView, SiteId, TableSpec, Time},
+    model::{Actor, Digest, Identity, NewState, Page, RecordView, SiteId, Sum, TableSpec, Time},
 };
 
 /// A table as it is attached.
@@ -154,6 +154,9 @@ pub trait Connector: Send {
 
     /// How many living records a table has.
     fn count(&mut self, table: &Table) -> Result<u64>;
+
+    /// The running sum over a table's living records; `None` while local edits wait to be folded. It costs the same whatever the size.
+    fn sum(&mut self, table: &Table) -> Result<Option<Sum>>;
 
     /// Folds local edits of a table and of the tables it refers to into versions, in short transactions.
     fn fold(&mut self, table: &Table) -> Result<()>;

@@ -4,6 +4,7 @@ use proptest::{prelude::*, test_runner::RngSeed};
 
 use super::{
     kinds::{InMemory, InSqlite},
+    sums::{kept, worked_out},
     world::{OTHER, PEER, Put, Sent, World, gone, sent, show, take},
 };
 use crate::model::Page;
@@ -114,6 +115,7 @@ fn tell(w: &mut World) -> Vec<String> {
             let page = w.offered(table, 0, peer);
             told.extend(page.views().map(|view| format!("{table} {} {} {}", show(view), view.record.version, view.record.author)));
         }
+        assert_eq!(kept(w, table), Some(worked_out(w, table)), "the sum of {table}");
         let (table, names) = (w.table(table), w.bench.column(table, "name"));
         told.push(format!("{} {names} {}", table.name, w.db().count(&table).unwrap()));
     }

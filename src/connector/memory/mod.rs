@@ -11,7 +11,7 @@ use self::state::State;
 use super::{Apply, Connector, Extent, Journal, Part, Progress, Share, Survey, Table, Waiting, WaitingEntry};
 use crate::{
     error::{Error, Kind as Fault, Result},
-    model::{Identity, Kind, Page, SiteId, TableSpec, Time},
+    model::{Identity, Kind, Page, SiteId, Sum, TableSpec, Time},
 };
 
 /// A table as its application makes it.
@@ -190,6 +190,21 @@ impl Connector for Memory {
     fn count(&mut self, table: &Table) -> Result<u64> {
         let at = self.state.attached(table)?;
         Ok(self.state.tables[at].entries.iter().filter(|entry| !entry.deleted).count() as u64)
+    }
+
+    fn sum(&mut self, table: &Table) -> Result<Option<Sum>> {
+        let at = self.state.attached(table)?;
+        let entries = &self.state.tables[at].entries;
+        if entries.iter().any(|entry| entry.own.is_some()) {
+            return Ok(None);
+        }
+        let mut sum = Sum::default();
+        for entry in entries {
+            if let (Some(uid), Some(digest)) = (&entry.uid, entry.digest) {
+                sum += Sum::of(uid, &entry.version, digest);
+            }
+        }
+        Ok(Some(sum))
     }
 
     fn fold(&mut self, table: &Table) -> Result<()> {

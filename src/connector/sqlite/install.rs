@@ -11,7 +11,6 @@ use super::{
     Sqlite,
     failure::{Told, quoted},
     layout::{Entry, Layout},
-    rows::Sites,
     shape::Shape,
     triggers,
     values::{Bound, key_part, stored_uid},
@@ -23,7 +22,8 @@ use crate::{
 };
 
 /// The journal's own migrations, in order. Never changed once released.
-const MIGRATIONS: [&str; 1] = [include_str!("../../../migrations/journal/sqlite/01_journal.sql")];
+const MIGRATIONS: [&str; 2] =
+    [include_str!("../../../migrations/journal/sqlite/01_journal.sql"), include_str!("../../../migrations/journal/sqlite/04_sum.sql")];
 
 /// How long one transaction of journalling may hold the database, and how long it leaves it to others afterwards. SQLite's
 /// waiting programs look again after 1, 2, 5, 10, 15 … ms, so that one of these looks falls into a pause well before 100 ms.
@@ -52,6 +52,7 @@ impl Sqlite {
             for sql in &MIGRATIONS[done..] {
                 db.conn.execute_batch(sql).told("upgrade the journal")?;
             }
+            db.begin_sums()?;
             db.conn.execute("UPDATE entente_journal SET format = ?1", [MIGRATIONS.len() as i64]).told("upgrade the journal").map(|_| ())
         })
     }
@@ -76,7 +77,7 @@ impl Sqlite {
                 return Err(Error::new(Kind::Exists, format!("this database is already attached to another site, {owner}"))
                     .hint("Detach it there with --drop-journal, or attach it to that site's data directory."));
             }
-            db.sites = Sites::load(&db.conn)?;
+            db.sites.load(&db.conn)?;
             for spec in specs {
                 db.enter(spec)?;
             }

@@ -9,6 +9,7 @@ mod install;
 mod layout;
 mod rows;
 mod shape;
+mod sums;
 mod triggers;
 mod values;
 
@@ -25,11 +26,12 @@ use self::{
     layout::{Entry, Layout},
     rows::Sites,
     shape::Shape,
+    sums::Tally,
 };
 use super::{Apply, Connector, Extent, Journal, Part, Progress, Share, Survey, Table};
 use crate::{
     error::{Error, Result},
-    model::{Actor, Page, SiteId, TableSpec, Time, Uuids},
+    model::{Actor, Page, SiteId, Sum, TableSpec, Time, Uuids},
 };
 
 /// How long we wait for another program that writes.
@@ -42,6 +44,8 @@ pub struct Sqlite {
     /// The schema that the layouts were made for.
     schema: i64,
     sites: Sites,
+    /// What the transaction that is open adds to the tables' sums.
+    tally: Tally,
     /// What other connections had committed when we last looked.
     pulse: i64,
     /// Where the file is, and which file that was when it was opened.
@@ -88,8 +92,9 @@ impl Sqlite {
         // Durable at each commit: the answer to a peer says so. Foreign keys are the user's and are kept.
         conn.execute_batch("PRAGMA synchronous = FULL; PRAGMA foreign_keys = ON; PRAGMA temp_store = MEMORY; PRAGMA cache_size = -16384;")
             .told("open the database")?;
-        let mut db =
-            Sqlite { conn, layouts: Vec::new(), schema: -1, sites: Sites::default(), pulse: 0, file: None, uuids: Uuids::default() };
+        let (sites, tally) = (Sites::default(), Tally::default());
+        sums::register(&conn, &tally, &sites.shared())?;
+        let mut db = Sqlite { conn, layouts: Vec::new(), schema: -1, sites, tally, pulse: 0, file: None, uuids: Uuids::default() };
         db.upgrade()?;
         Ok(db)
     }
@@ -121,10 +126,11 @@ impl Sqlite {
         }
         self.layouts.clear();
         if self.installed()? {
-            self.sites = Sites::load(&self.conn)?;
+            self.sites.load(&self.conn)?;
             let entries = self.entries()?;
             // A table that was dropped or changed beyond use does not stop the others; whoever asks for it is told.
             self.layouts = entries.iter().filter_map(|entry| Layout::make(entry, &entries).map(Arc::new).ok()).collect();
+            self.layouts.iter().try_for_each(|layout| self.count_along(layout))?;
         }
         self.schema = schema;
         Ok(())
@@ -181,7 +187,7 @@ impl Sqlite {
     fn transaction<T>(&mut self, work: impl FnOnce(&mut Sqlite) -> Result<T>) -> Result<T> {
         self.conn.execute_batch("BEGIN IMMEDIATE").told("write to the database")?;
         let ready = self.sites.learn_where_installed(&self.conn);
-        let done = ready.and_then(|()| work(self)).and_then(|value| self.conn.execute_batch("COMMIT").told("commit").map(|()| value));
+        let done = ready.and_then(|()| work(self)).and_then(|value| self.commit("commit").map(|()| value));
         if done.is_err() {
             self.undo();
         }
@@ -193,7 +199,9 @@ impl Sqlite {
             // A failed rollback leaves nothing to do: the connection's end rolls back too.
             let _ = self.conn.execute_batch("ROLLBACK");
         }
-        self.sites = Sites::load(&self.conn).unwrap_or_default();
+        self.forget_tally();
+        // What cannot be read now is read at the next use.
+        let _ = self.sites.load(&self.conn);
     }
 
     /// Forgets, in short transactions, what one peer or any is believed to hold.
@@ -330,14 +338,14 @@ impl Connector for Sqlite {
 
     fn share(&mut self, table: &Table, peer: SiteId, part: Part) -> Result<Share> {
         self.refresh()?;
-        self.sites = Sites::load(&self.conn)?;
+        self.sites.load(&self.conn)?;
         self.read_share(table.id, peer, part)
     }
 
     fn set_share(&mut self, table: &Table, peer: SiteId, part: Part, share: &Share, added_runs: u64) -> Result<()> {
         self.refresh()?;
         self.transaction(|db| {
-            db.sites = Sites::load(&db.conn)?;
+            db.sites.load(&db.conn)?;
             db.write_share(table.id, peer, part, share)?;
             let added = i64::try_from(added_runs).unwrap_or(0);
             db.conn.execute("UPDATE entente_journal SET runs = runs + ?1", [added]).told("write the journal").map(|_| ())
@@ -363,6 +371,11 @@ impl Connector for Sqlite {
         let sql = format!("SELECT count(*) FROM {} WHERE deleted = 0", layout.state());
         let count: i64 = self.conn.query_row(&sql, [], |row| row.get(0)).told("count the records")?;
         Ok(u64::try_from(count).unwrap_or(0))
+    }
+
+    fn sum(&mut self, table: &Table) -> Result<Option<Sum>> {
+        let layout = self.layout(table)?;
+        self.folded_sum(&layout)
     }
 
     fn fold(&mut self, table: &Table) -> Result<()> {

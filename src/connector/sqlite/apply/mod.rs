@@ -568,7 +568,7 @@ impl Apply for Transaction<'_> {
 
     fn commit(mut self: Box<Self>) -> Result<()> {
         self.unmark()?;
-        self.db.conn.execute_batch("COMMIT").told("commit the page")?;
+        self.db.commit("commit the page")?;
         self.done = true;
         Ok(())
     }
