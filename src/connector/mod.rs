@@ -177,6 +177,9 @@ pub trait Connector: Send {
     /// Whether any incoming record waits.
     fn waits(&mut self) -> Result<bool>;
 
+    /// Whether any record of a table waits, comes or goes, or is held by an open conflict.
+    fn unsettled(&mut self, table: &Table) -> Result<bool>;
+
     /// All records that wait, newest first.
     fn waiting(&mut self) -> Result<Vec<WaitingEntry>>;
 

@@ -3,10 +3,14 @@
 use std::{
     fmt,
     ops::{AddAssign, SubAssign},
+    str::FromStr,
     sync::LazyLock,
 };
 
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
+
 use super::{Digest, Version};
+use crate::error::{Error, Result};
 
 /// What the marks of records are hashed under. Never changed once released.
 const CONTEXT: &str = "entente 1 sum of living records";
@@ -80,6 +84,37 @@ impl fmt::Display for Sum {
     }
 }
 
+impl FromStr for Sum {
+    type Err = Error;
+
+    fn from_str(text: &str) -> Result<Sum> {
+        let mut bytes = [0; 32];
+        let digits = text.as_bytes();
+        let digit = |at: usize| digits.get(at).and_then(|digit| (*digit as char).to_digit(16)).and_then(|digit| u8::try_from(digit).ok());
+        for (at, byte) in bytes.iter_mut().enumerate() {
+            let (Some(high), Some(low)) = (digit(2 * at), digit(2 * at + 1)) else { return Err(no_sum()) };
+            *byte = high << 4 | low;
+        }
+        if digits.len() == 64 { Ok(Sum::from_bytes(bytes)) } else { Err(no_sum()) }
+    }
+}
+
+fn no_sum() -> Error {
+    Error::malformed("a sum has 64 hexadecimal digits")
+}
+
+impl Serialize for Sum {
+    fn serialize<S: Serializer>(&self, serializer: S) -> std::result::Result<S::Ok, S::Error> {
+        serializer.collect_str(self)
+    }
+}
+
+impl<'de> Deserialize<'de> for Sum {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> std::result::Result<Sum, D::Error> {
+        String::deserialize(deserializer)?.parse().map_err(serde::de::Error::custom)
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -96,7 +131,10 @@ mod tests {
         records.iter().for_each(|record| one += *record);
         records.iter().rev().for_each(|record| two += *record);
         assert!(one == two && one != Sum::default());
-        assert_eq!(Sum::from_bytes(one.to_bytes()), one);
+        assert_eq!((Sum::from_bytes(one.to_bytes()), one.to_string().parse().unwrap()), (one, one));
+        for bad in [&one.to_string()[1..], &format!("{one}0"), &"g".repeat(64), &"é".repeat(32), ""] {
+            assert!(bad.parse::<Sum>().is_err(), "{bad}");
+        }
         records.iter().for_each(|record| one -= *record);
         assert_eq!(one, Sum::default());
     }

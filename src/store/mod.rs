@@ -23,6 +23,7 @@ pub mod secret;
 pub mod setup_code;
 pub mod site;
 pub mod tokens;
+pub mod verified;
 
 #[cfg(test)]
 mod test_store;

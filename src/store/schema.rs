@@ -115,5 +115,7 @@ diesel::table! { token (digest) { digest -> Binary, account -> Text, repository 
 
 diesel::table! { setup_code (id) { id -> BigInt, digest -> Binary, created_on -> BigInt, } }
 
+diesel::table! { verified (resource) { resource -> BigInt, at -> BigInt, } }
+
 diesel::joinable!(token -> account (account));
 diesel::allow_tables_to_appear_in_same_query!(account, token);

@@ -248,6 +248,12 @@ impl Connector for Memory {
         Ok(self.state.waiting.iter().any(|waits| waits.kind != Waiting::Outgoing))
     }
 
+    fn unsettled(&mut self, table: &Table) -> Result<bool> {
+        let at = self.state.attached(table)?;
+        let held = self.state.tables[at].entries.iter().any(|entry| entry.held);
+        Ok(held || self.state.waiting.iter().any(|waits| waits.resource == table.resource))
+    }
+
     fn waiting(&mut self) -> Result<Vec<WaitingEntry>> {
         let told = self.state.waiting.iter().rev().map(|waits| WaitingEntry {
             id: waits.id,

@@ -418,6 +418,11 @@ impl Connector for Sqlite {
         self.conn.prepare_cached(sql).and_then(|mut statement| statement.query_row([], |row| row.get(0))).told("read the journal")
     }
 
+    fn unsettled(&mut self, table: &Table) -> Result<bool> {
+        let sql = "SELECT EXISTS (SELECT 1 FROM entente_waiting WHERE tab = ?1) OR EXISTS (SELECT 1 FROM entente_conflict WHERE tab = ?1 AND open = 1)";
+        self.conn.prepare_cached(sql).and_then(|mut statement| statement.query_row([table.id], |row| row.get(0))).told("read the journal")
+    }
+
     fn waiting(&mut self) -> Result<Vec<super::WaitingEntry>> {
         self.refresh()?;
         self.list_waiting()

@@ -3,4 +3,5 @@
 mod agree;
 mod awkward;
 mod harm;
+mod verified;
 mod world;
