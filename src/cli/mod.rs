@@ -17,6 +17,7 @@ mod repository;
 mod resource;
 mod serve;
 mod site;
+mod sweep;
 mod sync;
 mod up;
 mod user;
@@ -78,6 +79,7 @@ enum Verb {
     #[command(subcommand)]
     Job(job::Verb),
     Sync(sync::Sync),
+    Sweep(sweep::Sweep),
     Log(log::Log),
     Quarantine(quarantine::Quarantine),
     Pause(pause::Pause),
@@ -144,6 +146,7 @@ fn run(verb: Verb, context: &Context) -> Result<Ending> {
         Verb::Resource(verb) => verb.run(context),
         Verb::Job(verb) => verb.run(context),
         Verb::Sync(verb) => verb.run(context),
+        Verb::Sweep(verb) => verb.run(context),
         Verb::Log(verb) => verb.run(context),
         Verb::Quarantine(verb) => verb.run(context),
         Verb::Pause(verb) => verb.run(context),

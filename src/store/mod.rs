@@ -13,6 +13,7 @@ pub mod accounts;
 pub mod attached;
 pub mod databases;
 pub mod holder;
+pub mod housekeeping;
 pub mod jobs;
 pub mod leases;
 pub mod log;

@@ -5,6 +5,7 @@
 pub mod admit;
 pub mod attach;
 mod epoch;
+pub mod housekeeping;
 mod import;
 mod order;
 mod outcome;

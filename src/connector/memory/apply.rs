@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, HashMap};
 use super::{
     Held,
     journal::Field,
-    state::{Entry, Row, State},
+    state::{Entry, Past, Row, State},
 };
 use crate::{
     connector::{
@@ -286,8 +286,8 @@ impl Apply for Transaction<'_> {
         Ok(())
     }
 
-    fn remember(&mut self, _: &Table, uid: &str, _: SiteId, _: u64, _: Time, lost: &Lost<'_>) -> Result<()> {
-        self.state.history.push((uid.to_owned(), lost.side, lost.rule));
+    fn remember(&mut self, table: &Table, uid: &str, _: SiteId, _: u64, now: Time, lost: &Lost<'_>) -> Result<()> {
+        self.state.history.push(Past { table: table.id, uid: uid.to_owned(), at: now, side: lost.side, rule: lost.rule });
         Ok(())
     }
 

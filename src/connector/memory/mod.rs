@@ -7,8 +7,10 @@ mod apply;
 mod journal;
 mod state;
 
-use self::state::State;
-use super::{Apply, Connector, Extent, Journal, Part, Progress, Share, Survey, Table, Waiting, WaitingEntry};
+use std::collections::HashMap;
+
+use self::state::{Past, State};
+use super::{Apply, Connector, Extent, Forgotten, Journal, Part, Progress, Retention, Share, Survey, Swept, Table, Waiting, WaitingEntry};
 use crate::{
     error::{Error, Kind as Fault, Result},
     model::{Identity, Kind, Page, SiteId, Sum, TableSpec, Time},
@@ -85,9 +87,16 @@ impl Memory {
         self.state.tables[at].rows.iter().map(|(key, row)| (*key, row.get(column).cloned())).collect()
     }
 
+    /// Whether what the application does to attached tables is noticed.
+    pub(super) fn watch(&mut self, watched: bool) {
+        for stored in self.state.tables.iter_mut().filter(|stored| stored.table.is_some()) {
+            stored.watched = watched;
+        }
+    }
+
     /// What the history tells of lost versions: uid, side and rule.
-    pub(super) fn history(&self) -> &[(String, &'static str, &'static str)] {
-        &self.state.history
+    pub(super) fn history(&self) -> impl Iterator<Item = (&str, &'static str, &'static str)> {
+        self.state.history.iter().map(|past| (past.uid.as_str(), past.side, past.rule))
     }
 
     /// An edit of the application's: all of it or nothing. It is noted if the table is attached.
@@ -190,6 +199,30 @@ impl Connector for Memory {
     fn count(&mut self, table: &Table) -> Result<u64> {
         let at = self.state.attached(table)?;
         Ok(self.state.tables[at].entries.iter().filter(|entry| !entry.deleted).count() as u64)
+    }
+
+    fn sweep(&mut self, table: &Table, now: Time, progress: Progress<'_>) -> Result<Swept> {
+        let at = self.state.attached(table)?;
+        let swept = self.state.note_unwatched(at, now)?;
+        progress(&table.resource, swept.rows, swept.rows);
+        Ok(swept)
+    }
+
+    fn forget(&mut self, keep: Retention) -> Result<Forgotten> {
+        let before = self.state.history.len();
+        let mut counts: HashMap<(i64, String), u32> = HashMap::new();
+        let mut kept: Vec<Past> = Vec::new();
+        for past in std::mem::take(&mut self.state.history).into_iter().rev() {
+            let count = counts.entry((past.table, past.uid.clone())).or_default();
+            *count += 1;
+            if past.at >= keep.before && *count <= keep.versions {
+                kept.push(past);
+            }
+        }
+        kept.reverse();
+        self.state.history = kept;
+        self.state.answers.retain(|_, (at, _)| *at >= keep.answers);
+        Ok(Forgotten { versions: (before - self.state.history.len()) as u64, conflicts: 0 })
     }
 
     fn sum(&mut self, table: &Table) -> Result<Option<Sum>> {

@@ -22,8 +22,18 @@ pub(super) struct State {
     /// In the order of their numbers.
     pub(super) waiting: Vec<Waits>,
     pub(super) last_waiting: i64,
-    /// Uid, side and rule.
-    pub(super) history: Vec<(String, &'static str, &'static str)>,
+    /// In the order in which they were lost.
+    pub(super) history: Vec<Past>,
+}
+
+/// A lost version.
+#[derive(Clone)]
+pub(super) struct Past {
+    pub(super) table: i64,
+    pub(super) uid: String,
+    pub(super) at: Time,
+    pub(super) side: &'static str,
+    pub(super) rule: &'static str,
 }
 
 /// A table, its rows by key, and the states of its records.

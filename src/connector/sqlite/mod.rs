@@ -10,6 +10,7 @@ mod layout;
 mod rows;
 mod shape;
 mod sums;
+mod sweep;
 mod triggers;
 mod values;
 
@@ -28,7 +29,7 @@ use self::{
     shape::Shape,
     sums::Tally,
 };
-use super::{Apply, Connector, Extent, Journal, Part, Progress, Share, Survey, Table};
+use super::{Apply, Connector, Extent, Forgotten, Journal, Part, Progress, Retention, Share, Survey, Swept, Table};
 use crate::{
     error::{Error, Result},
     model::{Actor, Page, SiteId, Sum, TableSpec, Time, Uuids},
@@ -371,6 +372,15 @@ impl Connector for Sqlite {
         let sql = format!("SELECT count(*) FROM {} WHERE deleted = 0", layout.state());
         let count: i64 = self.conn.query_row(&sql, [], |row| row.get(0)).told("count the records")?;
         Ok(u64::try_from(count).unwrap_or(0))
+    }
+
+    fn sweep(&mut self, table: &Table, now: Time, progress: Progress<'_>) -> Result<Swept> {
+        let layout = self.layout(table)?;
+        self.sweep_table(&layout, now, progress)
+    }
+
+    fn forget(&mut self, keep: Retention) -> Result<Forgotten> {
+        self.forget_old(keep)
     }
 
     fn sum(&mut self, table: &Table) -> Result<Option<Sum>> {

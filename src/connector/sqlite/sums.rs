@@ -105,13 +105,13 @@ impl Sqlite {
         self.tally.take();
     }
 
-    fn stored_sum(&self, table: i64) -> Result<Option<Sum>> {
+    pub(super) fn stored_sum(&self, table: i64) -> Result<Option<Sum>> {
         let mut statement = self.conn.prepare_cached("SELECT sum FROM entente_table WHERE id = ?1").told("read the journal")?;
         let sum = statement.query_row([table], |row| row.get::<_, [u8; 32]>(0)).optional().told("read the journal")?;
         Ok(sum.map(Sum::from_bytes))
     }
 
-    fn store_sum(&self, table: i64, sum: Sum) -> Result<()> {
+    pub(super) fn store_sum(&self, table: i64, sum: Sum) -> Result<()> {
         let mut statement = self.conn.prepare_cached("UPDATE entente_table SET sum = ?2 WHERE id = ?1").told("write the journal")?;
         statement.execute(params![table, sum.to_bytes()]).told("write the journal").map(|_| ())
     }
@@ -131,12 +131,12 @@ impl Sqlite {
         Ok((!edited).then(|| Sum::from_bytes(sum)))
     }
 
-    /// The sum of a table, added up from all of its records. Within a transaction, or while nobody writes.
-    pub(super) fn added_up(&self, table: i64) -> Result<Sum> {
+    /// The sum over the records of a table within these arrivals, added up anew.
+    pub(super) fn added_up(&self, table: i64, first: i64, last: i64) -> Result<Sum> {
         let mut sum = Sum::default();
-        let sql = format!("SELECT uid, version, digest FROM {} WHERE digest IS NOT NULL", state_of(table));
-        let mut statement = self.conn.prepare(&sql).told("read the journal")?;
-        let mut rows = statement.query([]).told("read the journal")?;
+        let sql = format!("SELECT uid, version, digest FROM {} WHERE arrival BETWEEN ?1 AND ?2 AND digest IS NOT NULL", state_of(table));
+        let mut statement = self.conn.prepare_cached(&sql).told("read the journal")?;
+        let mut rows = statement.query([first, last]).told("read the journal")?;
         let known = self.sites.shared();
         while let Some(row) = rows.next().told("read the journal")? {
             let at = |at| row.get_ref(at).told("read the journal");
@@ -154,7 +154,7 @@ impl Sqlite {
         for id in ids {
             let there = self.conn.table_exists(Some("main"), &state_of(id)).told("read the schema")?;
             if there {
-                self.store_sum(id, self.added_up(id)?)?;
+                self.store_sum(id, self.added_up(id, 0, i64::MAX)?)?;
             }
         }
         Ok(())
@@ -168,7 +168,7 @@ impl Sqlite {
         self.refresh()?;
         let mut hold = true;
         for layout in self.layouts.clone() {
-            hold &= self.stored_sum(layout.table.id)? == Some(self.added_up(layout.table.id)?);
+            hold &= self.stored_sum(layout.table.id)? == Some(self.added_up(layout.table.id, 0, i64::MAX)?);
         }
         Ok(hold)
     }
