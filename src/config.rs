@@ -48,6 +48,10 @@ pub struct Config {
     pub workers: u32,
     /// How many days log entries are kept.
     pub log_days: u32,
+    /// How many days replaced and deleted versions are kept.
+    pub history_days: u32,
+    /// How many replaced versions of one record are kept.
+    pub history_versions: u32,
     /// What is written to the program's own log: `info`, or a list like `warn,entente::sync=debug`.
     pub log_level: String,
 }
@@ -112,6 +116,10 @@ settings! {
     workers: u32,
     /// 1 to 36,500.
     log_days: u32,
+    /// 1 to 36,500.
+    history_days: u32,
+    /// 1 to 1,000,000.
+    history_versions: u32,
     /// A list of levels.
     log_level: String,
 }
@@ -204,6 +212,8 @@ fn check(all: Settings, home: Option<PathBuf>) -> Result<Config> {
         read_ahead: all.read_ahead.unwrap_or(true),
         workers: within("workers", all.workers.unwrap_or(4), 1..=64)?,
         log_days: within("log_days", all.log_days.unwrap_or(90), 1..=36_500)?,
+        history_days: within("history_days", all.history_days.unwrap_or(365), 1..=36_500)?,
+        history_versions: within("history_versions", all.history_versions.unwrap_or(100), 1..=1_000_000)?,
         log_level: level(all.log_level.unwrap_or_else(|| "info".into()))?,
     })
 }

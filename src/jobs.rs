@@ -24,6 +24,7 @@ use crate::{
         log, repositories, resources, tokens,
     },
     sync::{
+        housekeeping,
         run::{Ask, Control, RunReport, run},
         watch,
     },
@@ -38,6 +39,9 @@ const IN_USE: i64 = 5;
 
 /// How often the worker looks which jobs want to hear of changes.
 const LOOK: Duration = Duration::from_secs(1);
+
+/// How often the worker looks whether the daily housekeeping is due.
+const HOUSE: Duration = Duration::from_secs(60);
 
 /// The longest pause between two tries to listen at a peer, seconds.
 const LISTEN_PAUSE: u64 = 60;
@@ -120,9 +124,7 @@ pub fn recover(site: &Site) -> Result<()> {
     if interrupted > 0 {
         tracing::warn!("{interrupted} runs had been interrupted; they are repeated at their next time and nothing is lost.");
     }
-    let before = now.plus_seconds(-86_400 * i64::from(site.config.log_days));
-    while site.store.write(|c| log::purge(c, before, 1_000))? > 0 {}
-    Ok(())
+    housekeeping::forget_log(site, now)
 }
 
 /// The jobs in the store.
@@ -285,14 +287,15 @@ impl Work for SiteWork {
     }
 }
 
-/// Threads that make jobs due within a second of a change, here or at the peer, where a job asks for it.
+/// Threads that make jobs due within a second of a change, here or at the peer, where a job asks for it, and one for the housekeeping.
 struct Followers {
     threads: Vec<JoinHandle<()>>,
 }
 
 impl Followers {
     fn start(site: Arc<Site>, stop: Arc<AtomicBool>) -> Followers {
-        let (here, there) = ((site.clone(), stop.clone()), (site, stop));
+        let (here, night) = ((site.clone(), stop.clone()), (site.clone(), stop.clone()));
+        let there = (site, stop);
         let spawn = |work: Box<dyn FnOnce() + Send>| std::thread::spawn(work);
         Followers {
             threads: vec![
@@ -301,6 +304,7 @@ impl Followers {
                     watch::watch(&here.0, &stopped, &mut |resource| make_due(&here.0, |repository| shares(&here.0, repository, resource)));
                 })),
                 spawn(Box::new(move || listen_at_peers(&there.0, &there.1))),
+                spawn(Box::new(move || keep_house(&night.0, &night.1))),
             ],
         }
     }
@@ -310,6 +314,21 @@ impl Followers {
             // A thread that panicked has said so; there is nothing more to wait for.
             let _ = thread.join();
         }
+    }
+}
+
+/// Does the daily housekeeping whenever it is due.
+fn keep_house(site: &Site, stop: &AtomicBool) {
+    let mut waited = HOUSE;
+    while !stop.load(Ordering::Relaxed) {
+        if waited >= HOUSE {
+            waited = Duration::ZERO;
+            if let Err(error) = housekeeping::run_when_due(site, &chrono::Local) {
+                tracing::warn!("The daily housekeeping failed: {}", error.chain());
+            }
+        }
+        std::thread::sleep(LOOK);
+        waited += LOOK;
     }
 }
 

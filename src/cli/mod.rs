@@ -19,6 +19,7 @@ mod repository;
 mod resource;
 mod serve;
 mod site;
+mod sweep;
 mod sync;
 mod up;
 mod user;
@@ -81,6 +82,7 @@ enum Verb {
     #[command(subcommand)]
     Job(job::Verb),
     Sync(sync::Sync),
+    Sweep(sweep::Sweep),
     Log(log::Log),
     Conflicts(conflicts::Conflicts),
     Quarantine(quarantine::Quarantine),
@@ -150,6 +152,7 @@ fn run(verb: Verb, context: &Context) -> Result<Ending> {
         Verb::Resource(verb) => verb.run(context),
         Verb::Job(verb) => verb.run(context),
         Verb::Sync(verb) => verb.run(context),
+        Verb::Sweep(verb) => verb.run(context),
         Verb::Log(verb) => verb.run(context),
         Verb::Conflicts(verb) => verb.run(context),
         Verb::Quarantine(verb) => verb.run(context),

@@ -1,18 +1,20 @@
 //! `entente resource`: what is shared with a repository, and who wins.
 
+use std::collections::HashMap;
+
 use clap::{Args, Subcommand};
 use entente::{
     error::{Error, Result},
-    model::{Mode, Policy, Resource, Strategy},
+    model::{Mode, Policy, Resource, ResourceId, Strategy, Time},
     site::Site,
-    store::{attached, repositories, resources},
+    store::{attached, repositories, resources, verified},
     sync::filters,
 };
 use serde_json::{Value, json};
 
 use super::{
     Context, Ending,
-    output::{table, warn, yes},
+    output::{table, warn, when_or, yes},
     words::{self, YesNo},
 };
 
@@ -133,7 +135,7 @@ fn add(context: &Context, site: &Site, repository: &str, name: &str, rules: &Rul
             "no table is attached here as {name} yet; until one is, its runs fail. Attach it: entente attach DATABASE URL --table TABLE={name}"
         ));
     }
-    told(context, repository, &added)
+    told(context, site, repository, &added)
 }
 
 fn set(context: &Context, site: &Site, repository: &str, name: &str, rules: &Rules) -> Result<Ending> {
@@ -152,10 +154,10 @@ fn set(context: &Context, site: &Site, repository: &str, name: &str, rules: &Rul
         resources::update(c, &changed)?;
         Ok(changed)
     })?;
-    told(context, repository, &changed)
+    told(context, site, repository, &changed)
 }
 
-fn told(context: &Context, repository: &str, resource: &Resource) -> Result<Ending> {
+fn told(context: &Context, site: &Site, repository: &str, resource: &Resource) -> Result<Ending> {
     let Resource { name, mode, update, conflict, .. } = resource;
     let way = match mode {
         Mode::Both => "flows both ways with",
@@ -167,12 +169,13 @@ fn told(context: &Context, repository: &str, resource: &Resource) -> Result<Endi
     let text = || {
         format!("{name} {way} {repository}{only}; updates: {update}, conflicts: {conflict}.\nTry it: entente sync {repository} --dry-run")
     };
-    context.format().print(text, || document(repository, resource))?;
+    let verified = site.store.read(verified::all)?;
+    context.format().print(text, || document(repository, resource, &verified))?;
     Ok(Ending::Done)
 }
 
 fn list(context: &Context, site: &Site, repository: Option<&str>) -> Result<Ending> {
-    let shared = site.store.read(|c| {
+    let (shared, verified) = site.store.read(|c| {
         let with = match repository {
             Some(name) => vec![repositories::get(c, site.store.key(), name)?],
             None => repositories::list(c, site.store.key())?,
@@ -181,35 +184,40 @@ fn list(context: &Context, site: &Site, repository: Option<&str>) -> Result<Endi
         for repository in with {
             shared.extend(resources::list(c, repository.id)?.into_iter().map(|resource| (repository.name.clone(), resource)));
         }
-        Ok(shared)
+        Ok((shared, verified::all(c)?))
     })?;
     let text = || match shared.as_slice() {
         [] => "Nothing is shared yet. Share a table: entente resource add REPOSITORY NAME".to_owned(),
-        some => rows(some),
+        some => rows(some, &verified),
     };
-    context.format().print(text, || shared.iter().map(|(repository, resource)| document(repository, resource)).collect())?;
+    context.format().print(text, || shared.iter().map(|(repository, resource)| document(repository, resource, &verified)).collect())?;
     Ok(Ending::Done)
 }
 
+/// When each resource was last found equal at both sites.
+pub(super) type Verified = HashMap<ResourceId, Time>;
+
 /// What is shared, as a table: repository and resource.
-pub(super) fn rows(shared: &[(String, Resource)]) -> String {
-    let heading = ["repository", "resource", "mode", "strategy", "update", "conflict", "by field", "twins accepted", "filter"];
+pub(super) fn rows(shared: &[(String, Resource)], verified: &Verified) -> String {
+    let heading =
+        ["repository", "resource", "mode", "strategy", "update", "conflict", "by field", "twins accepted", "filter", "verified equal"];
     table(
         &heading,
         &[],
         shared.iter().map(|(repository, r)| {
+            let equal = when_or(verified.get(&r.id).copied(), "not yet");
             let policies =
-                [r.update.to_string(), r.conflict.to_string(), yes(r.merge_fields), yes(r.accept_twins), r.filters.join(" and ")];
+                [r.update.to_string(), r.conflict.to_string(), yes(r.merge_fields), yes(r.accept_twins), r.filters.join(" and "), equal];
             [repository.clone(), r.name.clone(), r.mode.word().to_owned(), r.strategy.to_string()].into_iter().chain(policies)
         }),
     )
 }
 
 /// A resource for programs.
-pub(super) fn document(repository: &str, resource: &Resource) -> Value {
+pub(super) fn document(repository: &str, resource: &Resource, verified: &Verified) -> Value {
     json!({
         "repository": repository, "name": resource.name, "mode": resource.mode.word(), "strategy": resource.strategy.to_string(),
         "update": resource.update.word(), "conflict": resource.conflict.word(), "merge_fields": resource.merge_fields,
-        "accept_twins": resource.accept_twins, "filters": resource.filters,
+        "accept_twins": resource.accept_twins, "filters": resource.filters, "verified_at": verified.get(&resource.id),
     })
 }

@@ -166,5 +166,6 @@ pub(super) fn document(name: &str, report: &RunReport) -> Value {
     });
     json!({
         "repository": name, "run": report.run, "result": report.result.word(), "resources": parts.collect::<Vec<_>>(), "warnings": report.warnings,
+        "verified": report.verified,
     })
 }

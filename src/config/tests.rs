@@ -35,6 +35,8 @@ fn nothing_written_gives_the_defaults() {
         read_ahead: true,
         workers: 4,
         log_days: 90,
+        history_days: 365,
+        history_versions: 100,
         log_level: "info".into(),
     };
     assert_eq!(config, want);
@@ -89,6 +91,7 @@ fn what_is_off_is_refused_by_its_name_and_place() {
         ("session_seconds = 5", &[], "`session_seconds`"),
         ("page_bytes = 1", &[], "`page_bytes`"),
         ("log_days = 0", &[], "`log_days`"),
+        ("history_days = 0", &[], "`history_days`"),
         ("log_level = 'entente=loud'", &[], "`log_level`"),
         ("listen = '8080'", &[], "`listen`"),
         ("tls_cert = 'c.pem'", &[], "`tls_cert` and `tls_key`"),
@@ -136,6 +139,8 @@ fn the_schema_knows_every_key_with_its_default_and_no_other() {
         ("read_ahead", defaults.read_ahead.into()),
         ("workers", defaults.workers.into()),
         ("log_days", defaults.log_days.into()),
+        ("history_days", defaults.history_days.into()),
+        ("history_versions", defaults.history_versions.into()),
         ("log_level", serde_json::Value::from(defaults.log_level)),
     ] {
         assert_eq!(described[key]["default"], want, "{key}");

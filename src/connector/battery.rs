@@ -7,6 +7,8 @@ mod feed;
 mod kept;
 mod kinds;
 mod retract;
+mod sums;
+mod sweep;
 mod world;
 mod writes;
 
@@ -57,6 +59,17 @@ macro_rules! battery {
                 a_reference_to_a_later_row_that_is_taken_away_is_an_edit
                 a_reference_that_was_there_when_attached_and_is_taken_away_is_an_edit
                 a_reference_to_a_row_that_is_still_to_come_is_an_edit;
+            sums:
+                the_sum_is_that_of_the_living_records
+                there_is_no_sum_while_an_edit_waits_to_be_folded
+                a_dropped_transaction_leaves_the_sum_and_the_next_one_counts_nothing_of_it
+                a_refused_record_adds_nothing
+                two_databases_that_took_the_same_versions_have_the_same_sum;
+            sweep:
+                what_no_trigger_noticed_is_found_and_becomes_local_edits
+                what_was_noticed_is_no_find
+                a_record_whose_reference_leads_somewhere_at_last_counts_in_the_sum
+                old_and_surplus_versions_are_forgotten_and_the_latest_stay;
             writes:
                 locals_come_in_the_order_asked
                 references_lead_to_living_deleted_and_missing_records

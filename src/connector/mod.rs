@@ -18,7 +18,7 @@ pub use sqlite::Sqlite;
 
 use crate::{
     error::Result,
-    model::{Actor, Digest, Identity, NewState, Page, RecordView, SiteId, TableSpec, Time},
+    model::{Actor, Digest, Identity, NewState, Page, RecordView, SiteId, Sum, TableSpec, Time},
 };
 
 /// A table as it is attached.
@@ -139,6 +139,58 @@ pub struct Extent {
     pub bytes: usize,
 }
 
+/// What a sweep of one table found.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Swept {
+    /// Rows looked at.
+    pub rows: u64,
+    /// Rows that the journal did not know.
+    pub added: u64,
+    /// Rows whose content it did not know.
+    pub changed: u64,
+    /// Rows that were gone.
+    pub removed: u64,
+    /// The running sum was not that of the records, and is now.
+    pub mended: bool,
+}
+
+impl Swept {
+    /// Whether anything was found that should have been noticed before.
+    pub fn any(&self) -> bool {
+        self.added + self.changed + self.removed > 0 || self.mended
+    }
+}
+
+impl std::ops::AddAssign for Swept {
+    fn add_assign(&mut self, more: Swept) {
+        self.rows += more.rows;
+        self.added += more.added;
+        self.changed += more.changed;
+        self.removed += more.removed;
+        self.mended |= more.mended;
+    }
+}
+
+/// How long a journal remembers.
+#[derive(Debug, Clone, Copy)]
+pub struct Retention {
+    /// Lost versions and decided conflicts from before this are forgotten.
+    pub before: Time,
+    /// So many lost versions of a record are kept at most, the latest.
+    pub versions: u32,
+    /// Answers to batches from before this are forgotten.
+    pub answers: Time,
+}
+
+/// What was forgotten.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Forgotten {
+    /// Lost versions.
+    pub versions: u64,
+    /// Decided conflicts.
+    pub conflicts: u64,
+}
+
 /// Progress of long work: what, how much is done, of how much.
 pub type Progress<'a> = &'a mut dyn FnMut(&str, u64, u64);
 
@@ -182,6 +234,16 @@ pub trait Connector: Send {
     /// How many living records a table has.
     fn count(&mut self, table: &Table) -> Result<u64>;
 
+    /// Looks for rows that differ from what the journal knows although no trigger noticed: added, changed or removed by a program that skips
+    /// triggers. They are noted as local edits of this moment. In short transactions; also puts the running sum right.
+    fn sweep(&mut self, table: &Table, now: Time, progress: Progress<'_>) -> Result<Swept>;
+
+    /// Forgets what need not be kept any longer, in short transactions.
+    fn forget(&mut self, keep: Retention) -> Result<Forgotten>;
+
+    /// The running sum over a table's living records; `None` while local edits wait to be folded. It costs the same whatever the size.
+    fn sum(&mut self, table: &Table) -> Result<Option<Sum>>;
+
     /// Folds local edits of a table and of the tables it refers to into versions, in short transactions.
     fn fold(&mut self, table: &Table) -> Result<()>;
 
@@ -200,6 +262,9 @@ pub trait Connector: Send {
 
     /// Whether any incoming record waits.
     fn waits(&mut self) -> Result<bool>;
+
+    /// Whether any record of a table waits, comes or goes, or is held by an open conflict.
+    fn unsettled(&mut self, table: &Table) -> Result<bool>;
 
     /// All records that wait, newest first.
     fn waiting(&mut self) -> Result<Vec<WaitingEntry>>;

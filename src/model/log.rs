@@ -22,6 +22,8 @@ pub enum Action {
     Login,
     /// An administrator changed something.
     Change,
+    /// We looked for what no trigger had noticed.
+    Sweep,
 }
 
 /// Who asked: we the other site, or it us.
@@ -68,7 +70,7 @@ macro_rules! words {
     };
 }
 
-words!(Action { Run = "run", Pull = "pull", Push = "push", Register = "register", Fetch = "fetch", Login = "login", Change = "change" });
+words!(Action { Run = "run", Pull = "pull", Push = "push", Register = "register", Fetch = "fetch", Login = "login", Change = "change", Sweep = "sweep" });
 words!(Direction { Outgoing = "outgoing", Incoming = "incoming", None = "none" });
 words!(Outcome {
     Running = "running",

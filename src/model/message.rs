@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::{Mode, Policy, SiteId, Strategy, Time};
+use super::{Mode, Policy, SiteId, Strategy, Sum, Time};
 
 /// The version of the protocol that these messages speak.
 pub const PROTOCOL: u32 = 1;
@@ -84,6 +84,12 @@ pub struct HelloResource {
     pub told: u64,
     /// The last run number that its journal heard from the caller.
     pub heard: u64,
+    /// The sum over its living records, unless edits wait to be folded or the caller sees only part of them.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub digest: Option<Sum>,
+    /// Whether its records may rightly differ from the caller's: some wait or are held there, or rules of its own hold them apart.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub apart: bool,
 }
 
 /// The body of a registration, in the form that Sahana Eden sends, with our addition.

@@ -10,6 +10,7 @@ mod policy;
 mod repository;
 mod resource;
 mod state;
+mod sum;
 mod time;
 mod version;
 
@@ -26,5 +27,6 @@ pub use policy::{Method, Mode, Policy, Rules, Strategy};
 pub use repository::{Health, Repository, RepositoryId};
 pub use resource::{AttachedTable, Database, Identity, Resource, ResourceId, TableSpec};
 pub use state::NewState;
+pub use sum::Sum;
 pub use time::Time;
 pub use version::{Actor, Relation, Version};

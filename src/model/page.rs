@@ -109,6 +109,11 @@ pub struct Page {
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Digest(pub [u8; 32]);
 
+impl Digest {
+    /// That of every deleted record.
+    pub const DELETED: Digest = Digest([0; 32]);
+}
+
 impl fmt::Debug for Digest {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         self.0.iter().try_for_each(|byte| write!(f, "{byte:02x}"))
@@ -343,13 +348,13 @@ impl<'a> RecordView<'a> {
     /// The digest of the content: of the fields that are not null, in the order of their names, so that it depends neither
     /// on the order of columns nor on columns that one site lacks and the other leaves empty.
     pub fn digest(self) -> Digest {
-        if self.record.lives() { digest(self.fields()) } else { Digest([0; 32]) }
+        if self.record.lives() { digest(self.fields()) } else { Digest::DELETED }
     }
 
     /// The digest this content has once it is laid over `under`: fields that this record does not name keep the value they have there.
     pub fn digest_over(self, under: RecordView<'_>) -> Digest {
         if !self.record.lives() {
-            return Digest([0; 32]);
+            return Digest::DELETED;
         }
         let kept = under.fields().filter(|(name, _)| self.get(name).is_none());
         digest(self.fields().chain(kept))

@@ -139,6 +139,12 @@ impl Resource {
         Ok(())
     }
 
+    /// Whether its rules may leave the two sites with different records, on purpose.
+    pub fn may_hold_apart(&self) -> bool {
+        let Resource { mode, strategy, update, conflict, .. } = self;
+        *mode != Mode::Both || *strategy != Strategy::default() || *update != Policy::Newer || *conflict != Policy::Newer
+    }
+
     /// The rules under which this site takes versions from the repository.
     pub fn rules(&self) -> Rules {
         Rules { strategy: self.strategy, update: self.update, conflict: self.conflict, merge_fields: self.merge_fields }

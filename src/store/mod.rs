@@ -13,6 +13,7 @@ pub mod accounts;
 pub mod attached;
 pub mod databases;
 pub mod holder;
+pub mod housekeeping;
 pub mod jobs;
 pub mod leases;
 pub mod log;
@@ -23,6 +24,7 @@ pub mod secret;
 pub mod setup_code;
 pub mod site;
 pub mod tokens;
+pub mod verified;
 
 #[cfg(test)]
 mod test_store;

@@ -117,6 +117,17 @@ diesel::table! { token (digest) { digest -> Binary, account -> Text, repository 
 
 diesel::table! { setup_code (id) { id -> BigInt, digest -> Binary, created_on -> BigInt, } }
 
+diesel::table! { verified (resource) { resource -> BigInt, at -> BigInt, } }
+
+diesel::table! {
+    housekeeping (id) {
+        id -> BigInt,
+        last -> Nullable<BigInt>,
+        holder -> Nullable<Text>,
+        until -> Nullable<BigInt>,
+    }
+}
+
 diesel::joinable!(token -> account (account));
 diesel::allow_tables_to_appear_in_same_query!(account, token);
 diesel::allow_tables_to_appear_in_same_query!(repository, resource);

@@ -9,6 +9,7 @@ mod edit;
 mod epoch;
 pub mod filters;
 pub mod history;
+pub mod housekeeping;
 mod import;
 mod order;
 mod outcome;

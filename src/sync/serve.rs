@@ -76,7 +76,7 @@ fn offer(site: &Site, caller: &Caller, door: &mut Door<'_>, table: &Table) -> Re
     let share = door.share(table, caller.uuid, Part::Passive)?;
     let own = site.store.read(|c| store::resources::get(c, caller.repository.id, &table.resource))?;
     let given = filters::for_caller(table, own.as_ref(), &Filter::known(&share.asked)?)?;
-    let ours = own.map_or(Mode::Both, |own| own.mode);
+    let ours = own.as_ref().map_or(Mode::Both, |own| own.mode);
     let (pull, push) = (caller.grant.pull && ours.pushes(), caller.grant.push && caller.repository.accept_pushes && ours.pulls());
     let mode = match (pull, push) {
         (true, true) => Mode::Both,
@@ -84,6 +84,9 @@ fn offer(site: &Site, caller: &Caller, door: &mut Door<'_>, table: &Table) -> Re
         (false, true) => Mode::Push,
         (false, false) => Mode::None,
     };
+    // The sum before the head: what is written in between shows as a head that moved.
+    let digest = door.sum(table)?;
+    let apart = own.is_some_and(|own| own.may_hold_apart()) || door.unsettled(table)?;
     let head = door.head(table)?;
     let epoch = door.journal()?.epoch;
     Ok(HelloResource {
@@ -97,6 +100,8 @@ fn offer(site: &Site, caller: &Caller, door: &mut Door<'_>, table: &Table) -> Re
         epoch,
         told: share.told,
         heard: share.heard,
+        digest,
+        apart,
     })
 }
 

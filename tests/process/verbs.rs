@@ -32,6 +32,7 @@ const VERBS: &[(&str, &str)] = &[
     ("job remove", "<ID>"),
     ("job now", "<ID>"),
     ("sync", "--dry-run"),
+    ("sweep", "[DATABASES]"),
     ("log", "--result"),
     ("log show", "<ID>"),
     ("conflicts", "--open"),

@@ -2,11 +2,12 @@
 
 use entente::{
     connector::{
-        Apply, Attempt, Clash, ConflictEntry, Conflicts, Connector, Effect, Effected, Effects, Extent, Found, HistoryEntry, Journal, Key,
-        Locals, Lost, Part, Progress, Share, Survey, Table, Targets, Verdict, Wait, Waiter, WaitingEntry, Which, Write,
+        Apply, Attempt, Clash, ConflictEntry, Conflicts, Connector, Effect, Effected, Effects, Extent, Forgotten, Found, HistoryEntry,
+        Journal, Key, Locals, Lost, Part, Progress, Retention, Share, Survey, Swept, Table, Targets, Verdict, Wait, Waiter, WaitingEntry,
+        Which, Write,
     },
     error::Result,
-    model::{Actor, NewState, Page, RecordView, SiteId, TableSpec, Time},
+    model::{Actor, NewState, Page, RecordView, SiteId, Sum, TableSpec, Time},
 };
 
 use crate::{
@@ -60,6 +61,10 @@ impl Connector for Driver {
         fn forget_shared(table: &Table, peer: SiteId) -> ();
         fn head(table: &Table) -> i64;
         fn count(table: &Table) -> u64;
+        fn sweep(table: &Table, now: Time, progress: Progress<'_>) -> Swept;
+        fn forget(keep: Retention) -> Forgotten;
+        fn sum(table: &Table) -> Option<Sum>;
+        fn unsettled(table: &Table) -> bool;
         fn fold(table: &Table) -> ();
         fn recheck(table: &Table) -> ();
         fn export(table: &Table, after: i64, peer: SiteId, extent: Extent, now: Time, page: &mut Page) -> (i64, bool);

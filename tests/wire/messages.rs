@@ -2,7 +2,7 @@
 
 use entente::{
     error::Kind,
-    model::{Counts, Hello, HelloResource, Limits, Mode, Quarantined, Receipt, Registered, Session, SiteId, Spoken, Time},
+    model::{Counts, Hello, HelloResource, Limits, Mode, Quarantined, Receipt, Registered, Session, SiteId, Spoken, Sum, Time},
     wire::{read_json, read_receipt, refusal, write_json, write_receipt},
 };
 use serde_json::Value;
@@ -24,6 +24,8 @@ fn hello() -> Hello {
         epoch: "e1".into(),
         told: 2,
         heard: 1,
+        digest: Some(Sum::from_bytes([7; 32])),
+        apart: true,
     };
     Hello {
         uuid: SiteId::random(),

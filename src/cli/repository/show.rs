@@ -4,7 +4,7 @@ use entente::{
     error::Result,
     model::{Health, Job, LogEntry, Repository, Resource},
     site::Site,
-    store::{jobs, log, repositories, resources},
+    store::{jobs, log, repositories, resources, verified},
 };
 use serde_json::{Value, json};
 
@@ -71,24 +71,24 @@ fn row(seen: &Seen) -> [String; 5] {
 }
 
 pub(super) fn one(context: &Context, site: &Site, name: &str) -> Result<Ending> {
-    let (seen, shared, schedule) = site.store.read(|c| {
+    let (seen, shared, schedule, equal) = site.store.read(|c| {
         let repository = repositories::get(c, site.store.key(), name)?;
         let shared = resources::list(c, repository.id)?;
         let schedule = jobs::list_of(c, repository.id)?;
-        Ok((Seen { runs: log::runs_of(c, repository.id, RUNS)?, repository }, shared, schedule))
+        Ok((Seen { runs: log::runs_of(c, repository.id, RUNS)?, repository }, shared, schedule, verified::all(c)?))
     })?;
     let in_json = || {
         let mut document = seen.document();
-        document["resources"] = shared.iter().map(|r| resource::document(name, r)).collect();
+        document["resources"] = shared.iter().map(|r| resource::document(name, r, &equal)).collect();
         document["jobs"] = schedule.iter().map(|j| job::document(name, j)).collect();
         document["runs"] = seen.runs.iter().map(entry_document).collect();
         document
     };
-    context.format().print(|| text(&seen, &shared, &schedule), in_json)?;
+    context.format().print(|| text(&seen, &shared, &schedule, &equal), in_json)?;
     Ok(Ending::Done)
 }
 
-fn text(seen: &Seen, shared: &[Resource], schedule: &[Job]) -> String {
+fn text(seen: &Seen, shared: &[Resource], schedule: &[Job], equal: &resource::Verified) -> String {
     let Repository { name, uuid, url, user, proxy, accept_pushes, .. } = &seen.repository;
     let or_none = |text: &Option<String>, none: &str| text.clone().unwrap_or_else(|| none.to_owned());
     let mut text = facts(&[
@@ -103,7 +103,7 @@ fn text(seen: &Seen, shared: &[Resource], schedule: &[Job]) -> String {
     ]);
     text.push_str(&match shared {
         [] => format!("Nothing is shared with it from here. Share a table: entente resource add {name} NAME\n"),
-        some => resource::rows(&some.iter().map(|r| (name.clone(), r.clone())).collect::<Vec<_>>()) + "\n",
+        some => resource::rows(&some.iter().map(|r| (name.clone(), r.clone())).collect::<Vec<_>>(), equal) + "\n",
     });
     text.push_str(&match schedule {
         [] => format!("It has no schedule. Make one: entente job add {name} --every 5m\n"),

@@ -4,6 +4,8 @@ use proptest::{prelude::*, test_runner::RngSeed};
 
 use super::{
     kinds::{InMemory, InSqlite},
+    sums::{kept, worked_out},
+    sweep::sweep,
     world::{OTHER, PEER, Put, Sent, World, gone, sent, show, take},
 };
 use crate::model::Page;
@@ -31,6 +33,8 @@ enum Deed {
     LetGo { table: &'static str, record: usize },
     /// Both are looked at, so that edits are folded.
     Look,
+    /// The application names or removes a row past all triggers, and a sweep follows.
+    Sneak { table: &'static str, key: i64, name: Option<usize> },
     /// The application names or removes a row while nobody watches.
     Asleep { table: &'static str, key: i64, name: Option<usize> },
 }
@@ -48,6 +52,7 @@ fn deed() -> impl Strategy<Value = Deed> {
         2 => (table(), record.clone()).prop_map(|(table, record)| Deed::Go { table, record }),
         2 => (table(), record).prop_map(|(table, record)| Deed::LetGo { table, record }),
         4 => Just(Deed::Look),
+        1 => (table(), key.clone(), prop::option::of(name.clone())).prop_map(|(table, key, name)| Deed::Sneak { table, key, name }),
         1 => (table(), key, prop::option::of(name)).prop_map(|(table, key, name)| Deed::Asleep { table, key, name }),
     ]
 }
@@ -90,6 +95,18 @@ fn act(w: &mut World, deed: &Deed, counter: u64) -> bool {
             })
         }
         Deed::Look => !tell(w).is_empty(),
+        Deed::Sneak { table, key, name } => {
+            tell(w);
+            let done = w.sneak(|bench| match name {
+                Some(name) => bench.try_put(table, key, &[("name", Put::Text(NAMES[name]))]),
+                None => bench.try_delete(table, key),
+            });
+            let found = sweep(w, table);
+            assert!(done || !found.any(), "{found:?}");
+            tell(w);
+            assert!(!sweep(w, table).any());
+            found.any()
+        }
         Deed::Asleep { table, key, name } => {
             // Whether attaching folds what is to be folded is its own affair.
             tell(w);
@@ -125,6 +142,7 @@ fn tell(w: &mut World) -> Vec<String> {
             let page = w.offered(table, 0, peer);
             told.extend(page.views().map(|view| format!("{table} {} {} {}", show(view), view.record.version, view.record.author)));
         }
+        assert_eq!(kept(w, table), Some(worked_out(w, table)), "the sum of {table}");
         let (table, names) = (w.table(table), w.bench.column(table, "name"));
         told.push(format!("{} {names} {}", table.name, w.db().count(&table).unwrap()));
     }

@@ -52,6 +52,14 @@ impl Bench for InMemory {
         self.0.be_careless();
     }
 
+    fn close_eyes(&mut self) {
+        self.0.watch(false);
+    }
+
+    fn open_eyes(&mut self) {
+        self.0.watch(true);
+    }
+
     fn column(&mut self, table: &str, column: &str) -> String {
         let shown = self.0.column(table, column).into_iter().map(|(key, held)| match held {
             None => format!("{key}=-"),
@@ -120,6 +128,14 @@ impl Bench for InSqlite {
 
     fn be_careless(&mut self) {
         self.app.execute_batch("PRAGMA foreign_keys = OFF").unwrap();
+    }
+
+    fn close_eyes(&mut self) {
+        self.app.execute_batch("INSERT INTO entente_applying (tab, everything) SELECT id, 1 FROM entente_table").unwrap();
+    }
+
+    fn open_eyes(&mut self) {
+        self.app.execute_batch("DELETE FROM entente_applying").unwrap();
     }
 
     fn column(&mut self, table: &str, column: &str) -> String {

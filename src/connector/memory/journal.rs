@@ -7,7 +7,7 @@ use super::{
     state::{Entry, State},
 };
 use crate::{
-    connector::{Extent, Wait, Waiting},
+    connector::{Extent, Swept, Wait, Waiting},
     error::{Error, Result},
     model::{Actor, Cell, Digest, Identity, Kind, Page, Record, SiteId, Time, Uid, Version},
 };
@@ -68,22 +68,29 @@ impl State {
     }
 
     /// Notes what the application wrote while nobody watched.
-    pub(super) fn note_unwatched(&mut self, at: usize, now: Time) -> Result<()> {
+    pub(super) fn note_unwatched(&mut self, at: usize, now: Time) -> Result<Swept> {
         let mut keys: Vec<i64> = self.tables[at].rows.keys().copied().collect();
         let known = self.tables[at].entries.iter().filter(|entry| !entry.deleted).filter_map(|entry| entry.key);
         keys.extend(known.filter(|key| !self.tables[at].rows.contains_key(key)));
+        let mut swept = Swept { rows: self.tables[at].rows.len() as u64, ..Swept::default() };
         for key in keys {
             let known = self.tables[at].entries.iter().find(|entry| entry.key == Some(key));
             let living = self.tables[at].rows.contains_key(&key);
+            let was_living = known.is_some_and(|entry| !entry.deleted);
             let noted = match known.filter(|entry| entry.deleted != living) {
-                Some(entry) => entry.own.is_some() || entry.digest.is_some() && entry.digest == self.digest(at, entry)?,
+                Some(entry) => entry.own.is_some() || entry.digest == self.digest(at, entry)?,
                 None => false,
             };
             if !noted {
                 self.note(at, key, now);
+                match (was_living, living) {
+                    (true, true) => swept.changed += 1,
+                    (true, false) => swept.removed += 1,
+                    (false, _) => swept.added += 1,
+                }
             }
         }
-        Ok(())
+        Ok(swept)
     }
 
     /// Makes versions of the local edits of a table and, first, of those it refers to.
@@ -309,7 +316,10 @@ impl State {
             let outgoing = waits.kind == Waiting::Outgoing && waits.resource == resource;
             let place = self.by_uid(at, waits.uid()).filter(|_| outgoing);
             match place.filter(|place| self.astray_field(at, &self.tables[at].entries[*place]).is_none()) {
-                Some(place) => self.tables[at].entries[place].arrival = self.next_arrival(at),
+                Some(place) => {
+                    self.tables[at].entries[place].arrival = self.next_arrival(at);
+                    self.tables[at].entries[place].digest = self.digest(at, &self.tables[at].entries[place]).unwrap_or(None);
+                }
                 None => self.waiting.push(waits),
             }
         }

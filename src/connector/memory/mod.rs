@@ -8,13 +8,16 @@ mod journal;
 mod kept;
 mod state;
 
+use std::collections::HashMap;
+
 use self::state::State;
 use super::{
-    Apply, ConflictEntry, Conflicts, Connector, Extent, HistoryEntry, Journal, Part, Progress, Share, Survey, Table, Waiting, WaitingEntry,
+    Apply, ConflictEntry, Conflicts, Connector, Extent, Forgotten, HistoryEntry, Journal, Part, Progress, Retention, Share, Survey, Swept,
+    Table, Waiting, WaitingEntry,
 };
 use crate::{
     error::{Error, Kind as Fault, Result},
-    model::{Identity, Kind, Page, SiteId, TableSpec, Time},
+    model::{Identity, Kind, Page, SiteId, Sum, TableSpec, Time},
 };
 
 /// A table as its application makes it.
@@ -86,6 +89,13 @@ impl Memory {
     pub(super) fn column(&self, table: &str, column: &str) -> Vec<(i64, Option<Held>)> {
         let at = self.state.place(table);
         self.state.tables[at].rows.iter().map(|(key, row)| (*key, row.get(column).cloned())).collect()
+    }
+
+    /// Whether what the application does to attached tables is noticed.
+    pub(super) fn watch(&mut self, watched: bool) {
+        for stored in self.state.tables.iter_mut().filter(|stored| stored.table.is_some()) {
+            stored.watched = watched;
+        }
     }
 
     /// What the history tells of lost versions: uid, side and rule.
@@ -195,6 +205,48 @@ impl Connector for Memory {
         Ok(self.state.tables[at].entries.iter().filter(|entry| !entry.deleted).count() as u64)
     }
 
+    fn sweep(&mut self, table: &Table, now: Time, progress: Progress<'_>) -> Result<Swept> {
+        let at = self.state.attached(table)?;
+        let swept = self.state.note_unwatched(at, now)?;
+        progress(&table.resource, swept.rows, swept.rows);
+        Ok(swept)
+    }
+
+    fn forget(&mut self, keep: Retention) -> Result<Forgotten> {
+        let before = self.state.history.len();
+        let mut counts: HashMap<(String, String), u32> = HashMap::new();
+        let mut kept = Vec::new();
+        for past in std::mem::take(&mut self.state.history).into_iter().rev() {
+            let count = counts.entry((past.resource.clone(), past.uid.clone())).or_default();
+            *count += 1;
+            if past.at >= keep.before && *count <= keep.versions {
+                kept.push(past);
+            }
+        }
+        kept.reverse();
+        self.state.history = kept;
+        self.state.answers.retain(|_, (at, _)| *at >= keep.answers);
+        let conflicts = self.state.conflicts.len();
+        self.state.conflicts.retain(|conflict| conflict.open || conflict.at >= keep.before);
+        let conflicts = (conflicts - self.state.conflicts.len()) as u64;
+        Ok(Forgotten { versions: (before - self.state.history.len()) as u64, conflicts })
+    }
+
+    fn sum(&mut self, table: &Table) -> Result<Option<Sum>> {
+        let at = self.state.attached(table)?;
+        let entries = &self.state.tables[at].entries;
+        if entries.iter().any(|entry| entry.own.is_some()) {
+            return Ok(None);
+        }
+        let mut sum = Sum::default();
+        for entry in entries {
+            if let (Some(uid), Some(digest)) = (&entry.uid, entry.digest) {
+                sum += Sum::of(uid, &entry.version, digest);
+            }
+        }
+        Ok(Some(sum))
+    }
+
     fn fold(&mut self, table: &Table) -> Result<()> {
         let at = self.state.attached(table)?;
         self.state.fold(at)
@@ -234,6 +286,12 @@ impl Connector for Memory {
 
     fn waits(&mut self) -> Result<bool> {
         Ok(self.state.waiting.iter().any(|waits| waits.kind != Waiting::Outgoing))
+    }
+
+    fn unsettled(&mut self, table: &Table) -> Result<bool> {
+        let at = self.state.attached(table)?;
+        let held = self.state.tables[at].entries.iter().any(|entry| entry.held);
+        Ok(held || self.state.waiting.iter().any(|waits| waits.resource == table.resource))
     }
 
     fn waiting(&mut self) -> Result<Vec<WaitingEntry>> {

@@ -54,7 +54,9 @@ impl Sqlite {
                     return Ok((upto, more));
                 }
                 Window::Unfolded => {}
-                Window::Vanished(arrivals) => self.transaction(|db| db.bury(layout, &arrivals, now))?,
+                Window::Vanished(arrivals) => {
+                    self.transaction(|db| db.bury(layout, &arrivals, now))?;
+                }
             }
             page.truncate(before);
         }
@@ -160,6 +162,8 @@ impl Sqlite {
                 let seen = db.read_each(layout, vec![uid.clone()], &mut page)?;
                 if seen.iter().all(|seen| unfit(seen, page.text_len()).is_none()) {
                     db.conn.execute(&again, [&uid]).told("write the journal")?;
+                    let arrival = db.max_arrival(layout)?;
+                    db.complete(layout, &[arrival])?;
                     db.conn.execute("DELETE FROM entente_waiting WHERE id = ?1", [id]).told("write the journal")?;
                 }
             }

@@ -11,22 +11,22 @@ use super::{
     Sqlite,
     failure::{Told, quoted},
     layout::{Entry, Layout},
-    rows::Sites,
     shape::Shape,
     triggers,
     values::{Bound, key_part, stored_uid},
 };
 use crate::{
-    connector::{KeyPart, Progress},
+    connector::{KeyPart, Progress, Swept},
     error::{Error, Kind, Result},
     model::{Page, SiteId, TableSpec, Time, Version},
 };
 
 /// The journal's own migrations, in order. Never changed once released.
-const MIGRATIONS: [&str; 3] = [
+const MIGRATIONS: [&str; 4] = [
     include_str!("../../../migrations/journal/sqlite/01_journal.sql"),
     include_str!("../../../migrations/journal/sqlite/02_keep.sql"),
     include_str!("../../../migrations/journal/sqlite/03_filters.sql"),
+    include_str!("../../../migrations/journal/sqlite/04_sum.sql"),
 ];
 
 /// What later versions added to state tables: the column, as it is declared.
@@ -35,7 +35,7 @@ const STATE_COLUMNS: [&str; 2] = ["run INTEGER", "made INTEGER"];
 /// How long one transaction of journalling may hold the database, and how long it leaves it to others afterwards. SQLite's
 /// waiting programs look again after 1, 2, 5, 10, 15 … ms, so that one of these looks falls into a pause well before 100 ms.
 const HOLD: Duration = Duration::from_millis(8);
-const PAUSE: Duration = Duration::from_millis(14);
+pub(super) const PAUSE: Duration = Duration::from_millis(14);
 
 /// Rows between two looks at the clock.
 const STEP: usize = 100;
@@ -60,6 +60,7 @@ impl Sqlite {
                 db.conn.execute_batch(sql).told("upgrade the journal")?;
             }
             db.widen_states()?;
+            db.begin_sums()?;
             db.conn.execute("UPDATE entente_journal SET format = ?1", [MIGRATIONS.len() as i64]).told("upgrade the journal").map(|_| ())
         })
     }
@@ -99,7 +100,7 @@ impl Sqlite {
                 return Err(Error::new(Kind::Exists, format!("this database is already attached to another site, {owner}"))
                     .hint("Detach it there with --drop-journal, or attach it to that site's data directory."));
             }
-            db.sites = Sites::load(&db.conn)?;
+            db.sites.load(&db.conn)?;
             for spec in specs {
                 db.enter(spec)?;
             }
@@ -210,9 +211,9 @@ impl Sqlite {
             let known = self.max_arrival(layout)?;
             let (mut after, mut done) = (None, 0);
             loop {
-                let (last, rows) = self.transaction(|db| db.journal_some(layout, after.as_deref(), now))?;
+                let (last, some) = self.transaction(|db| db.journal_some(layout, after.as_deref(), now))?;
                 std::thread::sleep(PAUSE);
-                done += rows;
+                done += some.rows;
                 progress(&layout.table.resource, done.min(total), total);
                 match last {
                     Some(last) => after = Some(last),
@@ -250,21 +251,21 @@ impl Sqlite {
     }
 
     /// Journals rows after a key until the time is up. Returns the last key, `None` when the table is through.
-    fn journal_some(&mut self, layout: &Layout, after: Option<&[KeyPart]>, now: Time) -> Result<(Option<Vec<KeyPart>>, u64)> {
+    pub(super) fn journal_some(&mut self, layout: &Layout, after: Option<&[KeyPart]>, now: Time) -> Result<(Option<Vec<KeyPart>>, Swept)> {
         let begun = Instant::now();
-        let (mut last, mut count) = (after.map(<[KeyPart]>::to_vec), 0);
+        let (mut last, mut all) = (after.map(<[KeyPart]>::to_vec), Swept::default());
         while begun.elapsed() < HOLD {
-            let (next, rows) = self.journal_step(layout, last.as_deref(), now)?;
-            count += rows as u64;
-            if rows < STEP {
-                return Ok((None, count));
+            let (next, some) = self.journal_step(layout, last.as_deref(), now)?;
+            all += some;
+            if some.rows < STEP as u64 {
+                return Ok((None, all));
             }
             last = next;
         }
-        Ok((last, count))
+        Ok((last, all))
     }
 
-    fn journal_step(&mut self, layout: &Layout, after: Option<&[KeyPart]>, now: Time) -> Result<(Option<Vec<KeyPart>>, usize)> {
+    fn journal_step(&mut self, layout: &Layout, after: Option<&[KeyPart]>, now: Time) -> Result<(Option<Vec<KeyPart>>, Swept)> {
         let me = self.me()?;
         let from = format!("{} t LEFT JOIN {} s ON {}", quoted(&layout.table.name), layout.state(), layout.on_key("t", "s"));
         let keys: Vec<String> = layout.key.iter().map(|key| format!("t.{}", quoted(key))).collect();
@@ -300,9 +301,13 @@ impl Sqlite {
             }
         }
         let mut arrival = self.max_arrival(layout)?;
+        let mut swept = Swept { rows: found.len() as u64, ..Swept::default() };
         for ((seen, key, uid), record) in found.iter().zip(page.views()) {
-            // A row stands where the journal has a tombstone: it was put back.
-            let changed = record.record.deleted || seen.digest != Some(record.digest());
+            // A row stands where the journal has a tombstone: it was put back. One whose digest is unknown still refers to nothing.
+            let put_back = record.record.deleted;
+            let changed = put_back || seen.digest != seen.dangling.is_none().then(|| record.digest());
+            swept.added += u64::from(uid.is_some() || put_back);
+            swept.changed += u64::from(uid.is_none() && changed && !put_back);
             match uid {
                 Some(uid) => {
                     arrival += 1;
@@ -320,7 +325,7 @@ impl Sqlite {
                 None => {}
             }
         }
-        Ok((last, found.len()))
+        Ok((last, swept))
     }
 
     fn journal_row(
@@ -370,13 +375,14 @@ impl Sqlite {
     }
 
     /// Records up to an arrival whose rows went while no trigger watched become local deletions.
-    fn bury_vanished(&mut self, layout: &Layout, upto: i64, now: Time) -> Result<()> {
+    pub(super) fn bury_vanished(&mut self, layout: &Layout, upto: i64, now: Time) -> Result<u64> {
         const WINDOW: i64 = 20_000;
         let sql = format!(
             "SELECT s.arrival FROM {} WHERE s.deleted = 0 AND t.{} IS NULL AND s.arrival BETWEEN ?1 AND ?2",
             layout.state_and_row(),
             quoted(&layout.key[0])
         );
+        let mut buried = 0;
         for first in (0..=upto).step_by(WINDOW as usize) {
             let gone: Vec<i64> = {
                 let mut statement = self.conn.prepare_cached(&sql).told("read the journal")?;
@@ -384,26 +390,25 @@ impl Sqlite {
                 rows.and_then(Iterator::collect).told("read the journal")?
             };
             if !gone.is_empty() {
-                self.transaction(|db| db.bury(layout, &gone, now))?;
+                buried += self.transaction(|db| db.bury(layout, &gone, now))?;
                 std::thread::sleep(PAUSE);
             }
         }
-        Ok(())
+        Ok(buried)
     }
 
-    /// Notes local deletions of the records with these arrivals.
-    pub(super) fn bury(&mut self, layout: &Layout, arrivals: &[i64], now: Time) -> Result<()> {
+    /// Notes local deletions of the records with these arrivals. Returns how many there were.
+    pub(super) fn bury(&mut self, layout: &Layout, arrivals: &[i64], now: Time) -> Result<u64> {
         let state = layout.state();
         let sql = format!(
             "UPDATE {state} SET arrival = (SELECT MAX(arrival) + 1 FROM {state}), own = MAX(?2, COALESCE(own, 0)), deleted = 1
              WHERE arrival = ?1 AND deleted = 0"
         );
+        let mut buried = 0;
         for arrival in arrivals {
-            self.conn
-                .prepare_cached(&sql)
-                .and_then(|mut statement| statement.execute(params![arrival, now.0]))
-                .told("write the journal")?;
+            let mut statement = self.conn.prepare_cached(&sql).told("write the journal")?;
+            buried += statement.execute(params![arrival, now.0]).told("write the journal")? as u64;
         }
-        Ok(())
+        Ok(buried)
     }
 }

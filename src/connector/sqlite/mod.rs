@@ -11,6 +11,8 @@ mod kept;
 mod layout;
 mod rows;
 mod shape;
+mod sums;
+mod sweep;
 mod triggers;
 mod values;
 
@@ -32,11 +34,15 @@ use self::{
     layout::{Entry, Layout},
     rows::Sites,
     shape::Shape,
+    sums::Tally,
 };
-use super::{Apply, ConflictEntry, Conflicts, Connector, Extent, HistoryEntry, Journal, Part, Progress, Share, Survey, Table};
+use super::{
+    Apply, ConflictEntry, Conflicts, Connector, Extent, Forgotten, HistoryEntry, Journal, Part, Progress, Retention, Share, Survey, Swept,
+    Table,
+};
 use crate::{
     error::{Error, Result},
-    model::{Actor, Page, SiteId, TableSpec, Time, Uuids},
+    model::{Actor, Page, SiteId, Sum, TableSpec, Time, Uuids},
 };
 
 /// How long we wait for another program that writes.
@@ -51,6 +57,8 @@ pub struct Sqlite {
     /// The schema that the layouts were made for.
     schema: i64,
     sites: Sites,
+    /// What the transaction that is open adds to the tables' sums.
+    tally: Tally,
     /// What other connections had committed when we last looked.
     pulse: i64,
     /// Where the file is, and which file that was when it was opened.
@@ -104,12 +112,15 @@ impl Sqlite {
         // Durable at each commit: the answer to a peer says so. Foreign keys are the user's and are kept.
         conn.execute_batch("PRAGMA synchronous = FULL; PRAGMA foreign_keys = ON; PRAGMA temp_store = MEMORY; PRAGMA cache_size = -16384;")
             .told("open the database")?;
+        let (sites, tally) = (Sites::default(), Tally::default());
+        sums::register(&conn, &tally, &sites.shared())?;
         let mut db = Sqlite {
             conn,
             layouts: Vec::new(),
             unsettled: HashMap::new(),
             schema: -1,
-            sites: Sites::default(),
+            sites,
+            tally,
             pulse: 0,
             file: None,
             uuids: Uuids::default(),
@@ -147,10 +158,11 @@ impl Sqlite {
         }
         self.layouts.clear();
         if self.installed()? {
-            self.sites = Sites::load(&self.conn)?;
+            self.sites.load(&self.conn)?;
             let entries = self.entries()?;
             // A table that was dropped or changed beyond use does not stop the others; whoever asks for it is told.
             self.layouts = entries.iter().filter_map(|entry| Layout::make(entry, &entries).map(Arc::new).ok()).collect();
+            self.layouts.iter().try_for_each(|layout| self.count_along(layout))?;
             self.settle_all()?;
         }
         // What could not be settled is tried again: what it refers to may have come.
@@ -222,7 +234,7 @@ impl Sqlite {
     fn transaction<T>(&mut self, work: impl FnOnce(&mut Sqlite) -> Result<T>) -> Result<T> {
         self.conn.execute_batch("BEGIN IMMEDIATE").told("write to the database")?;
         let ready = self.sites.learn_where_installed(&self.conn);
-        let done = ready.and_then(|()| work(self)).and_then(|value| self.conn.execute_batch("COMMIT").told("commit").map(|()| value));
+        let done = ready.and_then(|()| work(self)).and_then(|value| self.commit("commit").map(|()| value));
         if done.is_err() {
             self.undo();
         }
@@ -234,7 +246,9 @@ impl Sqlite {
             // A failed rollback leaves nothing to do: the connection's end rolls back too.
             let _ = self.conn.execute_batch("ROLLBACK");
         }
-        self.sites = Sites::load(&self.conn).unwrap_or_default();
+        self.forget_tally();
+        // What cannot be read now is read at the next use.
+        let _ = self.sites.load(&self.conn);
     }
 
     /// Forgets, in short transactions, what one peer or any is believed to hold.
@@ -379,14 +393,14 @@ impl Connector for Sqlite {
 
     fn share(&mut self, table: &Table, peer: SiteId, part: Part) -> Result<Share> {
         self.refresh()?;
-        self.sites = Sites::load(&self.conn)?;
+        self.sites.load(&self.conn)?;
         self.read_share(table.id, peer, part)
     }
 
     fn set_share(&mut self, table: &Table, peer: SiteId, part: Part, share: &Share, added_runs: u64) -> Result<()> {
         self.refresh()?;
         self.transaction(|db| {
-            db.sites = Sites::load(&db.conn)?;
+            db.sites.load(&db.conn)?;
             db.write_share(table.id, peer, part, share)?;
             let added = i64::try_from(added_runs).unwrap_or(0);
             db.conn.execute("UPDATE entente_journal SET runs = runs + ?1", [added]).told("write the journal").map(|_| ())
@@ -412,6 +426,20 @@ impl Connector for Sqlite {
         let sql = format!("SELECT count(*) FROM {} WHERE deleted = 0", layout.state());
         let count: i64 = self.conn.query_row(&sql, [], |row| row.get(0)).told("count the records")?;
         Ok(u64::try_from(count).unwrap_or(0))
+    }
+
+    fn sweep(&mut self, table: &Table, now: Time, progress: Progress<'_>) -> Result<Swept> {
+        let layout = self.layout(table)?;
+        self.sweep_table(&layout, now, progress)
+    }
+
+    fn forget(&mut self, keep: Retention) -> Result<Forgotten> {
+        self.forget_old(keep)
+    }
+
+    fn sum(&mut self, table: &Table) -> Result<Option<Sum>> {
+        let layout = self.layout(table)?;
+        self.folded_sum(&layout)
     }
 
     fn fold(&mut self, table: &Table) -> Result<()> {
@@ -452,6 +480,11 @@ impl Connector for Sqlite {
     fn waits(&mut self) -> Result<bool> {
         let sql = "SELECT EXISTS (SELECT 1 FROM entente_waiting WHERE kind <> 'outgoing')";
         self.conn.prepare_cached(sql).and_then(|mut statement| statement.query_row([], |row| row.get(0))).told("read the journal")
+    }
+
+    fn unsettled(&mut self, table: &Table) -> Result<bool> {
+        let sql = "SELECT EXISTS (SELECT 1 FROM entente_waiting WHERE tab = ?1) OR EXISTS (SELECT 1 FROM entente_conflict WHERE tab = ?1 AND open = 1)";
+        self.conn.prepare_cached(sql).and_then(|mut statement| statement.query_row([table.id], |row| row.get(0))).told("read the journal")
     }
 
     fn waiting(&mut self) -> Result<Vec<super::WaitingEntry>> {

@@ -1,6 +1,9 @@
 //! Rows as records: one way of reading them, for the feed, for deciding, for folding and for journalling what was there.
 
-use std::collections::HashMap;
+use std::{
+    collections::HashMap,
+    sync::{Arc, PoisonError, RwLock},
+};
 
 use rusqlite::{Connection, Row, types::ValueRef};
 
@@ -20,20 +23,46 @@ use crate::{
 pub(super) struct Sites {
     by_id: HashMap<i64, SiteId>,
     by_site: HashMap<SiteId, i64>,
+    shared: KnownSites,
+}
+
+/// The same numbers for functions that SQLite calls.
+#[derive(Debug, Clone, Default)]
+pub(super) struct KnownSites(Arc<RwLock<HashMap<i64, SiteId>>>);
+
+impl KnownSites {
+    pub(super) fn get(&self, id: i64) -> Option<SiteId> {
+        self.0.read().unwrap_or_else(PoisonError::into_inner).get(&id).copied()
+    }
 }
 
 impl Sites {
-    pub(super) fn load(conn: &Connection) -> Result<Sites> {
-        let mut sites = Sites::default();
+    pub(super) fn shared(&self) -> KnownSites {
+        self.shared.clone()
+    }
+
+    /// Reads the numbers anew. On an error none is known.
+    pub(super) fn load(&mut self, conn: &Connection) -> Result<()> {
+        self.by_id.clear();
+        self.by_site.clear();
+        let read = self.read(conn);
+        self.shared.0.write().unwrap_or_else(PoisonError::into_inner).clone_from(&self.by_id);
+        read
+    }
+
+    fn read(&mut self, conn: &Connection) -> Result<()> {
         let mut statement = conn.prepare_cached("SELECT id, uuid FROM entente_site").told("read the journal")?;
         let mut rows = statement.query([]).told("read the journal")?;
         while let Some(row) = rows.next().told("read the journal")? {
             let id: i64 = row.get(0).told("read the journal")?;
-            let site: SiteId = row.get::<_, String>(1).told("read the journal")?.parse()?;
-            sites.by_id.insert(id, site);
-            sites.by_site.insert(site, id);
+            self.add(id, row.get::<_, String>(1).told("read the journal")?.parse()?);
         }
-        Ok(sites)
+        Ok(())
+    }
+
+    fn add(&mut self, id: i64, site: SiteId) {
+        self.by_id.insert(id, site);
+        self.by_site.insert(site, id);
     }
 
     /// Reads the numbers anew where another connection may have added some.
@@ -41,7 +70,7 @@ impl Sites {
         let mut statement = conn.prepare_cached("SELECT count(*) FROM entente_site").told("read the journal")?;
         let count: i64 = statement.query_row([], |row| row.get(0)).told("read the journal")?;
         if usize::try_from(count) != Ok(self.by_id.len()) {
-            *self = Sites::load(conn)?;
+            self.load(conn)?;
         }
         Ok(())
     }
@@ -66,8 +95,8 @@ impl Sites {
         }
         let mut statement = conn.prepare_cached("INSERT INTO entente_site (uuid) VALUES (?1)").told("write the journal")?;
         let id = statement.insert([site.0.to_string()]).told("write the journal")?;
-        self.by_id.insert(id, site);
-        self.by_site.insert(site, id);
+        self.add(id, site);
+        self.shared.0.write().unwrap_or_else(PoisonError::into_inner).insert(id, site);
         Ok(id)
     }
 
@@ -87,13 +116,7 @@ impl Sites {
     }
 
     pub(super) fn read_version(&self, text: &str) -> Result<Version> {
-        let entry = |entry: &str| {
-            let (actor, counter) = entry.split_once(':')?;
-            let (id, incarnation) = actor.split_once('.')?;
-            let site = self.site(id.parse().ok()?)?;
-            Some((Actor { site, incarnation: incarnation.parse().ok()? }, counter.parse().ok()?))
-        };
-        text.split(' ').filter(|text| !text.is_empty()).map(entry).collect::<Option<Version>>().ok_or_else(broken)
+        read_version(text, |id| self.site(id))
     }
 
     pub(super) fn write_set(&mut self, conn: &Connection, sites: &[SiteId]) -> Result<Option<String>> {
@@ -107,6 +130,17 @@ impl Sites {
         sites.sort_unstable();
         Ok(sites)
     }
+}
+
+/// Reads what [`Sites::write_version`] wrote; `site` knows the numbers.
+pub(super) fn read_version(text: &str, site: impl Fn(i64) -> Option<SiteId>) -> Result<Version> {
+    let entry = |entry: &str| {
+        let (actor, counter) = entry.split_once(':')?;
+        let (id, incarnation) = actor.split_once('.')?;
+        let site = site(id.parse().ok()?)?;
+        Some((Actor { site, incarnation: incarnation.parse().ok()? }, counter.parse().ok()?))
+    };
+    text.split(' ').filter(|text| !text.is_empty()).map(entry).collect::<Option<Version>>().ok_or_else(broken)
 }
 
 fn broken() -> Error {

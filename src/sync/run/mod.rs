@@ -4,6 +4,7 @@ mod filters;
 mod first;
 mod pull;
 mod push;
+mod verify;
 
 use std::{
     collections::BTreeMap,
@@ -87,6 +88,8 @@ pub struct RunReport {
     pub resources: Vec<ResourceReport>,
     /// Sentences an administrator should read.
     pub warnings: Vec<String>,
+    /// The resources that were found equal at both sites.
+    pub verified: Vec<String>,
 }
 
 /// What a run did with one resource, one way.
@@ -164,9 +167,10 @@ fn logged(
     entry.outcome = Went::Running;
     entry.message = format!("Running with {}", repository.name);
     entry.id = site.store.write(|c| log::append(c, &entry))?;
-    let mut run = Run { site, repository, ask, control, lost, id: entry.id, reports: Vec::new(), warnings: Vec::new() };
+    let mut run =
+        Run { site, repository, ask, control, lost, id: entry.id, reports: Vec::new(), warnings: Vec::new(), verified: Vec::new() };
     let done = run.all(peer);
-    let (reports, warnings) = (run.reports, run.warnings);
+    let (reports, warnings, verified) = (run.reports, run.warnings, run.verified);
     entry.duration = (site.now().0 - entry.time.0) / 1_000;
     reports.iter().for_each(|report| entry.counts += report.counts);
     let failed = reports.iter().filter(|report| report.error.is_some()).count();
@@ -175,7 +179,7 @@ fn logged(
         Err(error) => (outcome_of(error), error.chain()),
         Ok(()) if failed > 0 && failed == stopped => (Went::Warning, "It was stopped between two pages; the rest follows".into()),
         Ok(()) if failed > 0 => (Went::Error, format!("{failed} of {} parts failed", reports.len())),
-        Ok(()) => (Went::Success, summary(&entry.counts, ask)),
+        Ok(()) => (Went::Success, summary(&entry.counts, ask, &verified)),
     };
     if entry.outcome == Went::Success && (!warnings.is_empty() || entry.counts.quarantined + entry.counts.conflicts > 0) {
         entry.outcome = Went::Warning;
@@ -184,7 +188,7 @@ fn logged(
     entry.remote =
         matches!(&done, Err(error) if matches!(error.kind(), Kind::Unreachable | Kind::Timeout | Kind::Unauthorized | Kind::Forbidden));
     site.store.write(|c| log::update(c, &entry))?;
-    done.map(|()| RunReport { run: entry.id, result: entry.outcome, resources: reports, warnings })
+    done.map(|()| RunReport { run: entry.id, result: entry.outcome, resources: reports, warnings, verified })
 }
 
 /// How an error is told in the log: a run that was stopped on request did not fail.
@@ -196,14 +200,15 @@ fn outcome_of(error: &Error) -> Went {
     }
 }
 
-fn summary(counts: &Counts, ask: &Ask) -> String {
+fn summary(counts: &Counts, ask: &Ask, verified: &[String]) -> String {
     if ask.dry_run {
         return format!("Dry run: {} records would travel", counts.records);
     }
+    let equal = if verified.is_empty() { String::new() } else { format!("; verified equal: {}", verified.join(", ")) };
     match (counts.records, counts.retracted) {
-        (0, 0) => "Nothing had changed".into(),
-        (some, 0) => format!("{} travelled", told(some)),
-        (some, gone) => format!("{} travelled, {} let go", told(some), told(gone)),
+        (0, 0) => format!("Nothing had changed{equal}"),
+        (some, 0) => format!("{} travelled{equal}", told(some)),
+        (some, gone) => format!("{} travelled, {} let go{equal}", told(some), told(gone)),
     }
 }
 
@@ -234,6 +239,8 @@ struct Run<'r, 'c> {
     id: LogId,
     reports: Vec<ResourceReport>,
     warnings: Vec<String>,
+    /// Resources that were found equal.
+    verified: Vec<String>,
 }
 
 /// A resource of this run.
@@ -282,11 +289,16 @@ impl<'r> Run<'r, '_> {
                 undecided |= self.report(part, "push", |run, part, counts| run.push(part, &hello, peer, counts));
             }
         }
+        let mut asked = None;
         if undecided && !self.ask.dry_run {
             // The peer decides deletions that still waited for others of this run.
-            peer.hello()?;
+            asked = Some(peer.hello()?.hello);
         }
-        self.stopped()
+        self.stopped()?;
+        if !self.ask.dry_run {
+            self.verify(&mut parts, asked, peer);
+        }
+        Ok(())
     }
 
     fn stopped(&self) -> Result<()> {

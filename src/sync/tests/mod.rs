@@ -6,4 +6,5 @@ mod decided;
 mod drift;
 mod filters;
 mod harm;
+mod verified;
 mod world;

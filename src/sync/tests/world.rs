@@ -8,9 +8,11 @@ use std::{
 
 use crate::{
     config::{Config, Overrides, Settings},
+    connector::Sqlite,
     error::{Error, Kind, Result},
     model::{
         Grant, Hello, Identity, Limits, Page, PullRequest, PushRequest, Receipt, Registered, Registration, Repository, Resource, TableSpec,
+        Uuids,
     },
     peer::{Contact, Peer},
     site::Site,
@@ -146,6 +148,19 @@ impl TestSite {
     pub(super) fn waiting(&self) -> Vec<String> {
         let entries = self.site.door("app").unwrap().waiting().unwrap();
         entries.into_iter().map(|entry| format!("{} {} {}", entry.kind, entry.resource, entry.reason)).collect()
+    }
+}
+
+impl Drop for TestSite {
+    /// Whatever happened, the running sums are those of the records.
+    fn drop(&mut self) {
+        if !std::thread::panicking() {
+            assert!(
+                Sqlite::open(&self.file, Uuids::default()).and_then(|mut db| db.sums_hold()).unwrap(),
+                "the sums of {}",
+                self.site.name
+            );
+        }
     }
 }
 

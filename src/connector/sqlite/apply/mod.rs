@@ -29,7 +29,7 @@ use crate::{
         Share, Table, Target, Targets, Verdict, Wait, Waiter, Which, Write, stored,
     },
     error::{Error, Kind as Fault, Result},
-    model::{Actor, Page, Record, RecordView, SiteId, Time},
+    model::{Actor, Page, Record, RecordView, SiteId, Sum, Time},
 };
 
 /// How many aliases are followed before the journal is called damaged: an heir is always smaller, so there is no cycle.
@@ -42,6 +42,8 @@ pub(super) struct Transaction<'a> {
     spread: bool,
     /// The table whose triggers are told that everything is ours.
     marked: Option<i64>,
+    /// What was added up when the attempt began.
+    summed: HashMap<i64, Sum>,
     /// The next key for tables whose keys we choose.
     next_keys: HashMap<i64, i64>,
     reserved: HashMap<(i64, String), Key>,
@@ -70,6 +72,7 @@ impl<'a> Transaction<'a> {
             db,
             spread,
             marked: None,
+            summed: HashMap::new(),
             next_keys: HashMap::new(),
             reserved: HashMap::new(),
             plan: None,
@@ -557,10 +560,15 @@ impl Apply for Transaction<'_> {
             Attempt::Undo => "ROLLBACK TO entente_attempt; RELEASE entente_attempt",
         };
         self.db.conn.execute_batch(sql).told("try something")?;
-        if attempt == Attempt::Undo {
-            // What the attempt marked and which sites it learned went with it.
-            self.marked = None;
-            self.db.sites = super::rows::Sites::load(&self.db.conn)?;
+        match attempt {
+            Attempt::Begin => self.summed = self.db.tally.so_far(),
+            Attempt::Keep => {}
+            Attempt::Undo => {
+                // What the attempt marked and which sites it learned went with it, and what it had added up.
+                self.marked = None;
+                self.db.sites.load(&self.db.conn)?;
+                self.db.tally.go_back(std::mem::take(&mut self.summed));
+            }
         }
         Ok(())
     }
@@ -645,7 +653,7 @@ impl Apply for Transaction<'_> {
     fn commit(mut self: Box<Self>) -> Result<()> {
         self.note_agreed()?;
         self.unmark()?;
-        self.db.conn.execute_batch("COMMIT").told("commit the page")?;
+        self.db.commit("commit the page")?;
         self.done = true;
         Ok(())
     }
