@@ -30,7 +30,7 @@ pub(crate) fn at_last(world: &World, journals: &[Journal]) -> Vec<String> {
 /// I1: quiet sites agree on what they share, unless a rule holds it apart: an open conflict, a record that waits, and what may not flow both ways.
 fn all_agree(world: &World, journals: &[Journal]) -> Vec<String> {
     let groups = groups(world.plan.shape, &world.plan.links, journals.len());
-    let apart: BTreeSet<(&str, &str)> = journals.iter().flat_map(|journal| held_apart(journal)).collect();
+    let apart: BTreeSet<(&str, &str)> = journals.iter().flat_map(held_apart).collect();
     let mut broken = Vec::new();
     for table in world.plan.shape.tables.iter().copied() {
         let group = &groups[table];
@@ -108,7 +108,7 @@ fn nothing_rises(world: &World, journals: &[Journal]) -> Vec<String> {
     if !world.plan.plain {
         return Vec::new();
     }
-    let apart: BTreeSet<(&str, &str)> = journals.iter().flat_map(|journal| held_apart(journal)).collect();
+    let apart: BTreeSet<(&str, &str)> = journals.iter().flat_map(held_apart).collect();
     let mut broken = Vec::new();
     for (at, journal) in journals.iter().enumerate() {
         for (table, uid, entry) in rows(journal).filter(|(table, uid, _)| !apart.contains(&(*table, *uid))) {
