@@ -39,8 +39,10 @@ const HOMES: &[(&str, &[&str])] = &[
     ("clap*", &["cli", "main"]),
     ("diesel*", &["store"]),
     ("entente_worker", &["jobs", "cli", "main"]),
+    ("postgres", &["connector"]),
     ("quick_xml", &["wire"]),
     ("reqwest", &["peer"]),
+    ("tokio_postgres*", &["connector"]),
     // The demo plays an application that owns a database.
     ("rusqlite", &["connector", "cli"]),
 ];

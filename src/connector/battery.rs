@@ -126,3 +126,4 @@ macro_rules! battery {
 
 battery!(memory, crate::connector::battery::kinds::InMemory);
 battery!(sqlite, crate::connector::battery::kinds::InSqlite);
+battery!(postgres, crate::connector::battery::kinds::InPostgres);

@@ -6,13 +6,16 @@
 #[cfg(test)]
 mod battery;
 mod kept;
+mod known;
 #[cfg(test)]
 mod memory;
+mod postgres;
 mod sqlite;
 mod stored;
 
 use std::collections::HashMap;
 
+pub use self::postgres::Postgres;
 pub use kept::{Clash, ConflictEntry, Conflicts, Effected, Effects, HistoryEntry, Lost, Verdict};
 pub use sqlite::Sqlite;
 

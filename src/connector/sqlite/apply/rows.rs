@@ -11,10 +11,11 @@ use super::{
 use crate::{
     connector::{
         Effect, Found, Key, KeyPart, Target, Targets, Write,
+        known::canonical_uuid,
         sqlite::{
             failure::{Told, quoted},
             layout::{Data, Layout, Link, where_key},
-            values::{Affinity, Bound, Fit, canonical_uuid, fit, key_part},
+            values::{Affinity, Bound, Fit, fit, key_part},
         },
     },
     error::{Error, Kind as Fault, Result},

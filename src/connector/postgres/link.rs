@@ -1,0 +1,144 @@
+//! One connection: opened with the settings by which values are written in one way only, and its prepared statements.
+
+use std::{collections::HashMap, path::Path, time::Duration};
+
+use postgres::{Client, Config, NoTls, Row, Statement, config::SslMode, types::ToSql};
+use tokio_postgres_rustls::MakeRustlsConnect;
+
+use super::{args::Arg, failure::Told};
+use crate::error::{Error, Kind, Result};
+
+/// How long we wait for another program that holds what we need.
+const BUSY: &str = "10s";
+
+/// The oldest version whose transaction numbers and snapshots can be stored.
+const OLDEST: i64 = 130_000;
+
+/// The most statements that are kept prepared.
+const PREPARED: usize = 256;
+
+/// The settings that decide how values are written, and how long we wait.
+const SETTINGS: &str = "SET datestyle = 'ISO, YMD'; SET intervalstyle = 'iso_8601'; SET timezone = 'UTC'; SET extra_float_digits = 3;
+    SET bytea_output = 'hex'; SET lc_monetary = 'C'; SET xmloption = 'content'; SET standard_conforming_strings = on; SET quote_all_identifiers = off;
+    SET synchronous_commit = on; SET jit = off; SET default_transaction_isolation = 'read committed'; SET default_transaction_read_only = off;";
+
+/// A connection.
+pub(super) struct Link {
+    client: Client,
+    prepared: HashMap<String, Statement>,
+}
+
+impl Link {
+    /// Opens the database at a URL.
+    pub(super) fn open(url: &str) -> Result<Link> {
+        let (mut config, roots) = settings(url)?;
+        config.application_name(config.get_application_name().map_or_else(|| "entente".to_owned(), str::to_owned).as_str());
+        if config.get_connect_timeout().is_none() {
+            config.connect_timeout(Duration::from_secs(10));
+        }
+        let client = match config.get_ssl_mode() {
+            SslMode::Disable => config.connect(NoTls),
+            _ => config.connect(MakeRustlsConnect::new(super::tls::client(roots.as_deref())?)),
+        };
+        let client = client.map_err(|e| match e.code() {
+            Some(_) => super::failure::failure(e, "open the database"),
+            None => Error::new(Kind::Unreachable, "could not reach the database server")
+                .because(e)
+                .hint("Is the address right, is the server running, and may this machine reach it?"),
+        })?;
+        let mut link = Link { client, prepared: HashMap::new() };
+        link.batch(&format!("{SETTINGS} SET lock_timeout = '{BUSY}'"), "open the database")?;
+        link.refuse_old()?;
+        Ok(link)
+    }
+
+    fn refuse_old(&mut self) -> Result<()> {
+        let row = self.one(
+            "SELECT current_setting('server_version_num')::bigint, current_setting('server_version')",
+            &[],
+            "ask for the version",
+        )?;
+        use super::args::Columns;
+        if row.int(0)?.unwrap_or(0) >= OLDEST {
+            return Ok(());
+        }
+        let message = format!("the server is PostgreSQL {}, and 13 is the oldest that can be attached", row.text(1)?.unwrap_or_default());
+        Err(Error::new(Kind::Unsupported, message).hint("Upgrade the server."))
+    }
+
+    /// Whether the connection is lost.
+    pub(super) fn lost(&self) -> bool {
+        self.client.is_closed()
+    }
+
+    /// Forgets all prepared statements: what they were made for changed.
+    pub(super) fn forget(&mut self) {
+        self.prepared.clear();
+    }
+
+    fn prepare(&mut self, sql: &str, doing: &str) -> Result<Statement> {
+        if let Some(known) = self.prepared.get(sql) {
+            return Ok(known.clone());
+        }
+        let statement = self.client.prepare(sql).told(doing)?;
+        if self.prepared.len() >= PREPARED {
+            self.prepared.clear();
+        }
+        self.prepared.insert(sql.to_owned(), statement.clone());
+        Ok(statement)
+    }
+
+    /// All rows of a query.
+    pub(super) fn query(&mut self, sql: &str, args: &[Arg<'_>], doing: &str) -> Result<Vec<Row>> {
+        let statement = self.prepare(sql, doing)?;
+        let args: Vec<&(dyn ToSql + Sync)> = args.iter().map(|arg| arg as &(dyn ToSql + Sync)).collect();
+        self.client.query(&statement, &args).told(doing)
+    }
+
+    /// The one row of a query that has at most one.
+    pub(super) fn maybe(&mut self, sql: &str, args: &[Arg<'_>], doing: &str) -> Result<Option<Row>> {
+        Ok(self.query(sql, args, doing)?.pop())
+    }
+
+    /// The one row of a query that has one.
+    pub(super) fn one(&mut self, sql: &str, args: &[Arg<'_>], doing: &str) -> Result<Row> {
+        self.maybe(sql, args, doing)?.ok_or_else(|| Error::internal(format!("could not {doing}: there is nothing")))
+    }
+
+    /// Runs a statement and tells how many rows it changed.
+    pub(super) fn run(&mut self, sql: &str, args: &[Arg<'_>], doing: &str) -> Result<u64> {
+        let statement = self.prepare(sql, doing)?;
+        let args: Vec<&(dyn ToSql + Sync)> = args.iter().map(|arg| arg as &(dyn ToSql + Sync)).collect();
+        self.client.execute(&statement, &args).told(doing)
+    }
+
+    /// Runs statements without values.
+    pub(super) fn batch(&mut self, sql: &str, doing: &str) -> Result<()> {
+        self.client.batch_execute(sql).told(doing)
+    }
+}
+
+/// Reads a URL: what the driver knows, and the file with certificate authorities, which it does not.
+fn settings(url: &str) -> Result<(Config, Option<String>)> {
+    let wrong = || Error::usage("that is no address of a database").hint("Write postgres://USER@HOST/DATABASE.");
+    let (plain, query) = url.split_once('?').unwrap_or((url, ""));
+    let (mut kept, mut roots) = (Vec::new(), None);
+    for pair in query.split('&').filter(|pair| !pair.is_empty()) {
+        let (name, value) = pair.split_once('=').ok_or_else(wrong)?;
+        let value = percent_encoding::percent_decode_str(value).decode_utf8().map_err(|e| wrong().because(e))?;
+        match (name, value.as_ref()) {
+            ("sslrootcert", file) => roots = Some(file.to_owned()),
+            // The driver checks certificates wherever it uses TLS; these ask for just that.
+            ("sslmode", "verify-full" | "verify-ca") => kept.push("sslmode=require".to_owned()),
+            _ => kept.push(pair.to_owned()),
+        }
+    }
+    let address = if kept.is_empty() { plain.to_owned() } else { format!("{plain}?{}", kept.join("&")) };
+    let config = address.parse().map_err(|e: postgres::Error| wrong().because(e))?;
+    if let Some(file) = roots.as_deref().filter(|file| !Path::new(file).exists()) {
+        return Err(
+            Error::not_found(format!("there is no file {file}")).hint("sslrootcert names a file with certificate authorities (PEM).")
+        );
+    }
+    Ok((config, roots))
+}

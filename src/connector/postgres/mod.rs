@@ -1,0 +1,411 @@
+//! PostgreSQL databases, attached by a plain role: no superuser, no replication slot, constraints and the user's triggers stay on. Nothing outside the
+//! schema `entente` is changed but the triggers that note what applications write.
+
+mod apply;
+mod args;
+mod drift;
+mod export;
+mod failure;
+mod fold;
+mod form;
+mod install;
+mod kept;
+mod layout;
+mod link;
+mod rows;
+#[cfg(test)]
+pub(crate) mod server;
+mod shape;
+mod share;
+mod sql;
+mod sums;
+mod sweep;
+mod tls;
+mod triggers;
+
+use std::{
+    collections::{HashMap, HashSet},
+    sync::Arc,
+};
+
+use self::{
+    args::{Arg, Columns},
+    layout::{Entry, Layout},
+    link::Link,
+    rows::Sites,
+    shape::Shape,
+};
+use super::{
+    Apply, ConflictEntry, Conflicts, Connector, Extent, Forgotten, HistoryEntry, Journal, Part, Progress, Retention, Share, Survey, Swept,
+    Table, WaitingEntry,
+};
+use crate::{
+    error::{Error, Kind, Result},
+    model::{Actor, Page, SiteId, Sum, TableSpec, Time, Uuids},
+};
+
+/// A PostgreSQL database.
+pub struct Postgres {
+    link: Link,
+    layouts: Vec<Arc<Layout>>,
+    /// Tables that cannot be used since their schema changed, and why.
+    unsettled: HashMap<i64, String>,
+    /// The schema that the layouts were made for.
+    schema: Option<String>,
+    sites: Sites,
+    /// What the transaction that is open adds to the tables' sums.
+    tally: HashMap<i64, Sum>,
+    /// Where new uids come from.
+    uuids: Uuids,
+}
+
+impl Postgres {
+    /// Opens the database at `postgres://USER:PASSWORD@HOST/DATABASE`. New uids come from `uuids`. Blocks, and must not be called on a thread that
+    /// runs asynchronous tasks.
+    pub fn open(url: &str, uuids: Uuids) -> Result<Postgres> {
+        let link = Link::open(url)?;
+        let (sites, tally) = (Sites::default(), HashMap::new());
+        let mut db = Postgres { link, layouts: Vec::new(), unsettled: HashMap::new(), schema: None, sites, tally, uuids };
+        db.upgrade()?;
+        Ok(db)
+    }
+
+    fn installed(&mut self) -> Result<bool> {
+        let sql = "SELECT to_regclass('entente.journal') IS NOT NULL";
+        self.link.one(sql, &[], "read the schema")?.flag(0)
+    }
+
+    fn require_journal(&mut self) -> Result<()> {
+        if self.installed()? {
+            return Ok(());
+        }
+        Err(Error::not_found("this database has no journal").hint("Attach it first: entente attach NAME URL --table T."))
+    }
+
+    /// Who writes here: our site under its present incarnation.
+    fn me(&mut self) -> Result<Actor> {
+        let row = self.link.one("SELECT site, incarnation FROM entente.journal", &[], "read the journal")?;
+        Ok(Actor { site: row.owned(0)?.parse()?, incarnation: row.int(1)?.and_then(|i| u32::try_from(i).ok()).unwrap_or(0) })
+    }
+
+    /// The layouts of all attached tables, made anew when the schema changed.
+    fn refresh(&mut self) -> Result<()> {
+        let schema = if self.installed()? { Some(self.fingerprint()?) } else { None };
+        if schema.is_some() && schema == self.schema {
+            return Ok(());
+        }
+        self.layouts.clear();
+        self.link.forget();
+        if schema.is_some() {
+            self.sites.load(&mut self.link)?;
+            let entries = self.entries()?;
+            // A table that was dropped or changed beyond use does not stop the others; whoever asks for it is told.
+            self.layouts = entries.iter().filter_map(|entry| Layout::make(entry, &entries).map(Arc::new).ok()).collect();
+            self.settle_all()?;
+        }
+        // What could not be settled is tried again: what it refers to may have come.
+        self.schema = if self.unsettled.is_empty() && schema.is_some() { Some(self.fingerprint()?) } else { None };
+        Ok(())
+    }
+
+    /// Changes whenever an attached table, or what is attached, does: what stands in the catalogue, by the transactions that wrote it.
+    fn fingerprint(&mut self) -> Result<String> {
+        let sql = "WITH own AS (SELECT t.id, t.xmin AS by, c.oid FROM entente.tab t LEFT JOIN pg_catalog.pg_namespace n ON n.nspname = t.nsp
+              LEFT JOIN pg_catalog.pg_class c ON c.relnamespace = n.oid AND c.relname = t.rel),
+            seen AS (
+              SELECT 't' || id || ':' || by || ':' || COALESCE(oid, 0) AS x FROM own
+              UNION ALL SELECT 'a' || a.attrelid || ':' || a.attnum || ':' || a.xmin FROM pg_catalog.pg_attribute a JOIN own ON own.oid = a.attrelid
+              UNION ALL SELECT 'd' || d.oid || ':' || d.xmin FROM pg_catalog.pg_attrdef d JOIN own ON own.oid = d.adrelid
+              UNION ALL SELECT 'c' || f.oid || ':' || f.xmin FROM pg_catalog.pg_constraint f JOIN own ON own.oid = f.conrelid
+              UNION ALL SELECT 'i' || i.indexrelid FROM pg_catalog.pg_index i JOIN own ON own.oid = i.indrelid
+              UNION ALL SELECT 'b' || c.oid FROM pg_catalog.pg_class c JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
+                WHERE n.nspname = 'entente' AND c.relname LIKE 'base\\_%' AND c.relkind = 'r')
+            SELECT md5(COALESCE(string_agg(x, ',' ORDER BY x), '')) FROM seen";
+        self.link.one(sql, &[], "read the schema")?.owned(0)
+    }
+
+    fn entries(&mut self) -> Result<Vec<Entry>> {
+        let sql = "SELECT id, nsp, rel, spec, ready, to_regclass('entente.base_' || id) IS NOT NULL FROM entente.tab ORDER BY id";
+        let mut entries = Vec::new();
+        for row in self.link.query(sql, &[], "read the journal")? {
+            let spec: TableSpec = serde_json::from_str(&row.owned(3)?).map_err(|e| Error::internal("the journal is damaged").because(e))?;
+            if let Some(shape) = Shape::find(&mut self.link, &row.owned(1)?, &row.owned(2)?)? {
+                entries.push(Entry { id: row.int(0)?.unwrap_or(0), ready: row.flag(4)?, bases: row.flag(5)?, spec, shape });
+            }
+        }
+        Ok(entries)
+    }
+
+    fn layout(&mut self, table: &Table) -> Result<Arc<Layout>> {
+        self.refresh()?;
+        self.refuse_unsettled(table)?;
+        let found = self.layouts.iter().find(|layout| layout.table.id == table.id);
+        found.cloned().ok_or_else(|| {
+            Error::not_found(format!("table {:?} is gone, or was changed so that it cannot be shared", table.name))
+                .hint("See `entente attach NAME URL`, which lists what can be attached, and attach it again.")
+        })
+    }
+
+    /// A table and, before it, all that it refers to, directly or not.
+    fn with_parents(&self, layout: &Layout) -> Vec<Arc<Layout>> {
+        fn visit(all: &[Arc<Layout>], id: i64, seen: &mut HashSet<i64>, order: &mut Vec<Arc<Layout>>) {
+            let Some(layout) = all.iter().find(|layout| layout.table.id == id).filter(|_| seen.insert(id)) else { return };
+            layout.references.iter().for_each(|link| visit(all, link.parent_id, seen, order));
+            order.push(layout.clone());
+        }
+        let mut order = Vec::new();
+        visit(&self.layouts, layout.table.id, &mut HashSet::new(), &mut order);
+        order
+    }
+
+    /// Begins a transaction that writes: the only one, and it sees all that the one before it did.
+    fn take_turn(&mut self) -> Result<()> {
+        // The lock comes before the first look, so that what is seen is what the last writer left.
+        let sql = "BEGIN ISOLATION LEVEL REPEATABLE READ; LOCK TABLE entente.turn IN EXCLUSIVE MODE";
+        self.tally.clear();
+        let begun = self.link.batch(sql, "write to the database").and_then(|()| self.sites.load(&mut self.link));
+        begun.map_err(|error| {
+            self.undo();
+            self.tell_holder(error)
+        })
+    }
+
+    /// Names who holds what we waited for.
+    fn tell_holder(&mut self, error: Error) -> Error {
+        let sql = "SELECT l.pid::bigint, a.application_name, a.usename::text, to_char(a.xact_start, 'YYYY-MM-DD HH24:MI:SS') || ' UTC' FROM pg_catalog.pg_locks l
+             LEFT JOIN pg_catalog.pg_stat_activity a ON a.pid = l.pid
+             WHERE l.relation = 'entente.turn'::regclass AND l.granted AND l.pid <> pg_backend_pid() LIMIT 1";
+        if error.kind() != Kind::Busy {
+            return error;
+        }
+        let Ok(Some(row)) = self.link.maybe(sql, &[], "look for the holder") else { return error };
+        let told = |at: usize| row.text(at).ok().flatten().unwrap_or("?").to_owned();
+        let pid = row.int(0).ok().flatten().unwrap_or(0);
+        let held = format!("the journal is held by process {pid} ({}, user {}) since {}", told(1), told(2), told(3));
+        Error::new(Kind::Busy, held)
+            .because(error)
+            .hint("This is tried again. `SELECT pg_terminate_backend(PID)` ends a process that hangs.")
+    }
+
+    /// Runs `work` in a transaction that writes: all of it or nothing.
+    fn transaction<T>(&mut self, work: impl FnOnce(&mut Postgres) -> Result<T>) -> Result<T> {
+        self.take_turn()?;
+        let done = work(self).and_then(|value| self.commit("commit").map(|()| value));
+        if done.is_err() {
+            self.undo();
+        }
+        done
+    }
+
+    /// Commits, and with it the sums of what was changed.
+    fn commit(&mut self, doing: &str) -> Result<()> {
+        self.store_tally()?;
+        self.link.batch("COMMIT", doing)
+    }
+
+    fn undo(&mut self) {
+        self.tally.clear();
+        // A failed rollback leaves nothing to do: the connection's end rolls back too.
+        let _ = self.link.batch("ROLLBACK", "undo");
+    }
+
+    /// Runs `work` on one state of the database.
+    fn snapshot<T>(&mut self, work: impl FnOnce(&mut Postgres) -> Result<T>) -> Result<T> {
+        self.link.batch("BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY", "read the database")?;
+        let done = self.sites.load(&mut self.link).and_then(|()| work(self));
+        let ended = self.link.batch("COMMIT", "end reading");
+        done.and_then(|value| ended.map(|()| value))
+    }
+
+    fn max_arrival(&mut self, layout: &Layout) -> Result<i64> {
+        Ok(self.link.one(&layout.sql.last_arrival, &[], "read the journal")?.int(0)?.unwrap_or(0))
+    }
+
+    /// Appends the records of a query of [`Layout::select`].
+    fn read_rows(&mut self, layout: &Layout, sql: &str, args: &[Arg<'_>], page: &mut Page) -> Result<Vec<rows::Seen>> {
+        let names = layout.prepare(page)?;
+        let me = self.me()?.site;
+        let rows = self.link.query(sql, args, "read the records")?;
+        rows.iter().map(|row| layout.read(row, &names, &self.sites, me, page)).collect()
+    }
+
+    fn surveyed(&mut self, name: &str, attached: &[Entry]) -> Result<Survey> {
+        let shape = Shape::named(&mut self.link, name)?;
+        let known = attached.iter().find(|entry| entry.shape.oid == shape.oid);
+        let identity = match (layout::unfit(&shape), known) {
+            (Some(why), _) => Err(why),
+            (None, Some(entry)) => Ok(entry.spec.identity.clone().unwrap_or_else(|| layout::propose(&shape))),
+            (None, None) if shape.key().is_empty() => Err("it has no primary key".to_owned()),
+            (None, None) => Ok(layout::propose(&shape)),
+        };
+        let references = shape.foreign.iter().map(|foreign| foreign.parent_name.clone()).collect();
+        Ok(Survey { table: shape.name, identity, references, attached: known.map(|entry| entry.spec.resource.clone()) })
+    }
+}
+
+impl Connector for Postgres {
+    fn stale(&self) -> bool {
+        self.link.lost()
+    }
+
+    fn survey(&mut self) -> Result<Vec<Survey>> {
+        let attached = if self.installed()? { self.entries()? } else { Vec::new() };
+        let names = Shape::names(&mut self.link)?;
+        names.iter().map(|name| self.surveyed(name, &attached)).collect()
+    }
+
+    fn attach(&mut self, specs: &[TableSpec], site: SiteId, now: Time, progress: Progress<'_>) -> Result<()> {
+        self.install(specs, site, now)?;
+        self.journal_rows(now, progress)
+    }
+
+    fn detach(&mut self, drop_journal: bool) -> Result<()> {
+        self.uninstall(drop_journal)
+    }
+
+    fn journal(&mut self) -> Result<Journal> {
+        self.require_journal()?;
+        let row = self.link.one("SELECT epoch, runs FROM entente.journal", &[], "read the journal")?;
+        let (epoch, runs) = (row.owned(0)?, row.int(1)?.and_then(|runs| u64::try_from(runs).ok()).unwrap_or(0));
+        let me = self.me()?;
+        Ok(Journal { site: me.site, epoch, incarnation: me.incarnation, runs })
+    }
+
+    fn renew(&mut self, site: SiteId, incarnation: u32, epoch: &str) -> Result<()> {
+        self.refresh()?;
+        // First: killed in between, the journal is as old as before, and this is done again.
+        for layout in self.layouts.clone() {
+            self.forget_senders(&layout, None)?;
+        }
+        self.transaction(|db| {
+            let sql = "UPDATE entente.journal SET site = $1, incarnation = $2::bigint, epoch = $3";
+            let args = [site.0.to_string().into(), i64::from(incarnation).into(), Arg::text(epoch)];
+            db.link.run(sql, &args, "write the journal")?;
+            db.link.batch("UPDATE entente.share SET pull = '', push = 0, former_upto = 0", "write the journal")
+        })
+    }
+
+    fn tables(&mut self) -> Result<Vec<Table>> {
+        self.refresh()?;
+        Ok(self.layouts.iter().map(|layout| layout.table.clone()).collect())
+    }
+
+    fn share(&mut self, table: &Table, peer: SiteId, part: Part) -> Result<Share> {
+        self.refresh()?;
+        self.sites.load(&mut self.link)?;
+        self.read_share(table.id, peer, part)
+    }
+
+    fn set_share(&mut self, table: &Table, peer: SiteId, part: Part, share: &Share, added_runs: u64) -> Result<()> {
+        self.refresh()?;
+        self.transaction(|db| {
+            db.write_share(table.id, peer, part, share)?;
+            let added = i64::try_from(added_runs).unwrap_or(0);
+            db.link.run("UPDATE entente.journal SET runs = runs + $1::bigint", &[added.into()], "write the journal").map(drop)
+        })
+    }
+
+    fn forget_shared(&mut self, table: &Table, peer: SiteId) -> Result<()> {
+        let layout = self.layout(table)?;
+        self.sites.load(&mut self.link)?;
+        match self.sites.known(peer) {
+            Some(site) => self.forget_senders(&layout, Some(site)),
+            None => Ok(()),
+        }
+    }
+
+    fn head(&mut self, table: &Table) -> Result<i64> {
+        let layout = self.layout(table)?;
+        self.gather_gently(&layout)?;
+        self.max_arrival(&layout)
+    }
+
+    fn count(&mut self, table: &Table) -> Result<u64> {
+        let layout = self.layout(table)?;
+        self.gather_gently(&layout)?;
+        let sql = format!("SELECT count(*) FROM {} WHERE NOT deleted", layout.state());
+        let count = self.link.one(&sql, &[], "count the records")?.int(0)?.unwrap_or(0);
+        Ok(u64::try_from(count).unwrap_or(0))
+    }
+
+    fn sweep(&mut self, table: &Table, now: Time, progress: Progress<'_>) -> Result<Swept> {
+        let layout = self.layout(table)?;
+        self.sweep_table(&layout, now, progress)
+    }
+
+    fn forget(&mut self, keep: Retention) -> Result<Forgotten> {
+        self.forget_old(keep)
+    }
+
+    fn sum(&mut self, table: &Table) -> Result<Option<Sum>> {
+        let layout = self.layout(table)?;
+        self.folded_sum(&layout)
+    }
+
+    fn fold(&mut self, table: &Table) -> Result<()> {
+        let layout = self.layout(table)?;
+        self.fold_gently(&layout)
+    }
+
+    fn recheck(&mut self, table: &Table) -> Result<()> {
+        let layout = self.layout(table)?;
+        self.recheck_outgoing(&layout)
+    }
+
+    fn export(&mut self, table: &Table, after: i64, peer: SiteId, extent: Extent, now: Time, page: &mut Page) -> Result<(i64, bool)> {
+        let layout = self.layout(table)?;
+        self.read_feed(&layout, after, peer, extent, now, page)
+    }
+
+    fn lookup(&mut self, table: &Table, uids: &[String], page: &mut Page) -> Result<()> {
+        let layout = self.layout(table)?;
+        self.fold_gently(&layout)?;
+        self.read_named(&layout, uids, page)
+    }
+
+    fn sample(&mut self, table: &Table, limit: usize) -> Result<Vec<String>> {
+        let layout = self.layout(table)?;
+        self.fold_gently(&layout)?;
+        let sql = format!("SELECT uid FROM {} WHERE NOT deleted AND uid IS NOT NULL LIMIT $1::bigint", layout.state());
+        let limit = i64::try_from(limit).unwrap_or(i64::MAX);
+        self.link.query(&sql, &[limit.into()], "read the journal")?.iter().map(|row| row.owned(0)).collect()
+    }
+
+    fn waits(&mut self) -> Result<bool> {
+        let sql = "SELECT EXISTS (SELECT 1 FROM entente.waiting WHERE kind <> 'outgoing')";
+        self.link.one(sql, &[], "read the journal")?.flag(0)
+    }
+
+    fn unsettled(&mut self, table: &Table) -> Result<bool> {
+        let sql = "SELECT EXISTS (SELECT 1 FROM entente.waiting WHERE tab = $1::bigint)
+                   OR EXISTS (SELECT 1 FROM entente.conflict WHERE tab = $1::bigint AND open)";
+        self.link.one(sql, &[table.id.into()], "read the journal")?.flag(0)
+    }
+
+    fn waiting(&mut self) -> Result<Vec<WaitingEntry>> {
+        self.refresh()?;
+        self.list_waiting()
+    }
+
+    fn keep_bases(&mut self, table: &Table) -> Result<()> {
+        let layout = self.layout(table)?;
+        self.begin_bases(&layout)
+    }
+
+    fn conflicts(&mut self, which: Conflicts<'_>) -> Result<Vec<ConflictEntry>> {
+        self.read_conflicts(which)
+    }
+
+    fn history(&mut self, table: &Table, uid: &str) -> Result<Vec<HistoryEntry>> {
+        self.read_history(table, uid)
+    }
+
+    fn pulse(&mut self) -> Result<i64> {
+        self.read_pulse()
+    }
+
+    fn begin(&mut self) -> Result<Box<dyn Apply + '_>> {
+        self.refresh()?;
+        Ok(Box::new(apply::Transaction::begin(self)?))
+    }
+}

@@ -1,0 +1,141 @@
+//! A private PostgreSQL for tests: one server for all tests of a process, in a temporary folder, gone when the process is. A database a test.
+
+use std::{
+    path::{Path, PathBuf},
+    process::{Command, Stdio},
+    sync::{
+        Mutex, OnceLock,
+        atomic::{AtomicU32, Ordering},
+    },
+    time::{Duration, Instant},
+};
+
+use postgres::{Client, NoTls};
+
+struct Server {
+    folder: PathBuf,
+    /// Kept open: the server's guard ends it when this process is gone.
+    _guard: std::process::Child,
+}
+
+/// The folder with PostgreSQL's programs.
+fn programs() -> PathBuf {
+    let versions = std::fs::read_dir("/usr/lib/postgresql").into_iter().flatten().flatten().map(|entry| entry.path().join("bin"));
+    let mut found: Vec<PathBuf> =
+        versions.chain(std::env::var_os("PGBIN").map(PathBuf::from)).filter(|bin| bin.join("initdb").exists()).collect();
+    found.sort();
+    found.pop().expect("these tests need PostgreSQL: `cargo xtask setup`, or apt-get install postgresql, or PGBIN=folder of initdb")
+}
+
+fn is_root() -> bool {
+    Command::new("id").arg("-u").output().is_ok_and(|said| said.stdout == b"0\n")
+}
+
+/// A program as somebody who is not root: PostgreSQL refuses to run as root.
+fn plainly(program: &Path) -> Command {
+    if !is_root() {
+        return Command::new(program);
+    }
+    let mut command = Command::new("setpriv");
+    command.args(["--reuid=postgres", "--regid=postgres", "--clear-groups"]).arg(program);
+    command
+}
+
+fn start() -> Server {
+    let folder = tempfile::Builder::new().prefix("entente-pg-").tempdir().unwrap().keep();
+    if is_root() {
+        assert!(Command::new("chown").arg("postgres").arg(&folder).status().unwrap().success());
+    }
+    let (bin, data) = (programs(), folder.join("data"));
+    let made = plainly(&bin.join("initdb"))
+        .current_dir(&folder)
+        .args(["-A", "trust", "-U", "tester", "-N", "-E", "UTF8", "--locale=C", "-D"])
+        .arg(&data)
+        .output()
+        .unwrap();
+    assert!(made.status.success(), "{}", String::from_utf8_lossy(&made.stderr));
+    // No port: only a socket in the folder. The guard reads from us; when we are gone it ends the server and removes the folder.
+    let guard =
+        "folder=$1; shift; \"$@\" </dev/null >\"$folder/log\" 2>&1 & pid=$!; read -r _; kill -INT $pid; wait $pid; rm -rf \"$folder\"";
+    let mut command = plainly(Path::new("/bin/sh"));
+    command.args(["-c", guard, "guard"]).arg(&folder).arg(bin.join("postgres")).arg("-D").arg(&data).arg("-k").arg(&folder);
+    for setting in
+        ["listen_addresses=", "fsync=off", "full_page_writes=off", "max_connections=400", "shared_buffers=64MB", "max_wal_size=4GB"]
+    {
+        command.args(["-c", setting]);
+    }
+    let guard = command.current_dir(&folder).stdin(Stdio::piped()).stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
+    let server = Server { folder, _guard: guard };
+    let begun = Instant::now();
+    while let Err(error) = Client::connect(&server.url("tester", "postgres"), NoTls) {
+        assert!(begun.elapsed() < Duration::from_secs(30), "the server does not come up: {error}");
+        std::thread::sleep(Duration::from_millis(20));
+    }
+    server
+}
+
+impl Server {
+    fn url(&self, user: &str, database: &str) -> String {
+        let folder = self.folder.to_str().unwrap().replace('/', "%2F");
+        format!("postgresql://{user}@{folder}/{database}")
+    }
+}
+
+fn server() -> &'static Server {
+    static SERVER: OnceLock<Server> = OnceLock::new();
+    SERVER.get_or_init(start)
+}
+
+/// A database of a test's own, and an application's connection to it.
+pub(crate) struct TestDatabase {
+    name: String,
+    pub(crate) app: Client,
+}
+
+impl TestDatabase {
+    /// An empty one.
+    pub(crate) fn new() -> TestDatabase {
+        static MAKING: Mutex<()> = Mutex::new(());
+        static COUNT: AtomicU32 = AtomicU32::new(0);
+        let name = format!("test_{}", COUNT.fetch_add(1, Ordering::Relaxed));
+        {
+            let _alone = MAKING.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+            let mut admin = Client::connect(&server().url("tester", "postgres"), NoTls).unwrap();
+            admin.batch_execute(&format!("CREATE DATABASE {name}")).unwrap();
+        }
+        let app = Client::connect(&server().url("tester", &name), NoTls).unwrap();
+        TestDatabase { name, app }
+    }
+
+    /// Its address.
+    pub(crate) fn url(&self) -> String {
+        self.url_as("tester")
+    }
+
+    /// Its address for another user.
+    pub(crate) fn url_as(&self, user: &str) -> String {
+        server().url(user, &self.name)
+    }
+
+    /// A further connection of an application's.
+    pub(crate) fn another(&self) -> Client {
+        Client::connect(&self.url(), NoTls).unwrap()
+    }
+
+    /// Runs statements as the application.
+    pub(crate) fn sql(&mut self, sql: &str) {
+        self.app.batch_execute(sql).unwrap_or_else(|error| panic!("{sql}: {:?}", error.as_db_error()));
+    }
+
+    /// The rows of a query, values joined by `|`, rows by a space.
+    pub(crate) fn rows(&mut self, sql: &str) -> String {
+        let rows = self.app.simple_query(sql).unwrap();
+        let rows = rows.iter().filter_map(|message| match message {
+            postgres::SimpleQueryMessage::Row(row) => {
+                Some((0..row.len()).map(|at| row.get(at).unwrap_or("-")).collect::<Vec<_>>().join("|"))
+            }
+            _ => None,
+        });
+        rows.collect::<Vec<_>>().join(" ")
+    }
+}
