@@ -2,7 +2,7 @@
 
 use clap::Args;
 use entente::{
-    connector::{Survey, Table},
+    connector::{Survey, Table, address},
     error::{Error, Result},
     model::{Identity, TableSpec},
     sync,
@@ -19,7 +19,8 @@ use super::{Context, Ending, output::table, progress::Line, words};
 pub(super) struct Attach {
     /// What to call the database here
     name: String,
-    /// Where it is: sqlite:PATH
+    /// Where it is: sqlite:PATH, or postgres://USER[:PASSWORD]@HOST[:PORT]/DATABASE[?sslmode=…&sslrootcert=FILE]; the password may also stand in
+    /// the environment variable PGPASSWORD, and is kept sealed
     url: String,
     /// A table, and what it is called at all sites where that differs
     #[arg(long = "table", value_name = "TABLE[=RESOURCE]")]
@@ -45,19 +46,31 @@ fn identity(text: &str) -> Result<Identity, String> {
 impl Attach {
     pub(super) fn run(self, context: &Context) -> Result<Ending> {
         let specs = self.specs()?;
+        let (shown, url) = self.addresses()?;
         let site = context.site()?;
         if specs.is_empty() {
-            let found = sync::attach::survey(&site, &self.url)?;
-            context.format().print(|| proposal(&self.name, &self.url, &found), || found.iter().map(surveyed).collect())?;
+            let found = sync::attach::survey(&site, &url)?;
+            context.format().print(|| proposal(&self.name, &shown, &found), || found.iter().map(surveyed).collect())?;
             return Ok(Ending::Done);
         }
         let line = Line::new();
-        let attached = sync::attach::attach(&site, &self.name, &self.url, &specs, &mut |what, done, of| line.show(what, done, of))?;
+        let attached = sync::attach::attach(&site, &self.name, &url, &specs, &mut |what, done, of| line.show(what, done, of))?;
         drop(line);
         context
             .format()
-            .print(|| told(&self.name, &attached), || json!({"name": self.name, "url": self.url, "tables": documents(&attached)}))?;
+            .print(|| told(&self.name, &attached), || json!({"name": self.name, "url": shown, "tables": documents(&attached)}))?;
         Ok(Ending::Done)
+    }
+
+    /// The address as it may be shown, and as it is used.
+    fn addresses(&self) -> Result<(String, String)> {
+        if !address::is_postgres(&self.url) {
+            return Ok((self.url.clone(), self.url.clone()));
+        }
+        let (shown, password) = address::apart(&self.url)?;
+        let password = password.or_else(|| std::env::var("PGPASSWORD").ok().filter(|password| !password.is_empty()).map(Into::into));
+        let url = password.map_or_else(|| shown.clone(), |password| address::together(&shown, &password));
+        Ok((shown, url))
     }
 
     fn specs(&self) -> Result<Vec<TableSpec>> {

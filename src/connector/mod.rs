@@ -15,7 +15,9 @@ mod stored;
 
 use std::collections::HashMap;
 
-pub use self::postgres::Postgres;
+#[cfg(test)]
+pub(crate) use self::postgres::server::TestDatabase;
+pub use self::postgres::{Postgres, address};
 pub use kept::{Clash, ConflictEntry, Conflicts, Effected, Effects, HistoryEntry, Lost, Verdict};
 pub use sqlite::Sqlite;
 

@@ -2,7 +2,7 @@
 
 diesel::table! { site (id) { id -> BigInt, uuid -> Text, name -> Text, created_on -> BigInt, paused -> Bool, proxy -> Nullable<Text>, } }
 
-diesel::table! { database (name) { name -> Text, url -> Text, } }
+diesel::table! { database (name) { name -> Text, url -> Text, password -> Nullable<Binary>, } }
 
 diesel::table! { journal_mark (database) { database -> Text, epoch -> Text, incarnation -> BigInt, runs -> BigInt, } }
 

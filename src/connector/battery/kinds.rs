@@ -5,9 +5,8 @@ use std::fmt::Write;
 use super::world::{Bench, Put};
 use crate::{
     connector::{
-        Connector, Postgres, Sqlite,
+        Connector, Postgres, Sqlite, TestDatabase,
         memory::{Held, Memory, Schema},
-        postgres::server::TestDatabase,
     },
     model::Kind,
 };

@@ -129,8 +129,8 @@ impl Layout {
         let own_key = key.len() == 1 && key[0].form == Form::Integer && !held.contains(&key[0].name) && !in_identity(&key[0].name);
         let in_key = |column: &Column| key.iter().any(|key| key.name == column.name);
         let travels = |column: &&Column| {
-            let stays = column.generated || spec.omit.contains(&column.name) || column.identity == "a" && !in_key(column);
-            !stays && !(own_key && in_key(column)) && !held.contains(&column.name)
+            let own = if in_key(column) { own_key } else { column.identity == "a" };
+            !(own || column.generated || spec.omit.contains(&column.name) || held.contains(&column.name))
         };
         let data: Vec<Data> = shape.columns.iter().filter(travels).map(|column| field(spec, column, identity_column.as_ref())).collect();
         let natural = natural_fields(&identity, &data, &references).map_err(refuse)?;

@@ -24,7 +24,8 @@ const SETTINGS: &str = "SET datestyle = 'ISO, YMD'; SET intervalstyle = 'iso_860
 
 /// A connection.
 pub(super) struct Link {
-    client: Client,
+    /// Until the connection is dropped.
+    client: Option<Client>,
     prepared: HashMap<String, Statement>,
 }
 
@@ -46,7 +47,7 @@ impl Link {
                 .because(e)
                 .hint("Is the address right, is the server running, and may this machine reach it?"),
         })?;
-        let mut link = Link { client, prepared: HashMap::new() };
+        let mut link = Link { client: Some(client), prepared: HashMap::new() };
         link.batch(&format!("{SETTINGS} SET lock_timeout = '{BUSY}'"), "open the database")?;
         link.refuse_old()?;
         Ok(link)
@@ -68,7 +69,11 @@ impl Link {
 
     /// Whether the connection is lost.
     pub(super) fn lost(&self) -> bool {
-        self.client.is_closed()
+        self.client.as_ref().is_none_or(Client::is_closed)
+    }
+
+    pub(super) fn client(&mut self) -> Result<&mut Client> {
+        self.client.as_mut().ok_or_else(|| Error::internal("the connection is gone"))
     }
 
     /// Forgets all prepared statements: what they were made for changed.
@@ -80,7 +85,7 @@ impl Link {
         if let Some(known) = self.prepared.get(sql) {
             return Ok(known.clone());
         }
-        let statement = self.client.prepare(sql).told(doing)?;
+        let statement = self.client()?.prepare(sql).told(doing)?;
         if self.prepared.len() >= PREPARED {
             self.prepared.clear();
         }
@@ -92,7 +97,7 @@ impl Link {
     pub(super) fn query(&mut self, sql: &str, args: &[Arg<'_>], doing: &str) -> Result<Vec<Row>> {
         let statement = self.prepare(sql, doing)?;
         let args: Vec<&(dyn ToSql + Sync)> = args.iter().map(|arg| arg as &(dyn ToSql + Sync)).collect();
-        self.client.query(&statement, &args).told(doing)
+        self.client()?.query(&statement, &args).told(doing)
     }
 
     /// The one row of a query that has at most one.
@@ -109,12 +114,22 @@ impl Link {
     pub(super) fn run(&mut self, sql: &str, args: &[Arg<'_>], doing: &str) -> Result<u64> {
         let statement = self.prepare(sql, doing)?;
         let args: Vec<&(dyn ToSql + Sync)> = args.iter().map(|arg| arg as &(dyn ToSql + Sync)).collect();
-        self.client.execute(&statement, &args).told(doing)
+        self.client()?.execute(&statement, &args).told(doing)
     }
 
     /// Runs statements without values.
     pub(super) fn batch(&mut self, sql: &str, doing: &str) -> Result<()> {
-        self.client.batch_execute(sql).told(doing)
+        self.client()?.batch_execute(sql).told(doing)
+    }
+}
+
+impl Drop for Link {
+    /// Saying goodbye blocks, which a thread that runs asynchronous tasks must not do.
+    fn drop(&mut self) {
+        let client = self.client.take();
+        if tokio::runtime::Handle::try_current().is_ok() {
+            drop(std::thread::spawn(move || drop(client)));
+        }
     }
 }
 

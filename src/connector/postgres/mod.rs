@@ -1,6 +1,7 @@
 //! PostgreSQL databases, attached by a plain role: no superuser, no replication slot, constraints and the user's triggers stay on. Nothing outside the
 //! schema `entente` is changed but the triggers that note what applications write.
 
+pub mod address;
 mod apply;
 mod args;
 mod drift;
@@ -118,6 +119,7 @@ impl Postgres {
               UNION ALL SELECT 'd' || d.oid || ':' || d.xmin FROM pg_catalog.pg_attrdef d JOIN own ON own.oid = d.adrelid
               UNION ALL SELECT 'c' || f.oid || ':' || f.xmin FROM pg_catalog.pg_constraint f JOIN own ON own.oid = f.conrelid
               UNION ALL SELECT 'i' || i.indexrelid FROM pg_catalog.pg_index i JOIN own ON own.oid = i.indrelid
+              UNION ALL SELECT 'p' || p.relid::oid FROM own CROSS JOIN LATERAL pg_partition_tree(own.oid::regclass) p WHERE own.oid IS NOT NULL
               UNION ALL SELECT 'b' || c.oid FROM pg_catalog.pg_class c JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
                 WHERE n.nspname = 'entente' AND c.relname LIKE 'base\\_%' AND c.relkind = 'r')
             SELECT md5(COALESCE(string_agg(x, ',' ORDER BY x), '')) FROM seen";

@@ -6,5 +6,6 @@ mod decided;
 mod drift;
 mod filters;
 mod harm;
+mod postgres;
 mod verified;
 mod world;

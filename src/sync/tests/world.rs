@@ -1,4 +1,5 @@
 use std::{
+    cell::RefCell,
     path::PathBuf,
     sync::{
         Arc, Mutex,
@@ -8,7 +9,7 @@ use std::{
 
 use crate::{
     config::{Config, Overrides, Settings},
-    connector::Sqlite,
+    connector::{Postgres, Sqlite, TestDatabase},
     error::{Error, Kind, Result},
     model::{
         Grant, Hello, Identity, Limits, Page, PullRequest, PushRequest, Receipt, Registered, Registration, Repository, Resource, TableSpec,
@@ -31,6 +32,8 @@ pub(super) struct TestSite {
     pub(super) site: Arc<Site>,
     pub(super) app: rusqlite::Connection,
     pub(super) file: PathBuf,
+    /// In place of that file: a database of PostgreSQL's.
+    postgres: Option<RefCell<TestDatabase>>,
     _folder: tempfile::TempDir,
 }
 
@@ -48,11 +51,23 @@ impl TestSite {
         let file = folder.path().join("app.db");
         let app = rusqlite::Connection::open(&file).unwrap();
         app.execute_batch(schema).unwrap();
-        TestSite { site, app, file, _folder: folder }
+        TestSite { site, app, file, postgres: None, _folder: folder }
+    }
+
+    /// A site whose application has these tables in a PostgreSQL database.
+    pub(super) fn on_postgres(name: &str, schema: &str) -> TestSite {
+        let mut database = TestDatabase::new();
+        database.sql(schema);
+        let mut site = TestSite::with(name, "", Settings::default());
+        site.postgres = Some(RefCell::new(database));
+        site
     }
 
     pub(super) fn url(&self) -> String {
-        format!("sqlite:{}", self.file.display())
+        match &self.postgres {
+            Some(database) => database.borrow().url(),
+            None => format!("sqlite:{}", self.file.display()),
+        }
     }
 
     pub(super) fn attach(&self, specs: &[TableSpec]) {
@@ -64,11 +79,22 @@ impl TestSite {
     }
 
     pub(super) fn sql(&self, sql: &str) {
-        self.app.execute_batch(sql).unwrap();
+        match &self.postgres {
+            Some(database) => database.borrow_mut().sql(sql),
+            None => self.app.execute_batch(sql).unwrap(),
+        }
+    }
+
+    /// A further connection to the PostgreSQL database.
+    pub(super) fn another(&self) -> ::postgres::Client {
+        self.postgres.as_ref().unwrap().borrow().another()
     }
 
     /// The rows of a query, values joined by `|`, rows by a space.
     pub(super) fn rows(&self, sql: &str) -> String {
+        if let Some(database) = &self.postgres {
+            return database.borrow_mut().rows(sql);
+        }
         let mut statement = self.app.prepare(sql).unwrap();
         let columns = statement.column_count();
         let rows = statement
@@ -155,11 +181,11 @@ impl Drop for TestSite {
     /// Whatever happened, the running sums are those of the records.
     fn drop(&mut self) {
         if !std::thread::panicking() {
-            assert!(
-                Sqlite::open(&self.file, Uuids::default()).and_then(|mut db| db.sums_hold()).unwrap(),
-                "the sums of {}",
-                self.site.name
-            );
+            let hold = match &self.postgres {
+                Some(database) => Postgres::open(&database.borrow().url(), Uuids::default()).and_then(|mut db| db.sums_hold()),
+                None => Sqlite::open(&self.file, Uuids::default()).and_then(|mut db| db.sums_hold()),
+            };
+            assert!(hold.unwrap(), "the sums of {}", self.site.name);
         }
     }
 }
