@@ -75,7 +75,7 @@ impl Postgres {
             return Err(Error::new(Kind::Exists, format!("this database is already attached to another site, {owner}"))
                 .hint("Detach it there with --drop-journal, or attach it to that site's data directory."));
         }
-        self.transaction(|db| {
+        let done = self.transaction(|db| {
             specs.iter().try_for_each(|spec| db.enter(spec))?;
             let entries = db.entries()?;
             let layouts: Vec<Layout> = entries.iter().map(|entry| Layout::make(entry, &entries)).collect::<Result<_>>()?;
@@ -87,9 +87,27 @@ impl Postgres {
                 db.link.run(sql, &[layout.table.id.into()], "install the journal")?;
             }
             Ok(())
-        })?;
+        });
+        done.map_err(|error| if error.kind() == Kind::Forbidden { self.name_owner(specs, error) } else { error })?;
         self.schema = None;
         self.refresh()
+    }
+
+    /// Says which role has to be ours: triggers that fire in every session are made by a table's owner alone.
+    fn name_owner(&mut self, specs: &[TableSpec], error: Error) -> Error {
+        let sql = "SELECT pg_get_userbyid(c.relowner)::text, current_user::text FROM pg_catalog.pg_class c
+                   WHERE c.oid = $1::bigint::oid AND NOT pg_has_role(c.relowner, 'USAGE')";
+        for spec in specs {
+            let row =
+                Shape::named(&mut self.link, &spec.table).and_then(|shape| self.link.maybe(sql, &[shape.oid.into()], "read the schema"));
+            if let Ok(Some(row)) = row
+                && let (Ok(owner), Ok(own)) = (row.owned(0), row.owned(1))
+            {
+                return error
+                    .hint(format!("The owner of the table makes triggers on it. Let this role act as its owner: GRANT {owner} TO {own};"));
+            }
+        }
+        error
     }
 
     /// Makes the journal where there is none.

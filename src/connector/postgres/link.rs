@@ -60,11 +60,7 @@ impl Link {
             "ask for the version",
         )?;
         use super::args::Columns;
-        if row.int(0)?.unwrap_or(0) >= OLDEST {
-            return Ok(());
-        }
-        let message = format!("the server is PostgreSQL {}, and 13 is the oldest that can be attached", row.text(1)?.unwrap_or_default());
-        Err(Error::new(Kind::Unsupported, message).hint("Upgrade the server."))
+        check_version(row.int(0)?.unwrap_or(0), row.text(1)?.unwrap_or_default())
     }
 
     /// Whether the connection is lost.
@@ -133,6 +129,14 @@ impl Drop for Link {
     }
 }
 
+fn check_version(number: i64, name: &str) -> Result<()> {
+    if number >= OLDEST {
+        return Ok(());
+    }
+    let message = format!("the server is PostgreSQL {name}, and 13 is the oldest that can be attached");
+    Err(Error::new(Kind::Unsupported, message).hint("Upgrade the server."))
+}
+
 /// Reads a URL: what the driver knows, and the file with certificate authorities, which it does not.
 fn settings(url: &str) -> Result<(Config, Option<String>)> {
     let wrong = || Error::usage("that is no address of a database").hint("Write postgres://USER@HOST/DATABASE.");
@@ -156,4 +160,16 @@ fn settings(url: &str) -> Result<(Config, Option<String>)> {
         );
     }
     Ok((config, roots))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_server_that_is_too_old_is_refused_by_its_version() {
+        let error = check_version(120_022, "12.22").unwrap_err();
+        assert!(error.kind() == Kind::Unsupported && error.to_string().contains("PostgreSQL 12.22"));
+        assert!(check_version(130_000, "13.0").is_ok());
+    }
 }

@@ -21,6 +21,8 @@ mod share;
 mod sql;
 mod sums;
 mod sweep;
+#[cfg(test)]
+mod tests;
 mod tls;
 mod triggers;
 

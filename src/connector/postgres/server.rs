@@ -54,6 +54,9 @@ fn start() -> Server {
         .output()
         .unwrap();
     assert!(made.status.success(), "{}", String::from_utf8_lossy(&made.stderr));
+    // One user needs a password.
+    let gates = std::fs::read_to_string(data.join("pg_hba.conf")).unwrap();
+    std::fs::write(data.join("pg_hba.conf"), format!("local all guarded scram-sha-256\n{gates}")).unwrap();
     // No port: only a socket in the folder. The guard reads from us; when we are gone it ends the server and removes the folder.
     let guard =
         "folder=$1; shift; \"$@\" </dev/null >\"$folder/log\" 2>&1 & pid=$!; read -r _; kill -INT $pid; wait $pid; rm -rf \"$folder\"";
@@ -115,6 +118,13 @@ impl TestDatabase {
     /// Its address for another user.
     pub(crate) fn url_as(&self, user: &str) -> String {
         server().url(user, &self.name)
+    }
+
+    /// Makes a user of this test's own, without any privilege; returns its name.
+    pub(crate) fn user(&mut self, options: &str) -> String {
+        let user = format!("user_of_{}", self.name);
+        self.sql(&format!("CREATE ROLE {user} LOGIN {options}"));
+        user
     }
 
     /// A further connection of an application's.

@@ -93,7 +93,7 @@ impl Postgres {
             let id = row.int(0)?.unwrap_or(0);
             let sql = format!(
                 "DELETE FROM entente.note_{id} WHERE ctid = ANY (ARRAY(SELECT ctid FROM entente.note_{id}
-                 WHERE xid < (SELECT pg_snapshot_xmin(gathered) FROM entente.mark WHERE tab = {id}) LIMIT {WINDOW} FOR UPDATE SKIP LOCKED))"
+                 WHERE pg_visible_in_snapshot(xid, (SELECT gathered FROM entente.mark WHERE tab = {id})) LIMIT {WINDOW} FOR UPDATE SKIP LOCKED))"
             );
             while self.link.run(&sql, &[], "remove old notes")? == WINDOW as u64 {}
         }

@@ -9,3 +9,4 @@ mod harm;
 mod postgres;
 mod verified;
 mod world;
+mod writers;

@@ -46,7 +46,8 @@ impl TestSite {
     /// The same with settings of its own.
     pub(super) fn with(name: &str, schema: &str, settings: Settings) -> TestSite {
         let folder = tempfile::tempdir().unwrap();
-        let settings = Settings { data: Some(folder.path().join("data")), name: Some(name.into()), page_records: Some(7), ..settings };
+        let page_records = settings.page_records.or(Some(7));
+        let settings = Settings { data: Some(folder.path().join("data")), name: Some(name.into()), page_records, ..settings };
         let site = Site::open(Config::load(Overrides { config: None, settings }).unwrap()).unwrap();
         let file = folder.path().join("app.db");
         let app = rusqlite::Connection::open(&file).unwrap();
@@ -56,9 +57,14 @@ impl TestSite {
 
     /// A site whose application has these tables in a PostgreSQL database.
     pub(super) fn on_postgres(name: &str, schema: &str) -> TestSite {
+        TestSite::on_postgres_with(name, schema, Settings::default())
+    }
+
+    /// The same with settings of its own.
+    pub(super) fn on_postgres_with(name: &str, schema: &str, settings: Settings) -> TestSite {
         let mut database = TestDatabase::new();
         database.sql(schema);
-        let mut site = TestSite::with(name, "", Settings::default());
+        let mut site = TestSite::with(name, "", settings);
         site.postgres = Some(RefCell::new(database));
         site
     }

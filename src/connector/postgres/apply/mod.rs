@@ -33,6 +33,10 @@ use crate::{
 /// How many aliases are followed before the journal is called damaged: an heir is always smaller, so there is no cycle.
 const ALIASES: usize = 64;
 
+/// How long a page waits for rows that an application holds, before it gives way and is tried again. Less than the server's `deadlock_timeout`, so that
+/// of us and an application that wait for each other it is never the application that has to give up.
+const YIELD: &str = "700ms";
+
 /// A page's transaction.
 pub(super) struct Transaction<'a> {
     db: &'a mut Postgres,
@@ -61,7 +65,8 @@ pub(super) struct Transaction<'a> {
 impl<'a> Transaction<'a> {
     pub(super) fn begin(db: &'a mut Postgres) -> Result<Transaction<'a>> {
         db.take_turn()?;
-        let ready = db.link.batch(&format!("SET LOCAL {APPLYING} = 'on'"), "write to the database").and_then(|()| db.me());
+        let settings = format!("SET LOCAL {APPLYING} = 'on'; SET LOCAL lock_timeout = '{YIELD}'");
+        let ready = db.link.batch(&settings, "write to the database").and_then(|()| db.me());
         let me = match ready {
             Ok(me) => me,
             Err(error) => {
