@@ -47,6 +47,16 @@ impl<'a> Arg<'a> {
         }
     }
 
+    /// As the text that the server would read.
+    pub(super) fn as_text(&self) -> Arg<'static> {
+        if *self == Arg::Null {
+            return Arg::Null;
+        }
+        let mut text = String::new();
+        self.write(&mut text);
+        text.into()
+    }
+
     /// As part of a local key.
     pub(super) fn into_key(self) -> KeyPart {
         match self {

@@ -36,6 +36,8 @@ pub(super) struct Layout {
     pub(super) identity: Option<Column>,
     /// Fields whose values make the uid of a natural key.
     pub(super) natural: Vec<String>,
+    /// All columns and their types.
+    types: Vec<(String, String)>,
     pub(super) sql: Statements,
 }
 
@@ -160,9 +162,15 @@ impl Layout {
             bases: entry.bases,
         };
         let (rel, parts, sql) = (shape.sql(), shape.parts.clone(), Statements::default());
-        let mut layout = Layout { table, rel, parts, key, own_key, data, references, identity: identity_column, natural, sql };
+        let types = shape.columns.iter().map(|column| (column.name.clone(), column.declared.clone())).collect();
+        let mut layout = Layout { table, rel, parts, key, own_key, data, references, identity: identity_column, natural, types, sql };
         layout.sql = layout.statements();
         Ok(layout)
+    }
+
+    /// The type of a column.
+    pub(super) fn declared(&self, column: &str) -> &str {
+        self.types.iter().find(|(known, _)| known == column).map_or("text", |(_, declared)| declared)
     }
 
     /// The fields and their types, one a line.

@@ -58,6 +58,8 @@ pub struct Postgres {
     sites: Sites,
     /// What the transaction that is open adds to the tables' sums.
     tally: HashMap<i64, Sum>,
+    /// Keys that sequences gave us and no row has yet, by table.
+    spare_keys: HashMap<i64, Vec<i64>>,
     /// Where new uids come from.
     uuids: Uuids,
 }
@@ -68,7 +70,16 @@ impl Postgres {
     pub fn open(url: &str, uuids: Uuids) -> Result<Postgres> {
         let link = Link::open(url)?;
         let (sites, tally) = (Sites::default(), HashMap::new());
-        let mut db = Postgres { link, layouts: Vec::new(), unsettled: HashMap::new(), schema: None, sites, tally, uuids };
+        let mut db = Postgres {
+            link,
+            layouts: Vec::new(),
+            unsettled: HashMap::new(),
+            schema: None,
+            sites,
+            tally,
+            spare_keys: HashMap::new(),
+            uuids,
+        };
         db.upgrade()?;
         Ok(db)
     }

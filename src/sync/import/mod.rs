@@ -66,9 +66,10 @@ impl Bracket for Bare {
 /// A record that the database refuses is quarantined and does not hold up the others.
 pub fn import(db: &mut dyn Connector, table: &Table, page: &Page, terms: &Terms, bracket: &mut dyn Bracket) -> Result<Outcome> {
     refuse_incomplete(table, page)?;
-    let (mut poison, mut busy): (HashSet<usize>, u32) = (HashSet::new(), 0);
+    let (mut poison, mut busy, mut careful): (HashSet<usize>, u32, bool) = (HashSet::new(), 0, false);
     loop {
         let mut tx = db.begin()?;
+        let hasty = !careful && tx.hasten();
         if let Some(outcome) = bracket.before(tx.as_mut())? {
             return Ok(outcome);
         }
@@ -79,12 +80,15 @@ pub fn import(db: &mut dyn Connector, table: &Table, page: &Page, terms: &Terms,
             Ok(()) => {
                 bracket.after(tx.as_mut(), &outcome)?;
                 match tx.commit() {
+                    Err(error) if hasty && error.kind() == Kind::Constraint => careful = true,
                     // A constraint that waited for the commit does not tell whose it is: each record gets a transaction of its own.
                     Err(error) if error.kind() == Kind::Constraint => return one_by_one(db, table, page, terms, bracket),
                     Err(error) if error.kind() == Kind::Busy && busy < PATIENCE => busy = wait(busy),
                     done => return done.map(|()| outcome),
                 }
             }
+            // Of the records that were written together one is refused: again, one by one.
+            Err(error) if hasty && error.kind() == Kind::Constraint => careful = true,
             // A trigger of the user's ended the transaction: again, without that record.
             Err(error) if tx.broken() && error.kind() == Kind::Constraint && poison.insert(at) => {}
             // An application changed the same rows, or holds them.

@@ -5,6 +5,7 @@ mod aside;
 mod retract;
 mod rows;
 mod states;
+mod together;
 mod waiting;
 
 use std::{
@@ -12,13 +13,14 @@ use std::{
     sync::Arc,
 };
 
-use self::states::States;
+use self::{states::States, together::Batch};
 use super::{
     Postgres,
     args::{Arg, Columns},
     failure::quoted,
     form::Form,
     layout::Layout,
+    rows::Seen,
     triggers::APPLYING,
 };
 use crate::{
@@ -58,6 +60,14 @@ pub(super) struct Transaction<'a> {
     caught_up: BTreeSet<i64>,
     /// Uids of records whose agreed content is to be noted, by table.
     based: HashMap<i64, Vec<String>>,
+    /// How many keys sequences gave.
+    taken_keys: usize,
+    /// Of records that were looked up and live: the keys of their rows, by table and arrival.
+    keys: HashMap<(i64, i64), Key>,
+    /// Writes may be carried out together.
+    hasty: bool,
+    /// Those that are still to be carried out.
+    batch: Option<Batch>,
     broken: bool,
     done: bool,
 }
@@ -86,6 +96,10 @@ impl<'a> Transaction<'a> {
             last_arrival: None,
             caught_up: BTreeSet::new(),
             based: HashMap::new(),
+            taken_keys: 0,
+            keys: HashMap::new(),
+            hasty: false,
+            batch: None,
             broken: false,
             done: false,
         })
@@ -99,12 +113,27 @@ impl<'a> Transaction<'a> {
 
     /// What committed before this page comes before it: its notes are taken over before a table is looked at.
     fn catch_up(&mut self, layout: &Layout) -> Result<()> {
+        self.flush()?;
         self.last_arrival = None;
         if self.caught_up.insert(layout.table.id) {
             let tables = self.db.with_parents(layout);
             self.db.gather(&tables)?;
         }
         Ok(())
+    }
+
+    /// Reads records, and remembers the keys of their rows.
+    fn read_locals(&mut self, layout: &Layout, uids: &[&str], page: &mut Page) -> Result<Vec<Seen>> {
+        let names = layout.prepare(page)?;
+        let (me, mut all) = (self.me.site, Vec::with_capacity(uids.len()));
+        for row in self.db.link.query(&layout.sql.named, &[Arg::texts(uids)], "read the records")? {
+            let seen = layout.read(&row, &names, &self.db.sites, me, page)?;
+            if seen.present {
+                self.keys.insert((layout.table.id, seen.arrival), Key(layout.key_at(&row)?));
+            }
+            all.push(seen);
+        }
+        Ok(all)
     }
 
     /// Does something of which nothing is left if a constraint forbids it; the transaction goes on.
@@ -192,7 +221,13 @@ impl Apply for Transaction<'_> {
         self.db.link.run("DELETE FROM entente.batch WHERE at < $1::bigint", &[day_before.0.into()], "write the journal").map(drop)
     }
 
+    fn hasten(&mut self) -> bool {
+        self.hasty = true;
+        true
+    }
+
     fn fold(&mut self, table: &Table) -> Result<()> {
+        self.flush()?;
         let layout = self.layout(table)?;
         self.last_arrival = None;
         self.db.fold_all(&layout)
@@ -204,13 +239,13 @@ impl Apply for Transaction<'_> {
         let heirs = self.heirs(&layout, uids)?;
         let wanted: Vec<&str> = uids.iter().map(|uid| last(&heirs, uid)).collect();
         let mut locals = Locals { found: vec![None; uids.len()], ..Locals::default() };
-        let mut seen = self.db.read_each(&layout, &wanted, &mut locals.page)?;
+        let mut seen = self.read_locals(&layout, &wanted, &mut locals.page)?;
         let vanished: Vec<i64> = seen.iter().filter(|seen| seen.vanished).map(|seen| seen.arrival).collect();
         if !vanished.is_empty() {
             self.db.bury(&layout, &vanished, Time(0))?;
             self.db.fold_all(&layout)?;
             locals.page = Page::default();
-            seen = self.db.read_each(&layout, &wanted, &mut locals.page)?;
+            seen = self.read_locals(&layout, &wanted, &mut locals.page)?;
         }
         if seen.is_empty() {
             return Ok(locals);
@@ -235,6 +270,7 @@ impl Apply for Transaction<'_> {
     }
 
     fn resolve(&mut self, wanted: &[(&str, &str)]) -> Result<Targets> {
+        self.flush()?;
         let mut targets = Targets::default();
         self.last_arrival = None;
         // In the order of names: folding gives out uids, and the same run has to give the same ones.
@@ -251,6 +287,7 @@ impl Apply for Transaction<'_> {
     }
 
     fn reserve(&mut self, table: &Table, record: RecordView<'_>, targets: &Targets) -> Result<Key> {
+        self.flush()?;
         let layout = self.layout(table)?;
         let key = match layout.own_key {
             true => Key(vec![KeyPart::Integer(self.next_key(&layout)?)]),
@@ -262,6 +299,7 @@ impl Apply for Transaction<'_> {
     }
 
     fn twin(&mut self, table: &Table, record: RecordView<'_>, targets: &Targets) -> Result<Option<String>> {
+        self.flush()?;
         let layout = self.layout(table)?;
         let (mut conditions, mut args) = (Vec::new(), Vec::new());
         for field in &table.matching {
@@ -290,10 +328,12 @@ impl Apply for Transaction<'_> {
     }
 
     fn referred(&mut self, table: &Table, found: Found) -> Result<bool> {
+        self.flush()?;
         self.is_referred(table, found)
     }
 
     fn retract(&mut self, table: &Table, found: Found) -> Result<()> {
+        self.flush()?;
         self.let_go(table, found)
     }
 
@@ -302,11 +342,21 @@ impl Apply for Transaction<'_> {
     }
 
     fn defer(&mut self) -> Result<()> {
+        // What refers to each other is written one by one: keys first, and values that wait.
+        self.flush()?;
+        self.hasty = false;
         self.db.link.batch("SET CONSTRAINTS ALL DEFERRED", "defer constraints")
     }
 
     fn write(&mut self, table: &Table, write: &Write<'_>, peer: SiteId, targets: &Targets) -> Result<Option<Key>> {
         let layout = self.layout(table)?;
+        if self.hasty && !write.release {
+            if layout.table.bases {
+                self.based.entry(layout.table.id).or_default().push(write.uid.to_owned());
+            }
+            return self.write_later(&layout, write, peer, targets);
+        }
+        self.flush()?;
         let later = self.later.len();
         let done = self.within_savepoint(|tx| {
             let key = tx.write_row(&layout, write, targets)?;
@@ -327,6 +377,7 @@ impl Apply for Transaction<'_> {
     }
 
     fn head(&mut self, table: &Table) -> Result<(i64, Actor)> {
+        self.flush()?;
         let layout = self.layout(table)?;
         Ok((self.db.max_arrival(&layout)?, self.me))
     }
@@ -336,6 +387,7 @@ impl Apply for Transaction<'_> {
     }
 
     fn rekey(&mut self, table: &Table, from: &str, to: &str) -> Result<()> {
+        self.flush()?;
         self.give_uid(table, from, to)
     }
 
@@ -346,10 +398,12 @@ impl Apply for Transaction<'_> {
     }
 
     fn repoint(&mut self, table: &Table, from: Found, to: Found) -> Result<()> {
+        self.flush()?;
         self.within_savepoint(|tx| tx.point_elsewhere(table, from, to))
     }
 
     fn attempt(&mut self, attempt: Attempt) -> Result<()> {
+        self.flush()?;
         self.last_arrival = None;
         let sql = match attempt {
             Attempt::Begin => "SAVEPOINT entente_attempt",
@@ -386,15 +440,18 @@ impl Apply for Transaction<'_> {
     }
 
     fn conflict(&mut self, table: &Table, uid: &str, peer: SiteId, run: u64, now: Time, clash: &Clash<'_>) -> Result<bool> {
+        self.flush()?;
         let layout = self.layout(table)?;
         self.db.list_conflict(&layout, uid, peer, run, now, clash)
     }
 
     fn conflicts(&mut self, which: Conflicts<'_>) -> Result<Vec<ConflictEntry>> {
+        self.flush()?;
         self.db.read_conflicts(which)
     }
 
     fn judge(&mut self, table: &Table, id: i64, verdict: Verdict<'_>, ours: RecordView<'_>, now: Time) -> Result<()> {
+        self.flush()?;
         let layout = self.layout(table)?;
         self.db.judge_conflict(&layout, id, verdict, ours, now)
     }
@@ -404,11 +461,13 @@ impl Apply for Transaction<'_> {
     }
 
     fn effects(&mut self, table: &Table, run: u64, effects: Effects, after: i64, limit: usize) -> Result<Vec<Effected>> {
+        self.flush()?;
         let layout = self.layout(table)?;
         self.db.read_effects(&layout, run, effects, after, limit)
     }
 
     fn set_bases(&mut self, table: &Table, page: &Page) -> Result<()> {
+        self.flush()?;
         let layout = self.layout(table)?;
         self.db.note_bases(&layout, page)
     }
@@ -429,6 +488,7 @@ impl Apply for Transaction<'_> {
     }
 
     fn commit(mut self: Box<Self>) -> Result<()> {
+        self.flush()?;
         for (sql, args) in std::mem::take(&mut self.later) {
             self.db.link.run(&sql, &args, "let records refer to each other")?;
         }

@@ -2,7 +2,7 @@
 
 use std::collections::HashSet;
 
-use super::Transaction;
+use super::{Transaction, together::Batch};
 use crate::{
     connector::{
         Effect, Found, Key, KeyPart, Target, Targets, Write,
@@ -84,7 +84,7 @@ impl Transaction<'_> {
             (Some(key), true) => key.clone(),
             _ => self.key_for(layout, record, former, targets)?,
         };
-        let values = self.values(layout, record, only, targets, &key)?;
+        let values = self.values(layout, record, only, targets, &key, None)?;
         let changed = if living { self.update(layout, values, &key)? } else { self.insert(layout, record, values, &key)? };
         if changed == 1 {
             return Ok(Some(key));
@@ -92,7 +92,7 @@ impl Transaction<'_> {
         Err(Error::new(Fault::Constraint, "a trigger or rule of this database did not let the row be written"))
     }
 
-    /// What a record puts into the columns, checked to be kept as it is.
+    /// What a record puts into the columns, checked to be kept as it is; with a batch what only the database can tell is asked later.
     pub(super) fn values<'v>(
         &mut self,
         layout: &'v Layout,
@@ -100,11 +100,12 @@ impl Transaction<'_> {
         only: Option<&[String]>,
         targets: &Targets,
         key: &Key,
+        mut batch: Option<&mut Batch>,
     ) -> Result<Values<'v>> {
         let (mut values, mut held) = (Values::new(), HashSet::new());
         for (field, value) in record.fields().filter(|(field, _)| only.is_none_or(|only| only.iter().any(|name| name == field))) {
             if let Some(data) = layout.data.iter().find(|data| data.field == field) {
-                self.check_fit(data, value)?;
+                self.check_fit(data, value, batch.as_deref_mut())?;
                 values.push((data.column.as_str(), Form::arg(value)?));
             } else if let Some(link) = layout.references.iter().find(|link| link.field == field) {
                 let mut set = self.link_values(link, record, targets)?;
@@ -143,7 +144,24 @@ impl Transaction<'_> {
     }
 
     fn insert(&mut self, layout: &Layout, record: RecordView<'_>, values: Values<'_>, key: &Key) -> Result<u64> {
-        let (mut columns, mut args): (Vec<String>, Vec<Arg<'_>>) =
+        let (columns, args) = self.whole_row(layout, record, values, key)?;
+        let marks: Vec<String> = (1..=columns.len()).map(|at| format!("${at}")).collect();
+        let sql = match columns.is_empty() {
+            true => format!("INSERT INTO {} DEFAULT VALUES", layout.rel),
+            false => format!("INSERT INTO {} ({}) OVERRIDING SYSTEM VALUE VALUES ({})", layout.rel, columns.join(", "), marks.join(", ")),
+        };
+        self.db.link.run(&sql, &args, "add the row")
+    }
+
+    /// The columns of a new row, as SQL writes them, and their values: with its identity and the key that we chose.
+    pub(super) fn whole_row<'v>(
+        &self,
+        layout: &Layout,
+        record: RecordView<'_>,
+        values: Values<'v>,
+        key: &'v Key,
+    ) -> Result<(Vec<String>, Vec<Arg<'v>>)> {
+        let (mut columns, mut args): (Vec<String>, Vec<Arg<'v>>) =
             values.into_iter().map(|(column, value)| (quoted(column), value)).unzip();
         if let Some(identity) = layout.identity.as_ref().filter(|identity| !columns.contains(&quoted(&identity.name))) {
             columns.push(quoted(&identity.name));
@@ -153,12 +171,7 @@ impl Transaction<'_> {
             columns.push(quoted(&layout.key[0].name));
             args.extend(key.0.iter().map(Arg::of_key));
         }
-        let marks: Vec<String> = (1..=columns.len()).map(|at| format!("${at}")).collect();
-        let sql = match columns.is_empty() {
-            true => format!("INSERT INTO {} DEFAULT VALUES", layout.rel),
-            false => format!("INSERT INTO {} ({}) OVERRIDING SYSTEM VALUE VALUES ({})", layout.rel, columns.join(", "), marks.join(", ")),
-        };
-        self.db.link.run(&sql, &args, "add the row")
+        Ok((columns, args))
     }
 
     /// The key of a row that is to be added.
@@ -175,37 +188,50 @@ impl Transaction<'_> {
     }
 
     pub(super) fn next_key(&mut self, layout: &Layout) -> Result<i64> {
-        let column = &layout.key[0];
-        if let (Some(sequence), true) = (&column.sequence, self.next_keys.contains_key(&layout.table.id)) {
-            let sql = format!("SELECT nextval({}::regclass)", literal(sequence));
-            return Ok(self.db.link.one(&sql, &[], "choose a key")?.int(0)?.unwrap_or(0));
-        }
-        let last = match self.next_keys.get(&layout.table.id) {
-            Some(last) => *last,
-            None => {
-                // Keys of tombstones are not given to others, so that a re-creation finds its own.
-                let key = quoted(&column.name);
-                let sql = format!(
-                    "SELECT GREATEST((SELECT MAX({key})::bigint FROM {}), (SELECT MAX(k1) FROM {}), 0)",
-                    layout.rel,
-                    layout.state()
-                );
-                self.db.link.one(&sql, &[], "choose a key")?.int(0)?.unwrap_or(0)
-            }
+        let (id, column) = (layout.table.id, &layout.key[0]);
+        let Some(sequence) = &column.sequence else {
+            let last = match self.next_keys.get(&id) {
+                Some(last) => *last,
+                None => self.greatest_key(layout)?,
+            };
+            let next = last.checked_add(1).ok_or_else(|| Error::new(Fault::Constraint, "the table has no keys left"))?;
+            self.next_keys.insert(id, next);
+            return Ok(next);
         };
-        let next = match &column.sequence {
-            None => last.checked_add(1).ok_or_else(|| Error::new(Fault::Constraint, "the table has no keys left"))?,
-            Some(sequence) => {
-                // Rows were given keys past the sequence: it goes on after them, for the application too.
-                let sequence = literal(sequence);
+        if !self.next_keys.contains_key(&id) {
+            // Rows may have been given keys past the sequence: it goes on after them, for the application too.
+            let (last, sequence) = (self.greatest_key(layout)?, literal(sequence));
+            self.next_keys.insert(id, last);
+            let spare = self.db.spare_keys.entry(id).or_default();
+            spare.retain(|key| *key > last);
+            if spare.is_empty() {
                 let sql = format!(
                     "SELECT CASE WHEN n > {last} THEN n ELSE setval({sequence}::regclass, {last} + 1) END FROM nextval({sequence}::regclass) n"
                 );
-                self.db.link.one(&sql, &[], "choose a key")?.int(0)?.unwrap_or(0)
+                let next = self.db.link.one(&sql, &[], "choose a key")?.int(0)?.unwrap_or(0);
+                self.taken_keys = 1;
+                return Ok(next);
             }
-        };
-        self.next_keys.insert(layout.table.id, next);
+        }
+        if let Some(key) = self.db.spare_keys.get_mut(&id).filter(|spare| !spare.is_empty()).map(|spare| spare.remove(0)) {
+            return Ok(key);
+        }
+        // As many again as were needed so far; what is left over is used by the next page.
+        let sql = format!("SELECT nextval({}::regclass) FROM generate_series(1, {})", literal(sequence), self.taken_keys.clamp(1, 1_000));
+        let rows = self.db.link.query(&sql, &[], "choose a key")?;
+        let mut keys: std::collections::VecDeque<i64> =
+            rows.iter().map(|row| row.int(0).map(|key| key.unwrap_or(0))).collect::<Result<_>>()?;
+        self.taken_keys += keys.len();
+        let next = keys.pop_front().unwrap_or(0);
+        self.db.spare_keys.insert(id, keys.into());
         Ok(next)
+    }
+
+    /// The greatest key of a table. Keys of tombstones are not given to others, so that a re-creation finds its own.
+    fn greatest_key(&mut self, layout: &Layout) -> Result<i64> {
+        let key = quoted(&layout.key[0].name);
+        let sql = format!("SELECT GREATEST((SELECT MAX({key})::bigint FROM {}), (SELECT MAX(k1) FROM {}), 0)", layout.rel, layout.state());
+        Ok(self.db.link.one(&sql, &[], "choose a key")?.int(0)?.unwrap_or(0))
     }
 
     pub(super) fn local_key(&mut self, layout: &Layout, local: Option<Found>) -> Result<Option<Key>> {
@@ -224,11 +250,15 @@ impl Transaction<'_> {
         Ok(())
     }
 
-    fn check_fit(&mut self, data: &Data, value: Value<'_>) -> Result<()> {
-        let fits = match data.form.fit(value) {
-            Fit::Yes => true,
-            Fit::No => false,
-            Fit::Ask => {
+    fn check_fit(&mut self, data: &Data, value: Value<'_>, batch: Option<&mut Batch>) -> Result<()> {
+        let fits = match (data.form.fit(value), batch) {
+            (Fit::Yes, _) => true,
+            (Fit::No, _) => false,
+            (Fit::Ask, Some(batch)) => {
+                batch.ask(data, value.text);
+                true
+            }
+            (Fit::Ask, None) => {
                 let sql = format!("SELECT $1::text::{}::text = $1::text", data.declared);
                 self.db.link.one(&sql, &[Arg::text(value.text)], &format!("put the value into column {:?}", data.column))?.flag(0)?
             }
