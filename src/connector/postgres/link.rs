@@ -45,7 +45,10 @@ impl Link {
             Some(_) => super::failure::failure(e, "open the database"),
             None => Error::new(Kind::Unreachable, "could not reach the database server")
                 .because(e)
-                .hint("Is the address right, is the server running, and may this machine reach it?"),
+                .hint(
+                    "Is the address right, is the server running, and may this machine reach it? A certificate by an authority of your own wants \
+                     sslrootcert=FILE in the address, and the name that stands in it; sslmode=disable does without TLS.",
+                ),
         })?;
         let mut link = Link { client: Some(client), prepared: HashMap::new() };
         link.batch(&format!("{SETTINGS} SET lock_timeout = '{BUSY}'"), "open the database")?;

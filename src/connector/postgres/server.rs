@@ -14,6 +14,7 @@ use postgres::{Client, NoTls};
 
 struct Server {
     folder: PathBuf,
+    port: u16,
     /// Kept open: the server's guard ends it when this process is gone.
     _guard: std::process::Child,
 }
@@ -24,7 +25,9 @@ fn programs() -> PathBuf {
     let mut found: Vec<PathBuf> =
         versions.chain(std::env::var_os("PGBIN").map(PathBuf::from)).filter(|bin| bin.join("initdb").exists()).collect();
     found.sort();
-    found.pop().expect("these tests need PostgreSQL: `cargo xtask setup`, or apt-get install postgresql, or PGBIN=folder of initdb")
+    found.pop().expect(
+        "these tests need PostgreSQL: `cargo xtask test` installs it, or apt-get install postgresql, or set PGBIN to the folder of initdb",
+    )
 }
 
 fn is_root() -> bool {
@@ -57,30 +60,68 @@ fn start() -> Server {
     // One user needs a password.
     let gates = std::fs::read_to_string(data.join("pg_hba.conf")).unwrap();
     std::fs::write(data.join("pg_hba.conf"), format!("local all guarded scram-sha-256\n{gates}")).unwrap();
-    // No port: only a socket in the folder. The guard reads from us; when we are gone it ends the server and removes the folder.
+    let port = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
+    certify(&data);
+    // By TLS at a port and by in the folder. The guard reads from us; when we are gone it ends the server and removes the folder.
     let guard =
         "folder=$1; shift; \"$@\" </dev/null >\"$folder/log\" 2>&1 & pid=$!; read -r _; kill -INT $pid; wait $pid; rm -rf \"$folder\"";
     let mut command = plainly(Path::new("/bin/sh"));
-    command.args(["-c", guard, "guard"]).arg(&folder).arg(bin.join("postgres")).arg("-D").arg(&data).arg("-k").arg(&folder);
-    for setting in
-        ["listen_addresses=", "fsync=off", "full_page_writes=off", "max_connections=400", "shared_buffers=64MB", "max_wal_size=4GB"]
-    {
+    command
+        .args(["-c", guard, "guard"])
+        .arg(&folder)
+        .arg(bin.join("postgres"))
+        .arg("-D")
+        .arg(&data)
+        .arg("-k")
+        .arg(&folder)
+        .arg("-p")
+        .arg(port.to_string());
+    for setting in [
+        "listen_addresses=127.0.0.1",
+        "ssl=on",
+        "fsync=off",
+        "full_page_writes=off",
+        "max_connections=400",
+        "shared_buffers=64MB",
+        "max_wal_size=4GB",
+    ] {
         command.args(["-c", setting]);
     }
     let guard = command.current_dir(&folder).stdin(Stdio::piped()).stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
-    let server = Server { folder, _guard: guard };
+    let server = Server { folder, port, _guard: guard };
     let begun = Instant::now();
-    while let Err(error) = Client::connect(&server.url("tester", "postgres"), NoTls) {
-        assert!(begun.elapsed() < Duration::from_secs(30), "the server does not come up: {error}");
+    let mut admin = loop {
+        match Client::connect(&server.url("tester", "postgres"), NoTls) {
+            Ok(admin) => break admin,
+            Err(error) => assert!(begun.elapsed() < Duration::from_secs(30), "the server does not come up: {error}"),
+        }
         std::thread::sleep(Duration::from_millis(20));
-    }
+    };
+    admin.batch_execute("CREATE ROLE guarded LOGIN PASSWORD 'right'").unwrap();
     server
+}
+
+/// Gives the server a certificate for `localhost`, by an authority of its own.
+fn certify(data: &Path) {
+    let ca_key = rcgen::KeyPair::generate().unwrap();
+    let mut ca = rcgen::CertificateParams::new(vec![]).unwrap();
+    ca.is_ca = rcgen::IsCa::Ca(rcgen::BasicConstraints::Unconstrained);
+    let authority = ca.self_signed(&ca_key).unwrap();
+    let issuer = rcgen::Issuer::new(ca, ca_key);
+    let key = rcgen::KeyPair::generate().unwrap();
+    let certificate = rcgen::CertificateParams::new(vec!["localhost".to_owned()]).unwrap().signed_by(&key, &issuer).unwrap();
+    for (file, text) in [("ca.pem", authority.pem()), ("server.crt", certificate.pem()), ("server.key", key.serialize_pem())] {
+        let path = data.join(file);
+        std::fs::write(&path, text).unwrap();
+        std::fs::set_permissions(&path, std::os::unix::fs::PermissionsExt::from_mode(0o600)).unwrap();
+        assert!(!is_root() || Command::new("chown").arg("postgres").arg(&path).status().unwrap().success());
+    }
 }
 
 impl Server {
     fn url(&self, user: &str, database: &str) -> String {
         let folder = self.folder.to_str().unwrap().replace('/', "%2F");
-        format!("postgresql://{user}@{folder}/{database}")
+        format!("postgresql://{user}@{folder}:{}/{database}", self.port)
     }
 }
 
@@ -118,6 +159,13 @@ impl TestDatabase {
     /// Its address for another user.
     pub(crate) fn url_as(&self, user: &str) -> String {
         server().url(user, &self.name)
+    }
+
+    /// Its address by the network, and the file with the authority that the server's certificate is by.
+    pub(crate) fn by_network(&self) -> (String, String) {
+        let server = server();
+        let file = server.folder.join("data").join("ca.pem");
+        (format!("postgres://tester@localhost:{}/{}", server.port, self.name), file.to_str().unwrap().to_owned())
     }
 
     /// Makes a user of this test's own, without any privilege; returns its name.

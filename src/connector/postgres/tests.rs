@@ -245,7 +245,6 @@ fn bad_addresses_and_lacking_privileges_are_told_with_what_to_do() {
         let error = refused(&url);
         assert!(error.kind() == kind && error.chain().contains(word), "{url}: {}", error.chain());
     }
-    app.sql("DO $$ BEGIN CREATE ROLE guarded LOGIN PASSWORD 'right'; EXCEPTION WHEN duplicate_object THEN NULL; END $$");
     let error = refused(&app.url_as("guarded:wrong"));
     assert!(error.kind() == Kind::Unauthorized && error.chain().contains("password is wrong") && !error.chain().contains("wrong@"));
     open(&app.url_as("guarded:right"));
@@ -279,4 +278,35 @@ fn refused_timeout(url: &str, table: &Table) -> crate::error::Error {
         }
     }
     panic!("no statement took a millisecond");
+}
+
+#[test]
+fn the_certificate_of_the_server_is_checked_and_an_authority_of_ones_own_can_be_named() {
+    let app = TestDatabase::new();
+    let (url, authority) = app.by_network();
+    let mut db = open(&format!("{url}?sslmode=verify-full&sslrootcert={authority}"));
+    let spoken = db.link.one("SELECT version FROM pg_stat_ssl WHERE pid = pg_backend_pid()", &[], "ask").unwrap();
+    assert!(spoken.get::<_, Option<&str>>(0).is_some_and(|version| version.starts_with("TLS")));
+    for url in [format!("{url}?sslmode=require"), url.replace("localhost", "127.0.0.1") + "?sslrootcert=" + &authority] {
+        let error = Postgres::open(&url, Uuids::default()).map(drop).unwrap_err();
+        assert!(error.kind() == Kind::Unreachable && error.chain().contains("sslrootcert"), "{}", error.chain());
+    }
+    open(&format!("{url}?sslmode=disable"));
+}
+
+#[test]
+fn a_connection_that_breaks_in_mid_page_leaves_nothing_of_it() {
+    let mut app = TestDatabase::new();
+    app.sql("CREATE TABLE t (id integer PRIMARY KEY, v text)");
+    let mut db = open(&app.url());
+    let table = attach(&mut db, "t").unwrap();
+    let mut tx = db.begin().unwrap();
+    tx.set_answer(uuid::Uuid::from_u128(7), PEER, Time(5), "yes").unwrap();
+    app.sql("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE application_name = 'entente' AND datname = current_database()");
+    let error = tx.commit().unwrap_err();
+    assert_eq!(error.kind(), Kind::Unreachable, "{}", error.chain());
+    assert!(db.stale(), "nobody uses it again");
+    let mut db = open(&app.url());
+    assert_eq!(db.begin().unwrap().answer(uuid::Uuid::from_u128(7)).unwrap(), None);
+    assert_eq!(db.head(&table).unwrap(), 0);
 }

@@ -91,6 +91,11 @@ impl TestSite {
         }
     }
 
+    /// The address of the PostgreSQL database for another user.
+    pub(super) fn url_as(&self, user: &str) -> String {
+        self.postgres.as_ref().unwrap().borrow().url_as(user)
+    }
+
     /// A further connection to the PostgreSQL database.
     pub(super) fn another(&self) -> ::postgres::Client {
         self.postgres.as_ref().unwrap().borrow().another()

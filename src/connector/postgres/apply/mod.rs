@@ -2,6 +2,7 @@
 
 mod alias;
 mod aside;
+mod find;
 mod retract;
 mod rows;
 mod states;
@@ -9,7 +10,7 @@ mod together;
 mod waiting;
 
 use std::{
-    collections::{BTreeMap, BTreeSet, HashMap},
+    collections::{BTreeSet, HashMap},
     sync::Arc,
 };
 
@@ -17,16 +18,13 @@ use self::{states::States, together::Batch};
 use super::{
     Postgres,
     args::{Arg, Columns},
-    failure::quoted,
-    form::Form,
     layout::Layout,
-    rows::Seen,
     triggers::APPLYING,
 };
 use crate::{
     connector::{
         Apply, Attempt, Clash, ConflictEntry, Conflicts, Effected, Effects, Found, HistoryEntry, Key, KeyPart, Locals, Lost, Part, Share,
-        Table, Target, Targets, Verdict, Wait, Waiter, Which, Write, stored,
+        Table, Targets, Verdict, Wait, Waiter, Which, Write, stored,
     },
     error::{Error, Kind as Fault, Result},
     model::{Actor, Page, RecordView, SiteId, Sum, Time},
@@ -68,6 +66,8 @@ pub(super) struct Transaction<'a> {
     hasty: bool,
     /// Those that are still to be carried out.
     batch: Option<Batch>,
+    /// Lost versions that are still to be written to the history.
+    lost: Vec<Vec<Arg<'static>>>,
     broken: bool,
     done: bool,
 }
@@ -100,6 +100,7 @@ impl<'a> Transaction<'a> {
             keys: HashMap::new(),
             hasty: false,
             batch: None,
+            lost: Vec::new(),
             broken: false,
             done: false,
         })
@@ -120,20 +121,6 @@ impl<'a> Transaction<'a> {
             self.db.gather(&tables)?;
         }
         Ok(())
-    }
-
-    /// Reads records, and remembers the keys of their rows.
-    fn read_locals(&mut self, layout: &Layout, uids: &[&str], page: &mut Page) -> Result<Vec<Seen>> {
-        let names = layout.prepare(page)?;
-        let (me, mut all) = (self.me.site, Vec::with_capacity(uids.len()));
-        for row in self.db.link.query(&layout.sql.named, &[Arg::texts(uids)], "read the records")? {
-            let seen = layout.read(&row, &names, &self.db.sites, me, page)?;
-            if seen.present {
-                self.keys.insert((layout.table.id, seen.arrival), Key(layout.key_at(&row)?));
-            }
-            all.push(seen);
-        }
-        Ok(all)
     }
 
     /// Does something of which nothing is left if a constraint forbids it; the transaction goes on.
@@ -160,39 +147,6 @@ impl<'a> Transaction<'a> {
         }
         Ok(())
     }
-
-    fn find_target(&mut self, layout: &Layout, uids: &[&str], targets: &mut Targets) -> Result<()> {
-        let heirs = self.heirs(layout, uids)?;
-        let mut followers: BTreeMap<&str, Vec<&str>> = BTreeMap::new();
-        for uid in uids {
-            followers.entry(last(&heirs, uid)).or_default().push(uid);
-        }
-        let asked: Vec<&str> = followers.keys().copied().collect();
-        let sql =
-            format!("SELECT s.uid, s.deleted, {} FROM {} s WHERE s.uid = ANY($1::text[])", layout.state_key().join(", "), layout.state());
-        for row in self.db.link.query(&sql, &[Arg::texts(&asked)], "follow references")? {
-            let found = row.text(0)?.unwrap_or_default();
-            let target = if row.flag(1)? { Target::Deleted } else { Target::Here(Key(layout.key_from(&row, 2)?)) };
-            let resource = &layout.table.resource;
-            for uid in followers.get(found).into_iter().flatten() {
-                targets.set(resource, uid, target.clone());
-                if *uid != found {
-                    targets.set_heir(resource, uid, found);
-                    targets.set(resource, found, target.clone());
-                }
-            }
-        }
-        Ok(())
-    }
-}
-
-/// The uid that a uid leads to by aliases.
-fn last<'h>(heirs: &'h HashMap<String, String>, uid: &'h str) -> &'h str {
-    let mut uid = uid;
-    while let Some(heir) = heirs.get(uid) {
-        uid = heir;
-    }
-    uid
 }
 
 impl Apply for Transaction<'_> {
@@ -234,56 +188,11 @@ impl Apply for Transaction<'_> {
     }
 
     fn locals(&mut self, table: &Table, uids: &[&str], peer: SiteId) -> Result<Locals> {
-        let layout = self.layout(table)?;
-        self.catch_up(&layout)?;
-        let heirs = self.heirs(&layout, uids)?;
-        let wanted: Vec<&str> = uids.iter().map(|uid| last(&heirs, uid)).collect();
-        let mut locals = Locals { found: vec![None; uids.len()], ..Locals::default() };
-        let mut seen = self.read_locals(&layout, &wanted, &mut locals.page)?;
-        let vanished: Vec<i64> = seen.iter().filter(|seen| seen.vanished).map(|seen| seen.arrival).collect();
-        if !vanished.is_empty() {
-            self.db.bury(&layout, &vanished, Time(0))?;
-            self.db.fold_all(&layout)?;
-            locals.page = Page::default();
-            seen = self.read_locals(&layout, &wanted, &mut locals.page)?;
-        }
-        if seen.is_empty() {
-            return Ok(locals);
-        }
-        if layout.table.bases {
-            let known: Vec<&str> = locals.page.views().map(RecordView::uid).collect();
-            self.db.read_bases(&layout, &known, &mut locals.bases)?;
-        }
-        let bases: HashMap<&str, usize> = locals.bases.views().enumerate().map(|(at, view)| (view.uid(), at)).collect();
-        let peer = self.db.sites.known(peer);
-        let places: HashMap<&str, usize> = locals.page.views().enumerate().map(|(at, view)| (view.uid(), at)).collect();
-        for (at, uid) in wanted.iter().enumerate() {
-            locals.found[at] = places.get(uid).map(|place| {
-                let seen = &seen[*place];
-                let shared = peer.is_some() && seen.received_from == peer;
-                let base = bases.get(uid).copied();
-                let (living, held) = (!locals.page.records[*place].deleted, seen.held && !seen.retracted);
-                Found { at: *place, arrival: seen.arrival, shared, held, living, base, retracted: seen.retracted }
-            });
-        }
-        Ok(locals)
+        self.find_locals(table, uids, peer)
     }
 
     fn resolve(&mut self, wanted: &[(&str, &str)]) -> Result<Targets> {
-        self.flush()?;
-        let mut targets = Targets::default();
-        self.last_arrival = None;
-        // In the order of names: folding gives out uids, and the same run has to give the same ones.
-        let mut by_resource: BTreeMap<&str, BTreeSet<&str>> = BTreeMap::new();
-        for (resource, uid) in wanted {
-            by_resource.entry(resource).or_default().insert(uid);
-        }
-        for (resource, uids) in by_resource {
-            let Some(layout) = self.db.layouts.iter().find(|layout| layout.table.resource == resource).cloned() else { continue };
-            self.db.fold_all(&layout)?;
-            self.find_target(&layout, &uids.into_iter().collect::<Vec<_>>(), &mut targets)?;
-        }
-        Ok(targets)
+        self.find_targets(wanted)
     }
 
     fn reserve(&mut self, table: &Table, record: RecordView<'_>, targets: &Targets) -> Result<Key> {
@@ -299,32 +208,7 @@ impl Apply for Transaction<'_> {
     }
 
     fn twin(&mut self, table: &Table, record: RecordView<'_>, targets: &Targets) -> Result<Option<String>> {
-        self.flush()?;
-        let layout = self.layout(table)?;
-        let (mut conditions, mut args) = (Vec::new(), Vec::new());
-        for field in &table.matching {
-            if let Some(data) = layout.data.iter().find(|data| data.field == *field) {
-                conditions.push(format!("t.{} = ${}", quoted(&data.column), conditions.len() + 1));
-                args.push(record.get(field).map(Form::arg).transpose()?.unwrap_or(Arg::Null));
-            } else if let Some(link) = layout.references.iter().find(|link| link.field == *field) {
-                let set = self.link_values(link, record, targets).unwrap_or(None).unwrap_or_default();
-                for (column, part) in link.columns.iter().zip(set) {
-                    conditions.push(format!("t.{} = ${}", quoted(column), conditions.len() + 1));
-                    args.push(states::owned(&part));
-                }
-            }
-        }
-        if conditions.is_empty() || args.contains(&Arg::Null) {
-            return Ok(None);
-        }
-        let (state, on) = (layout.state(), layout.on_key("t", "s"));
-        let sql = format!("SELECT s.uid FROM {} t JOIN {state} s ON {on} WHERE NOT s.deleted AND {}", layout.rel, conditions.join(" AND "));
-        // A value that a column of this type cannot hold matches nothing.
-        let found = self.within_savepoint(|tx| tx.db.link.query(&sql, &args, "look for a match"));
-        match found {
-            Err(error) if error.kind() == Fault::Constraint && !self.broken => Ok(None),
-            found => found?.first().map(|row| row.owned(0)).transpose(),
-        }
+        self.find_twin(table, record, targets)
     }
 
     fn referred(&mut self, table: &Table, found: Found) -> Result<bool> {
@@ -425,18 +309,17 @@ impl Apply for Transaction<'_> {
 
     fn remember(&mut self, table: &Table, uid: &str, peer: SiteId, run: u64, now: Time, lost: &Lost<'_>) -> Result<()> {
         let site = self.db.sites.id(&mut self.db.link, peer)?;
-        let sql = "INSERT INTO entente.history (tab, uid, at, site, run, side, rule, record) VALUES ($1, $2, $3, $4, $5, $6, $7, $8)";
-        let args = [
+        self.lost.push(vec![
             table.id.into(),
-            Arg::text(uid),
+            uid.to_owned().into(),
             now.0.into(),
             site.into(),
             i64::try_from(run).unwrap_or(i64::MAX).into(),
             lost.side.into(),
             lost.rule.into(),
             stored::write(lost.record)?.into(),
-        ];
-        self.db.link.run(sql, &args, "write the history").map(drop)
+        ]);
+        Ok(())
     }
 
     fn conflict(&mut self, table: &Table, uid: &str, peer: SiteId, run: u64, now: Time, clash: &Clash<'_>) -> Result<bool> {
@@ -457,6 +340,7 @@ impl Apply for Transaction<'_> {
     }
 
     fn past(&mut self, id: i64) -> Result<Option<HistoryEntry>> {
+        self.flush()?;
         self.db.read_past(id)
     }
 

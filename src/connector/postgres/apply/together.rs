@@ -31,14 +31,17 @@ const STATE: &str = "arrival, uid, deleted, modified_on, version, origin, author
 /// Where the run stands among them.
 const RUN: usize = 12;
 
+/// Rows of values.
+type Rows = Vec<Vec<Arg<'static>>>;
+
 /// What waits to be written, of one table.
 pub(super) struct Batch {
     layout: Arc<Layout>,
     /// By columns: the rows as COPY wants them, and how many there are.
     inserts: Vec<(Vec<String>, String, u64)>,
     /// By columns with their types: the new values, then the key.
-    updates: Vec<(Vec<(String, String)>, Vec<Vec<Arg<'static>>>)>,
-    deletes: Vec<Vec<Arg<'static>>>,
+    updates: Vec<(Vec<(String, String)>, Rows)>,
+    deletes: Rows,
     /// By column: texts that have to read back as they are.
     asks: Vec<(Data, Vec<String>)>,
     states: States,
@@ -138,8 +141,8 @@ impl Transaction<'_> {
 
     /// Carries out what was noted.
     pub(super) fn flush(&mut self) -> Result<()> {
-        let Some(batch) = self.batch.take() else { return Ok(()) };
-        let done = self.carry_out(batch);
+        let (batch, lost) = (self.batch.take(), std::mem::take(&mut self.lost));
+        let done = batch.map_or(Ok(()), |batch| self.carry_out(batch)).and_then(|()| self.remember_all(&lost));
         self.broken |= done.is_err();
         done
     }
@@ -175,6 +178,16 @@ impl Transaction<'_> {
         self.store(&layout, batch.states)
     }
 
+    fn remember_all(&mut self, lost: &[Vec<Arg<'static>>]) -> Result<()> {
+        if lost.is_empty() {
+            return Ok(());
+        }
+        let mut text = String::new();
+        lost.iter().for_each(|version| push_line(version, &mut text));
+        let sql = "COPY entente.history (tab, uid, at, site, run, side, rule, record) FROM STDIN";
+        copy(&mut self.db.link, sql, &text, "write the history").map(drop)
+    }
+
     fn delete_all(&mut self, layout: &Layout, keys: Vec<Vec<Arg<'static>>>) -> Result<()> {
         if keys.is_empty() {
             return Ok(());
@@ -186,7 +199,7 @@ impl Transaction<'_> {
         all_of(self.db.link.run(&sql, &columns(keys), "delete the rows")?, count)
     }
 
-    fn update_all(&mut self, layout: &Layout, set: &[(String, String)], rows: Vec<Vec<Arg<'static>>>) -> Result<()> {
+    fn update_all(&mut self, layout: &Layout, set: &[(String, String)], rows: Rows) -> Result<()> {
         let count = rows.len() as u64;
         let mut arrays: Vec<String> = (1..=set.len()).map(|at| format!("${at}::text[]")).collect();
         arrays.extend(layout.key.iter().enumerate().map(|(at, key)| format!("${}::{}[]", set.len() + at + 1, key.bare())));
