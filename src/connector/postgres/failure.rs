@@ -58,14 +58,13 @@ const STATES: &[(&str, Kind, &str)] = &[
 
 pub(super) fn failure(error: Driver, doing: &str) -> Error {
     let (kind, hint) = kind_of(&error);
-    let mut message = format!("could not {doing}");
-    if let Some(said) = error.as_db_error() {
-        message = format!("{message}: {}", said.message());
-        if let Some(detail) = said.detail().filter(|_| kind == Kind::Constraint) {
-            message = format!("{message} ({detail})");
+    let told = match error.as_db_error() {
+        Some(said) => {
+            let detail = said.detail().filter(|_| kind == Kind::Constraint).map_or_else(String::new, |detail| format!(" ({detail})"));
+            Error::new(kind, format!("could not {doing}: {}{detail}", said.message()))
         }
-    }
-    let told = Error::new(kind, message).because(error);
+        None => Error::new(kind, format!("could not {doing}")).because(error),
+    };
     if hint.is_empty() { told } else { told.hint(hint) }
 }
 

@@ -7,6 +7,7 @@ mod drift;
 mod filters;
 mod harm;
 mod postgres;
+mod postgres_awkward;
 mod verified;
 mod world;
 mod writers;

@@ -28,6 +28,7 @@ impl Transaction<'_> {
     /// Moves values that were kept aside of some records after an arrival into the columns that are there by now. It is no edit: what the
     /// records hold stays the same. Returns the last arrival looked at, `None` when there are no more.
     pub(in crate::connector::postgres) fn take_in(&mut self, layout: &Layout, after: i64) -> Result<Option<i64>> {
+        self.catch_up(layout)?;
         let some = self.aside(layout, after)?;
         for aside in &some {
             let view = aside.page.view(&aside.page.records[0]);
