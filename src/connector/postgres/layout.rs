@@ -28,6 +28,8 @@ pub(super) struct Layout {
     pub(super) parts: Vec<String>,
     /// Columns of the local key.
     pub(super) key: Vec<Column>,
+    /// No statement can write two rows with one key.
+    pub(super) once: bool,
     /// The key is one integer that means nothing elsewhere: we choose it for new rows and it does not travel.
     pub(super) own_key: bool,
     pub(super) data: Vec<Data>,
@@ -162,8 +164,9 @@ impl Layout {
             bases: entry.bases,
         };
         let (rel, parts, sql) = (shape.sql(), shape.parts.clone(), Statements::default());
+        let once = shape.immediate.iter().any(|unique| unique.iter().all(|column| key.iter().any(|key| key.name == *column)));
         let types = shape.columns.iter().map(|column| (column.name.clone(), column.declared.clone())).collect();
-        let mut layout = Layout { table, rel, parts, key, own_key, data, references, identity: identity_column, natural, types, sql };
+        let mut layout = Layout { table, rel, parts, key, once, own_key, data, references, identity: identity_column, natural, types, sql };
         layout.sql = layout.statements();
         Ok(layout)
     }

@@ -21,6 +21,8 @@ pub(super) struct Shape {
     pub(super) foreign: Vec<Foreign>,
     /// Column sets that are unique for all rows, the primary key among them.
     pub(super) unique: Vec<Vec<String>>,
+    /// Those that are unique even before a statement ends.
+    pub(super) immediate: Vec<Vec<String>>,
     key: Vec<String>,
     /// Its partitions and theirs, as SQL writes them.
     pub(super) parts: Vec<String>,
@@ -89,7 +91,7 @@ const FOREIGN: &str = "SELECT f.confrelid::bigint,
     FROM pg_catalog.pg_constraint f JOIN pg_catalog.pg_class c ON c.oid = f.confrelid JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
     WHERE f.conrelid = $1::bigint::oid AND f.contype = 'f' AND NOT c.relispartition ORDER BY f.conname";
 
-const UNIQUE: &str = "SELECT i.indisprimary,
+const UNIQUE: &str = "SELECT i.indisprimary, i.indimmediate,
       (SELECT array_to_json(array_agg(a.attname ORDER BY k.at))::text FROM unnest(i.indkey::smallint[]) WITH ORDINALITY k(num, at)
          JOIN pg_catalog.pg_attribute a ON a.attrelid = i.indrelid AND a.attnum = k.num WHERE k.at <= i.indnkeyatts)
     FROM pg_catalog.pg_index i WHERE i.indrelid = $1::bigint::oid AND i.indisunique AND i.indisvalid AND i.indpred IS NULL AND i.indexprs IS NULL
@@ -149,11 +151,14 @@ impl Shape {
                 deferrable: row.flag(4)?,
             });
         }
-        let (mut unique, mut key) = (Vec::new(), Vec::new());
+        let (mut unique, mut immediate, mut key) = (Vec::new(), Vec::new(), Vec::new());
         for row in link.query(UNIQUE, &[oid.into()], READ)? {
-            let columns = names(row.text(1)?);
+            let columns = names(row.text(2)?);
             if row.flag(0)? {
                 key.clone_from(&columns);
+            }
+            if row.flag(1)? {
+                immediate.push(columns.clone());
             }
             unique.push(columns);
         }
@@ -165,7 +170,7 @@ impl Shape {
                      JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace WHERE c.relkind IN ('r', 'p') ORDER BY 1, 2";
         let rows = link.query(parts, &[oid.into()], READ)?;
         let parts = rows.iter().map(|row| Ok(format!("{}.{}", quoted(&row.owned(0)?), quoted(&row.owned(1)?)))).collect::<Result<_>>()?;
-        Ok(Shape { oid, name, nsp, rel, kind, columns, foreign, unique, key, parts })
+        Ok(Shape { oid, name, nsp, rel, kind, columns, foreign, unique, immediate, key, parts })
     }
 
     /// As SQL writes it.

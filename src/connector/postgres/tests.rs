@@ -310,3 +310,19 @@ fn a_connection_that_breaks_in_mid_page_leaves_nothing_of_it() {
     assert_eq!(db.begin().unwrap().answer(uuid::Uuid::from_u128(7)).unwrap(), None);
     assert_eq!(db.head(&table).unwrap(), 0);
 }
+
+#[test]
+fn a_key_that_is_checked_at_the_end_of_a_statement_may_be_there_twice_within_it() {
+    let mut app = TestDatabase::new();
+    app.sql(
+        "CREATE TABLE t (id integer PRIMARY KEY DEFERRABLE, v text);
+         CREATE FUNCTION tidy() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN DELETE FROM t WHERE ctid <> (SELECT max(ctid) FROM t WHERE id = 1) AND id = 1; RETURN NULL; END';
+         CREATE TRIGGER a_tidy AFTER INSERT ON t FOR EACH STATEMENT EXECUTE FUNCTION tidy();",
+    );
+    let mut db = open(&app.url());
+    let table = attach(&mut db, "t").unwrap();
+    app.sql("INSERT INTO t VALUES (2, 'b'), (3, 'c'); UPDATE t SET id = 5 - id");
+    assert_eq!(feed(&mut db, &table, 0).0, ["c", "b"]);
+    app.sql("BEGIN; SET CONSTRAINTS ALL DEFERRED; INSERT INTO t VALUES (1, 'x'), (1, 'y'); COMMIT");
+    assert_eq!(feed(&mut db, &table, 0).0, ["c", "b", "y"]);
+}

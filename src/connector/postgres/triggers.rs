@@ -46,6 +46,8 @@ fn function(layout: &Layout) -> String {
     let (state, note, ks) = (layout.state(), layout.note(), layout.ks(""));
     let keys: Vec<String> = layout.key.iter().map(|key| quoted(&key.name)).collect();
     let keys = keys.join(", ");
+    // A note that is written twice by one statement would be an error to the application.
+    let distinct = if layout.once { "" } else { "DISTINCT" };
     let noting = |from: &str| {
         format!(
             "INSERT INTO {note} ({ks}, xid, at) SELECT w.*, pg_current_xact_id(), entente_moment FROM ({from}) w
@@ -67,9 +69,9 @@ fn function(layout: &Layout) -> String {
          END $entente$;
          REVOKE ALL ON FUNCTION {} FROM PUBLIC;",
         capture(layout.table.id),
-        noting(&format!("SELECT DISTINCT {keys} FROM entente_new")),
+        noting(&format!("SELECT {distinct} {keys} FROM entente_new")),
         noting(&format!("SELECT {keys} FROM entente_new UNION SELECT {keys} FROM entente_old")),
-        noting(&format!("SELECT DISTINCT {keys} FROM entente_old")),
+        noting(&format!("SELECT {distinct} {keys} FROM entente_old")),
         // A partition alone may have been emptied: whether a row is still there is seen later.
         noting(&format!("SELECT {ks} FROM {state} WHERE NOT deleted")),
         capture(layout.table.id),
