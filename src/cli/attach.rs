@@ -163,6 +163,21 @@ mod tests {
     }
 
     #[test]
+    fn a_password_in_an_address_is_used_and_not_shown() {
+        let attach = Attach {
+            name: "app".into(),
+            url: "postgresql://me:tops3cret@host/app".into(),
+            tables: Vec::new(),
+            identity: None,
+            matching: Vec::new(),
+            omit: Vec::new(),
+            map: Vec::new(),
+        };
+        let (shown, used) = attach.addresses().unwrap();
+        assert_eq!((shown.as_str(), used.as_str()), ("postgres://me@host/app", "postgres://me:tops3cret@host/app"));
+    }
+
+    #[test]
     fn a_proposed_command_can_be_pasted() {
         for (word, want) in [("scores", "scores"), ("my table", "'my table'"), ("it's", r"'it'\''s'"), ("", "''"), ("$HOME", "'$HOME'")] {
             assert_eq!(quoted(word), want);

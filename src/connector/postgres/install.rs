@@ -1,5 +1,7 @@
 //! Attaching: the journal and its triggers come, are upgraded and go; rows that were already there are journalled.
 
+use std::time::Duration;
+
 use super::{
     Postgres,
     args::Columns,
@@ -14,6 +16,11 @@ use crate::{
 
 /// The journal's own migrations, in order. Never changed once released.
 const MIGRATIONS: [&str; 1] = [include_str!("../../../migrations/journal/postgres/01_journal.sql")];
+
+/// How long we wait for a table at a time, how long we leave it to others then, and how often.
+const MOMENT: &str = "300ms";
+const PAUSE: Duration = Duration::from_millis(700);
+const TRIES: u32 = 15;
 
 impl Postgres {
     /// Brings a journal of an older version up to date; refuses one of a newer version.
@@ -66,22 +73,50 @@ impl Postgres {
             return Err(Error::new(Kind::Exists, format!("this database is already attached to another site, {owner}"))
                 .hint("Detach it there with --drop-journal, or attach it to that site's data directory."));
         }
-        let done = self.transaction(|db| {
-            specs.iter().try_for_each(|spec| db.enter(spec))?;
-            let entries = db.entries()?;
-            let layouts: Vec<Layout> = entries.iter().map(|entry| Layout::make(entry, &entries)).collect::<Result<_>>()?;
-            for layout in &layouts {
-                db.link.batch(&triggers::tables(layout), "install the journal")?;
-                db.link.batch(&triggers::install(layout), &format!("install the triggers of {}", layout.table.name))?;
-                let sql =
-                    "INSERT INTO entente.mark (tab, gathered) VALUES ($1::bigint, pg_current_snapshot()) ON CONFLICT (tab) DO NOTHING";
-                db.link.run(sql, &[layout.table.id.into()], "install the journal")?;
-            }
-            Ok(())
-        });
-        done.map_err(|error| if error.kind() == Kind::Forbidden { self.name_owner(specs, error) } else { error })?;
+        let done = self.patiently(|db| db.install_all(specs));
+        done.map_err(|error| match error.kind() {
+            Kind::Forbidden => self.name_owner(specs, error),
+            Kind::Busy => self.name_holder(specs, error),
+            _ => error,
+        })?;
         self.schema = None;
         self.refresh()
+    }
+
+    fn install_all(&mut self, specs: &[TableSpec]) -> Result<()> {
+        specs.iter().try_for_each(|spec| self.enter(spec))?;
+        let entries = self.entries()?;
+        let layouts: Vec<Layout> = entries.iter().map(|entry| Layout::make(entry, &entries)).collect::<Result<_>>()?;
+        for layout in &layouts {
+            self.link.batch(&triggers::tables(layout), "install the journal")?;
+            self.link.batch(&triggers::install(layout), &format!("install the triggers of {}", layout.table.name))?;
+            let sql = "INSERT INTO entente.mark (tab, gathered) VALUES ($1::bigint, pg_current_snapshot()) ON CONFLICT (tab) DO NOTHING";
+            self.link.run(sql, &[layout.table.id.into()], "install the journal")?;
+        }
+        Ok(())
+    }
+
+    /// Does what wants tables for itself, in a transaction. Whoever writes to a table queues behind us while we wait for it, so we never wait for
+    /// long: again and again for a moment.
+    fn patiently(&mut self, work: impl Fn(&mut Postgres) -> Result<()>) -> Result<()> {
+        let mut tries = 0;
+        loop {
+            let done = self.transaction(|db| {
+                db.link.batch(&format!("SET LOCAL lock_timeout = '{MOMENT}'"), "wait for the table")?;
+                work(db)
+            });
+            match done {
+                Err(error) if error.kind() == Kind::Busy && tries < TRIES => tries += 1,
+                done => return done,
+            }
+            std::thread::sleep(PAUSE);
+        }
+    }
+
+    /// Says who holds the table whose triggers cannot be made.
+    fn name_holder(&mut self, specs: &[TableSpec], error: Error) -> Error {
+        let tables: Vec<Shape> = specs.iter().filter_map(|spec| Shape::named(&mut self.link, &spec.table).ok()).collect();
+        tables.iter().fold(error, |error, shape| self.tell_who_holds(&shape.sql(), &shape.name, error))
     }
 
     /// Says which role has to be ours: triggers that fire in every session are made by a table's owner alone.
@@ -166,7 +201,7 @@ impl Postgres {
     /// Removes the triggers, and with `everything` the journal.
     pub(super) fn uninstall(&mut self, everything: bool) -> Result<()> {
         self.require_journal()?;
-        self.transaction(|db| {
+        self.patiently(|db| {
             for row in db.link.query("SELECT id, nsp, rel FROM entente.tab", &[], "read the journal")? {
                 if let Some(shape) = Shape::find(&mut db.link, &row.owned(1)?, &row.owned(2)?)? {
                     db.link.batch(&triggers::drop(row.int(0)?.unwrap_or(0), &shape.sql(), &shape.parts), "remove the triggers")?;

@@ -209,6 +209,8 @@ pub(super) fn unfit(shape: &Shape) -> Option<String> {
         "r" | "p" => None,
         "v" | "m" => Some("it is a view; attach the tables behind it".into()),
         "f" => Some("it is a foreign table; attach it where it is".into()),
+        "unlogged" => Some("it is unlogged: a crash of the server empties it, which would be taken for deletions".into()),
+        "hidden" => Some("row level security hides rows of it from this role; let the role act as the owner, or give it BYPASSRLS".into()),
         _ => Some("other tables inherit from it, so that no key is unique".into()),
     }
 }

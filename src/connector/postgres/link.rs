@@ -17,10 +17,11 @@ const OLDEST: i64 = 130_000;
 /// The most statements that are kept prepared.
 const PREPARED: usize = 256;
 
-/// The settings that decide how values are written, and how long we wait.
+/// The settings that decide how values are written, and how long we wait. Row security off: rows that a policy hides from us would be taken for
+/// deleted, so that the server is to refuse the query instead.
 const SETTINGS: &str = "SET datestyle = 'ISO, YMD'; SET intervalstyle = 'iso_8601'; SET timezone = 'UTC'; SET extra_float_digits = 3;
     SET bytea_output = 'hex'; SET lc_monetary = 'C'; SET xmloption = 'content'; SET standard_conforming_strings = on; SET quote_all_identifiers = off;
-    SET synchronous_commit = on; SET jit = off; SET default_transaction_isolation = 'read committed'; SET default_transaction_read_only = off;";
+    SET synchronous_commit = on; SET jit = off; SET row_security = off; SET default_transaction_isolation = 'read committed'; SET default_transaction_read_only = off;";
 
 /// A connection.
 pub(super) struct Link {
@@ -37,6 +38,8 @@ impl Link {
         if config.get_connect_timeout().is_none() {
             config.connect_timeout(Duration::from_secs(10));
         }
+        // A server that is gone without a word is noticed within a minute and a half.
+        config.keepalives_idle(Duration::from_secs(60)).tcp_user_timeout(Duration::from_secs(30));
         let client = match config.get_ssl_mode() {
             SslMode::Disable => config.connect(NoTls),
             _ => config.connect(MakeRustlsConnect::new(super::tls::client(roots.as_deref())?)),

@@ -134,7 +134,8 @@ impl Shape {
     fn read(link: &mut Link, oid: i64) -> Result<Shape> {
         let sql = format!(
             "SELECT {NAME}, n.nspname, c.relname,
-               CASE WHEN c.relkind = 'r' AND EXISTS (SELECT 1 FROM pg_catalog.pg_inherits i WHERE i.inhparent = c.oid) THEN 'inherited' ELSE c.relkind::text END
+               CASE WHEN c.relkind = 'r' AND EXISTS (SELECT 1 FROM pg_catalog.pg_inherits i WHERE i.inhparent = c.oid) THEN 'inherited'
+               WHEN c.relpersistence = 'u' THEN 'unlogged' WHEN row_security_active(c.oid) THEN 'hidden' ELSE c.relkind::text END
              FROM pg_catalog.pg_class c JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace WHERE c.oid = $1::bigint::oid"
         );
         let row = link.one(&sql, &[oid.into()], READ)?;

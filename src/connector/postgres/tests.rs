@@ -326,3 +326,60 @@ fn a_key_that_is_checked_at_the_end_of_a_statement_may_be_there_twice_within_it(
     app.sql("BEGIN; SET CONSTRAINTS ALL DEFERRED; INSERT INTO t VALUES (1, 'x'), (1, 'y'); COMMIT");
     assert_eq!(feed(&mut db, &table, 0).0, ["c", "b", "y"]);
 }
+
+#[test]
+fn tables_whose_rows_may_vanish_unseen_cannot_be_attached() {
+    let mut app = TestDatabase::new();
+    let user = app.user("");
+    app.sql(&format!(
+        "CREATE UNLOGGED TABLE fast (id integer PRIMARY KEY); CREATE VIEW seen AS SELECT 1 AS id;
+         CREATE TABLE parent (id integer PRIMARY KEY); CREATE TABLE heir () INHERITS (parent);
+         CREATE TABLE mine (id integer PRIMARY KEY, v text); ALTER TABLE mine OWNER TO {user};
+         ALTER TABLE mine ENABLE ROW LEVEL SECURITY, FORCE ROW LEVEL SECURITY; CREATE POLICY visible ON mine USING (id > 1);
+         CREATE SCHEMA entente AUTHORIZATION {user}"
+    ));
+    let mut db = open(&app.url_as(&user));
+    let survey = db.survey().unwrap();
+    for (table, why) in [("fast", "unlogged"), ("seen", "a view"), ("parent", "inherit"), ("mine", "row level security")] {
+        let known = survey.iter().find(|survey| survey.table == table).unwrap();
+        assert!(known.identity.as_ref().is_err_and(|said| said.contains(why)), "{known:?}");
+        let error = attach(&mut db, table).unwrap_err();
+        assert!(error.kind() == Kind::Constraint && error.chain().contains(why), "{}", error.chain());
+    }
+    app.sql("ALTER TABLE mine NO FORCE ROW LEVEL SECURITY; INSERT INTO mine VALUES (1, 'a'), (2, 'b')");
+    let table = attach(&mut db, "mine").unwrap();
+    assert_eq!(feed(&mut db, &table, 0).0, ["a", "b"]);
+    app.sql("UPDATE mine SET v = v || '!'; ALTER TABLE mine FORCE ROW LEVEL SECURITY");
+    let mut page = Page::default();
+    let everything = Extent { records: 9, bytes: 1 << 20 };
+    db.export(&table, 0, PEER, everything, Time(5), &mut page).unwrap_err();
+    app.sql("ALTER TABLE mine NO FORCE ROW LEVEL SECURITY");
+    assert_eq!(feed(&mut db, &table, 0).0, ["a!", "b!"], "nothing was taken for deleted");
+}
+
+#[test]
+fn attaching_waits_for_a_long_transaction_without_holding_up_the_others() {
+    let mut app = TestDatabase::new();
+    app.sql("CREATE TABLE t (id integer PRIMARY KEY, v text)");
+    let mut long = app.another();
+    let mut work = long.transaction().unwrap();
+    work.batch_execute("INSERT INTO t VALUES (1, 'long')").unwrap();
+    let url = app.url();
+    let attaching = std::thread::spawn(move || {
+        let mut db = open(&url);
+        let table = attach(&mut db, "t").unwrap();
+        (db, table)
+    });
+    let begun = std::time::Instant::now();
+    let mut worst = Duration::ZERO;
+    for key in 2..60 {
+        let one = std::time::Instant::now();
+        app.sql(&format!("INSERT INTO t VALUES ({key}, 'short')"));
+        worst = worst.max(one.elapsed());
+        std::thread::sleep(Duration::from_millis(30));
+    }
+    assert!(begun.elapsed() > Duration::from_secs(1) && worst < Duration::from_millis(900), "{worst:?}");
+    work.commit().unwrap();
+    let (mut db, table) = attaching.join().unwrap();
+    assert_eq!(feed(&mut db, &table, 0).0.len(), 59);
+}

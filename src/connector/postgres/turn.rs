@@ -1,6 +1,9 @@
 //! Transactions: one that writes at a time, and those that only read.
 
-use super::{Postgres, args::Columns};
+use super::{
+    Postgres,
+    args::{Arg, Columns},
+};
 use crate::error::{Error, Kind, Result};
 
 impl Postgres {
@@ -18,16 +21,21 @@ impl Postgres {
 
     /// Names who holds what we waited for.
     fn tell_holder(&mut self, error: Error) -> Error {
+        self.tell_who_holds("entente.turn", "the journal", error)
+    }
+
+    /// Names who holds a table that we waited for.
+    pub(super) fn tell_who_holds(&mut self, rel: &str, called: &str, error: Error) -> Error {
         let sql = "SELECT l.pid::bigint, a.application_name, a.usename::text, to_char(a.xact_start, 'YYYY-MM-DD HH24:MI:SS') || ' UTC' FROM pg_catalog.pg_locks l
              LEFT JOIN pg_catalog.pg_stat_activity a ON a.pid = l.pid
-             WHERE l.relation = 'entente.turn'::regclass AND l.granted AND l.pid <> pg_backend_pid() LIMIT 1";
+             WHERE l.relation = $1::text::regclass AND l.granted AND l.pid <> pg_backend_pid() ORDER BY a.xact_start LIMIT 1";
         if error.kind() != Kind::Busy {
             return error;
         }
-        let Ok(Some(row)) = self.link.maybe(sql, &[], "look for the holder") else { return error };
+        let Ok(Some(row)) = self.link.maybe(sql, &[Arg::text(rel)], "look for the holder") else { return error };
         let told = |at: usize| row.text(at).ok().flatten().unwrap_or("?").to_owned();
         let pid = row.int(0).ok().flatten().unwrap_or(0);
-        let held = format!("the journal is held by process {pid} ({}, user {}) since {}", told(1), told(2), told(3));
+        let held = format!("{called} is held by process {pid} ({}, user {}) since {}", told(1), told(2), told(3));
         Error::new(Kind::Busy, held)
             .because(error)
             .hint("This is tried again. `SELECT pg_terminate_backend(PID)` ends a process that hangs.")
