@@ -109,3 +109,45 @@ fn records_that_refer_to_each_other_in_a_circle_arrive_although_no_constraint_ca
     a.agree(&b);
     assert_eq!(a.rows("SELECT name, friend FROM t"), "x|-");
 }
+
+#[test]
+fn a_record_whose_local_key_is_renamed_elsewhere_is_the_same_record() {
+    use crate::model::{Identity, TableSpec};
+    // What refers to it goes along by itself; that child is not shared.
+    let schema = "CREATE TABLE t (code varchar(9) PRIMARY KEY, uuid varchar(36) NOT NULL UNIQUE, v varchar(9));
+        CREATE TABLE child (id integer PRIMARY KEY, code varchar(9) REFERENCES t ON UPDATE CASCADE)";
+    for (a, b) in [
+        (TestSite::new("a", schema), TestSite::new("b", schema)),
+        (TestSite::on_postgres("a", schema), TestSite::on_postgres("b", schema)),
+        (TestSite::new("a", schema), TestSite::on_postgres("b", schema)),
+    ] {
+        for site in [&a, &b] {
+            site.attach(&[TableSpec { identity: Some(Identity::Column { column: "uuid".into() }), ..table("t") }]);
+        }
+        a.knows(&b, &["t"]);
+        a.sql("INSERT INTO t VALUES ('old', '6f9619ff-8b86-d011-b42d-00c04fc964ff', 'x'), ('other', '6f9619ff-8b86-d011-b42d-00c04fc964fe', 'y')");
+        a.agree(&b);
+        // Another record was there under the key that is to come, and is gone.
+        b.sql("INSERT INTO t VALUES ('new', '6f9619ff-8b86-d011-b42d-00c04fc964fd', 'was here')");
+        let mut door = b.site.door("app").unwrap();
+        let known = door.tables().unwrap().remove(0);
+        door.fold(&known).unwrap();
+        b.sql("DELETE FROM t WHERE code = 'new'; INSERT INTO child VALUES (1, 'old')");
+        a.agree(&b);
+        a.sql("UPDATE t SET code = 'new' WHERE code = 'old'");
+        a.agree(&b);
+        assert_eq!((b.rows("SELECT code FROM child").as_str(), b.waiting()), ("new", Vec::new()));
+        // A third site is offered what b has.
+        let c = TestSite::new("c", schema);
+        c.attach(&[TableSpec { identity: Some(Identity::Column { column: "uuid".into() }), ..table("t") }]);
+        b.knows(&c, &["t"]);
+        b.agree(&c);
+        a.agree(&b);
+        let all = "SELECT code, v FROM t ORDER BY code";
+        assert_eq!([a.rows(all), b.rows(all), c.rows(all)], ["new|x other|y"; 3]);
+        b.sql("UPDATE t SET v = 'z' WHERE code = 'new'");
+        a.agree(&b);
+        a.agree(&b);
+        assert_eq!((a.rows(all).as_str(), b.rows(all).as_str()), ("new|z other|y", "new|z other|y"));
+    }
+}

@@ -62,6 +62,8 @@ pub(super) struct Transaction<'a> {
     taken_keys: usize,
     /// Of records that were looked up and live: the keys of their rows, by table and arrival.
     keys: HashMap<(i64, i64), Key>,
+    /// The row that was written last got another key.
+    moved: bool,
     /// Writes may be carried out together.
     hasty: bool,
     /// Those that are still to be carried out.
@@ -98,6 +100,7 @@ impl<'a> Transaction<'a> {
             based: HashMap::new(),
             taken_keys: 0,
             keys: HashMap::new(),
+            moved: false,
             hasty: false,
             batch: None,
             lost: Vec::new(),

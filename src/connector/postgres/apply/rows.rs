@@ -11,6 +11,7 @@ use crate::{
             failure::{literal, quoted},
             form::{Fit, Form},
             layout::{Data, Layout, Link},
+            shape::Column,
         },
     },
     error::{Error, Kind as Fault, Result},
@@ -67,6 +68,7 @@ impl Transaction<'_> {
     }
 
     pub(super) fn write_row(&mut self, layout: &Layout, write: &Write<'_>, targets: &Targets) -> Result<Option<Key>> {
+        self.moved = false;
         let (record, only) = match write.effect {
             Effect::Keep => return Ok(None),
             Effect::Delete => {
@@ -85,9 +87,11 @@ impl Transaction<'_> {
             _ => self.key_for(layout, record, former, targets)?,
         };
         let values = self.values(layout, record, only, targets, &key, None)?;
+        let after = if living { moved(layout, &key, &values) } else { key.clone() };
         let changed = if living { self.update(layout, values, &key)? } else { self.insert(layout, record, values, &key)? };
         if changed == 1 {
-            return Ok(Some(key));
+            self.moved = after != key;
+            return Ok(Some(after));
         }
         Err(Error::new(Fault::Constraint, "a trigger or rule of this database did not let the row be written"))
     }
@@ -270,6 +274,18 @@ impl Transaction<'_> {
         let message = format!("column {:?} of type {} would change the {} {shown:?}", data.column, data.declared, value.kind.word());
         Err(Error::new(Fault::Constraint, message).hint("Make the column's type the same at both sites."))
     }
+}
+
+/// The key of a row after these values are put into it.
+pub(super) fn moved(layout: &Layout, key: &Key, values: &Values<'_>) -> Key {
+    if layout.own_key {
+        return key.clone();
+    }
+    let part = |(column, former): (&Column, &KeyPart)| {
+        let put = values.iter().find(|(name, _)| *name == column.name);
+        put.map_or_else(|| former.clone(), |(_, value)| value.clone().into_key())
+    };
+    Key(layout.key.iter().zip(&key.0).map(part).collect())
 }
 
 fn data_part(layout: &Layout, data: &Data, record: RecordView<'_>) -> Result<KeyPart> {

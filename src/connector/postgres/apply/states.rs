@@ -20,7 +20,7 @@ use crate::{
 pub(super) struct States {
     pub(super) added: Vec<Vec<Arg<'static>>>,
     pub(super) changed: Vec<Vec<Arg<'static>>>,
-    /// New keys of states that have no row yet, by their new arrival.
+    /// New keys of states that had no row, or whose row got another key, by their new arrival.
     pub(super) keyed: Vec<Vec<Arg<'static>>>,
 }
 
@@ -85,7 +85,7 @@ impl Transaction<'_> {
                 state.extend(common);
                 state.extend([extra.flatten().into(), replace.into(), digest, run]);
                 states.changed.push(state);
-                if let Some(key) = key.filter(|_| !found.living) {
+                if let Some(key) = key.filter(|_| !found.living || self.moved) {
                     states.keyed.push(std::iter::once(arrival.into()).chain(key.0.iter().map(owned)).collect());
                 }
             }
@@ -93,8 +93,35 @@ impl Transaction<'_> {
         Ok(version)
     }
 
+    /// Tombstones of other records give up keys that rows have now.
+    pub(super) fn free_keys(&mut self, layout: &Layout, states: &States) -> Result<()> {
+        let count = layout.key.len();
+        if layout.own_key {
+            return Ok(());
+        }
+        let added = states.added.iter().map(|state| &state[state.len() - count..]);
+        let keys: Vec<Vec<Arg<'_>>> =
+            added.chain(states.keyed.iter().map(|state| &state[1..])).filter(|key| !key.contains(&Arg::Null)).map(<[_]>::to_vec).collect();
+        if keys.is_empty() {
+            return Ok(());
+        }
+        let set: Vec<String> = (1..=count).map(|at| format!("k{at} = NULL")).collect();
+        let same: Vec<String> = (1..=count).map(|at| format!("s.k{at} = w.k{at}")).collect();
+        let arrays: Vec<String> = layout.key.iter().enumerate().map(|(at, key)| format!("${}::{}[]", at + 1, key.bare())).collect();
+        let sql = format!(
+            "UPDATE {} s SET {} FROM unnest({}) w({}) WHERE s.deleted AND {}",
+            layout.state(),
+            set.join(", "),
+            arrays.join(", "),
+            layout.ks(""),
+            same.join(" AND ")
+        );
+        self.db.link.run(&sql, &columns(keys), "write the journal").map(drop)
+    }
+
     /// Stores states.
     pub(super) fn store(&mut self, layout: &Layout, states: States) -> Result<()> {
+        self.free_keys(layout, &states)?;
         let (state, ks) = (layout.state(), layout.ks(""));
         let keys = |first: usize| -> String {
             layout.key.iter().enumerate().map(|(at, key)| format!(", ${}::{}[]", first + at, key.bare())).collect()

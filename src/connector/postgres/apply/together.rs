@@ -7,7 +7,7 @@ use std::{io::Write as _, sync::Arc};
 
 use super::{
     Transaction,
-    rows::Values,
+    rows::{Values, moved},
     states::{States, owned},
 };
 use crate::{
@@ -117,20 +117,26 @@ impl Transaction<'_> {
             Effect::Some(record, only) => (Some(record), Some(only)),
         };
         let mut key = None;
+        self.moved = false;
         if let Some(record) = record {
             let own = match (&former, living) {
                 (Some(key), true) => key.clone(),
                 _ => self.key_for(layout, record, former, targets)?,
             };
             let values = self.values(layout, record, only, targets, &own, Some(&mut *batch))?;
-            match living {
-                true => note_update(batch, layout, values, &own),
+            key = match living {
+                true => {
+                    let after = moved(layout, &own, &values);
+                    self.moved = after != own;
+                    note_update(batch, layout, values, &own);
+                    Some(after)
+                }
                 false => {
                     let (columns, args) = self.whole_row(layout, record, values, &own)?;
                     batch.insert(columns, &args);
+                    Some(own)
                 }
-            }
-            key = Some(own);
+            };
         }
         let version = self.state_of(layout, write, key.as_ref(), peer, &mut batch.states)?;
         if write.local.is_none() {
@@ -163,6 +169,7 @@ impl Transaction<'_> {
             let sql = format!("COPY {} ({}) FROM STDIN", layout.rel, columns.join(", "));
             all_of(copy(&mut self.db.link, &sql, text, "add the rows")?, *count)?;
         }
+        self.free_keys(&layout, &batch.states)?;
         let added = std::mem::take(&mut batch.states.added);
         if !added.is_empty() {
             let mut text = String::new();
