@@ -106,13 +106,19 @@ impl Postgres {
     fn fold_batch(&mut self, layout: &Layout) -> Result<Vec<i64>> {
         let me = self.me()?;
         let sql = format!("{} WHERE s.own IS NOT NULL ORDER BY s.arrival LIMIT {BATCH}", layout.select(&layout.state_and_row()));
-        let (mut page, mut seen, mut uids) = (Page::default(), Vec::new(), Vec::new());
+        let (mut page, mut seen, mut uids, mut others) = (Page::default(), Vec::new(), Vec::new(), Vec::new());
         let names = layout.prepare(&mut page)?;
         for row in self.link.query(&sql, &[], "read the journal")? {
             let noted = layout.read(&row, &names, &self.sites, me.site, &mut page)?;
             let record = &page.records[page.records.len() - 1];
+            others.extend(layout.other_uid(&row, &noted, page.view(record).uid())?.map(|uid| (noted.arrival, uid)));
             uids.push(if noted.uid_known { None } else { Some(layout.new_uid(page.view(record), &row, &self.uuids)?) });
             seen.push(noted);
+        }
+        let others = self.without_aliases(layout, others)?;
+        if !others.is_empty() {
+            self.part(layout, &others)?;
+            return Ok(Vec::new());
         }
         let claimed: Vec<&str> = uids.iter().flatten().map(String::as_str).collect();
         let taken = self.formers(layout, &claimed)?;
@@ -143,6 +149,32 @@ impl Postgres {
         self.store_same(layout, &same)?;
         self.store_folded(layout, me, folded)?;
         Ok(seen.iter().filter(|noted| noted.dangling.is_some()).map(|noted| noted.arrival).collect())
+    }
+
+    /// Of rows with other uids than their records those whose uid is no alias: an adopted record keeps in its row the uid that it had.
+    pub(super) fn without_aliases(&mut self, layout: &Layout, others: Vec<(i64, String)>) -> Result<Vec<i64>> {
+        if others.is_empty() {
+            return Ok(Vec::new());
+        }
+        let uids: Vec<&str> = others.iter().map(|(_, uid)| uid.as_str()).collect();
+        let sql = format!("SELECT uid FROM {} WHERE uid = ANY($1::text[]) AND heir IS NOT NULL", layout.state());
+        let rows = self.link.query(&sql, &[Arg::texts(&uids)], "read the journal")?;
+        let aliases: HashSet<String> = rows.iter().map(|row| row.owned(0)).collect::<Result<_>>()?;
+        Ok(others.into_iter().filter(|(_, uid)| !aliases.contains(uid)).map(|(arrival, _)| arrival).collect())
+    }
+
+    /// Rows that have become those of other records get states of their own; what was known under their keys is gone.
+    fn part(&mut self, layout: &Layout, arrivals: &[i64]) -> Result<()> {
+        let (state, ks, old) = (layout.state(), layout.ks(""), layout.ks("old."));
+        let none: Vec<String> = (1..=layout.key.len()).map(|at| format!("k{at} = NULL")).collect();
+        let sql = format!(
+            "WITH old AS (SELECT arrival, {ks} FROM {state} WHERE arrival = ANY($1::bigint[])),
+               freed AS (UPDATE {state} s SET deleted = true, {} FROM old WHERE s.arrival = old.arrival RETURNING {old}, s.arrival, s.own)
+             INSERT INTO {state} (arrival, {ks}, own)
+             SELECT (SELECT MAX(arrival) FROM {state}) + row_number() OVER (ORDER BY arrival), {ks}, own FROM freed",
+            none.join(", ")
+        );
+        self.link.run(&sql, &[Arg::ints(arrivals)], "write the journal").map(drop)
     }
 
     fn folded(

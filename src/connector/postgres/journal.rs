@@ -89,21 +89,23 @@ impl Postgres {
         let beyond = if marks.is_empty() { String::new() } else { format!("AND ({keys}) > ({})", marks.join(", ")) };
         let sql = format!("{} WHERE s.own IS NULL {beyond} ORDER BY {keys} LIMIT {STEP}", layout.select(&from));
         let args: Vec<Arg<'_>> = after.unwrap_or(&[]).iter().map(Arg::of_key).collect();
-        let (mut page, mut found, mut last) = (Page::default(), Vec::new(), None);
+        let (mut page, mut found, mut others, mut last) = (Page::default(), Vec::new(), Vec::new(), None);
         let names = layout.prepare(&mut page)?;
         for row in self.link.query(&sql, &args, "read the table")? {
             let seen = layout.read(&row, &names, &self.sites, me.site, &mut page)?;
             let key = layout.key_at(&row)?;
             let record = &page.records[page.records.len() - 1];
             let uid = if seen.arrival == 0 { Some(layout.new_uid(page.view(record), &row, &self.uuids)?) } else { None };
+            others.extend(layout.other_uid(&row, &seen, page.view(record).uid())?.map(|uid| (seen.arrival, uid)));
             last = Some(key.clone());
             found.push((seen, key, uid));
         }
-        let swept = self.journal_found(layout, &found, &page, now)?;
+        let others = self.without_aliases(layout, others)?;
+        let swept = self.journal_found(layout, &found, &others, &page, now)?;
         Ok((last.filter(|_| found.len() as i64 == STEP), swept))
     }
 
-    fn journal_found(&mut self, layout: &Layout, found: &[Found], page: &Page, now: Time) -> Result<Swept> {
+    fn journal_found(&mut self, layout: &Layout, found: &[Found], others: &[i64], page: &Page, now: Time) -> Result<Swept> {
         let claimed: Vec<&str> = found.iter().filter_map(|(_, _, uid)| uid.as_deref()).collect();
         let sql = format!("SELECT uid FROM {} WHERE uid = ANY($1::text[])", layout.state());
         let taken = self.link.query(&sql, &[Arg::texts(&claimed)], "read the journal")?;
@@ -114,7 +116,7 @@ impl Postgres {
         for ((seen, key, uid), record) in found.iter().zip(page.views()) {
             // A row stands where the journal has a tombstone: it was put back. One whose digest is unknown still refers to nothing.
             let put_back = record.record.deleted;
-            let differs = put_back || seen.digest != seen.whole().then(|| record.digest());
+            let differs = put_back || others.contains(&seen.arrival) || seen.digest != seen.whole().then(|| record.digest());
             swept.added += u64::from(uid.is_some() || put_back);
             swept.changed += u64::from(uid.is_none() && differs && !put_back);
             if uid.is_none() && !differs {

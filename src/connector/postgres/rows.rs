@@ -216,17 +216,27 @@ impl Layout {
         self.key.iter().enumerate().map(|(at, column)| Ok(key_part(&column.form, row.raw(first + at)?))).collect()
     }
 
+    /// The uid that stands in the identity column of a row of [`Layout::select`].
+    fn uid_in_row(&self, row: &Row) -> Result<Option<String>> {
+        let Some(at) = self.data.iter().position(|data| data.is_identity) else { return Ok(None) };
+        Ok(match (&self.data[at].form, row.raw(FIRST_FIELD + at)?) {
+            (Form::Uuid | Form::Bytes, Some(raw)) => uuid::Uuid::from_slice(raw).ok().map(|uuid| uuid.urn().to_string()),
+            (_, Some(raw)) => std::str::from_utf8(raw).ok().and_then(uid_in_text),
+            (_, None) => None,
+        })
+    }
+
+    /// The uid that stands in a row where it is another than the journal knows: unless it is an alias, the row has become that of another record.
+    pub(super) fn other_uid(&self, row: &Row, seen: &Seen, known: &str) -> Result<Option<String>> {
+        Ok(if seen.present && seen.uid_known { self.uid_in_row(row)?.filter(|uid| uid != known) } else { None })
+    }
+
     /// The uid that a new local row gets: from its column, from its natural key, or a random one.
     pub(super) fn new_uid(&self, record: RecordView<'_>, row: &Row, uuids: &Uuids) -> Result<String> {
-        let identity = self.data.iter().position(|data| data.is_identity);
-        let made = match (&self.table.identity, identity) {
-            (Identity::Column { .. }, Some(at)) => match (&self.data[at].form, row.raw(FIRST_FIELD + at)?) {
-                (Form::Uuid | Form::Bytes, Some(raw)) => uuid::Uuid::from_slice(raw).ok().map(|uuid| uuid.urn().to_string()),
-                (_, Some(raw)) => std::str::from_utf8(raw).ok().and_then(uid_in_text),
-                (_, None) => None,
-            },
-            (Identity::Key { .. }, _) => natural_uid(&self.table.resource, record, &self.natural),
-            _ => None,
+        let made = match &self.table.identity {
+            Identity::Column { .. } => self.uid_in_row(row)?,
+            Identity::Key { .. } => natural_uid(&self.table.resource, record, &self.natural),
+            Identity::Assigned => None,
         };
         Ok(made.unwrap_or_else(|| Uid::of(uuids.next()).to_string()))
     }

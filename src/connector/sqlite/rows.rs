@@ -262,6 +262,11 @@ impl Layout {
         made.unwrap_or_else(|| Uid::of(uuids.next()).to_string())
     }
 
+    /// The uid that stands in a row where it is another than the journal knows: unless it is an alias, the row has become that of another record.
+    pub(super) fn other_uid(&self, identity: Option<ValueRef<'_>>, seen: &Seen, known: &str) -> Option<String> {
+        if seen.present && seen.uid_known { identity.and_then(uid_in_column).filter(|uid| uid != known) } else { None }
+    }
+
     /// Where the identity column stands in [`Layout::select`].
     pub(super) fn identity_at(&self) -> Option<usize> {
         self.data.iter().position(|data| data.is_identity).map(|at| FIRST_FIELD + at)

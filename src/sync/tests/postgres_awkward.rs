@@ -151,3 +151,66 @@ fn a_record_whose_local_key_is_renamed_elsewhere_is_the_same_record() {
         assert_eq!((a.rows(all).as_str(), b.rows(all).as_str()), ("new|z other|y", "new|z other|y"));
     }
 }
+
+#[test]
+fn a_row_with_another_uuid_under_a_key_that_was_free_again_is_another_record() {
+    use crate::model::{Identity, TableSpec};
+    let schema = "CREATE TABLE t (id integer PRIMARY KEY, uuid varchar(36) NOT NULL UNIQUE, v varchar(9))";
+    for (a, b) in
+        [(TestSite::on_postgres("a", schema), TestSite::on_postgres("b", schema)), (TestSite::new("a", schema), TestSite::new("b", schema))]
+    {
+        for site in [&a, &b] {
+            site.attach(&[TableSpec { identity: Some(Identity::Column { column: "uuid".into() }), ..table("t") }]);
+        }
+        a.knows(&b, &["t"]);
+        a.sql("INSERT INTO t VALUES (1, '6f9619ff-8b86-d011-b42d-00c04fc964fa', 'x')");
+        a.agree(&b);
+        let all = "SELECT uuid, v FROM t ORDER BY uuid";
+        for seen in [false, true] {
+            a.sql("DELETE FROM t WHERE v = 'x'");
+            if seen {
+                a.agree(&b);
+            }
+            a.sql(if seen {
+                "INSERT INTO t VALUES (1, '6f9619ff-8b86-d011-b42d-00c04fc964fc', 'x')"
+            } else {
+                "INSERT INTO t VALUES (1, '6f9619ff-8b86-d011-b42d-00c04fc964fb', 'x')"
+            });
+            a.agree(&b);
+            assert_eq!(a.rows(all), b.rows(all));
+        }
+        a.sql("UPDATE t SET uuid = '6f9619ff-8b86-d011-b42d-00c04fc964fd'");
+        a.agree(&b);
+        assert_eq!(a.rows(all), b.rows(all));
+        // What no trigger noticed is found, too.
+        a.site.door("app").unwrap().detach(false).unwrap();
+        a.sql("DELETE FROM t; INSERT INTO t VALUES (1, '6f9619ff-8b86-d011-b42d-00c04fc964fe', 'x')");
+        a.attach(&[TableSpec { identity: Some(Identity::Column { column: "uuid".into() }), ..table("t") }]);
+        a.agree(&b);
+        assert_eq!(a.rows(all), b.rows(all));
+    }
+}
+
+#[test]
+fn an_adopted_record_that_keeps_its_uuid_in_its_row_is_no_other_record() {
+    use crate::model::{Identity, TableSpec};
+    let schema = "CREATE TABLE t (id integer PRIMARY KEY, uuid varchar(36) NOT NULL UNIQUE, code varchar(9) UNIQUE, v varchar(9))";
+    for (a, b) in
+        [(TestSite::on_postgres("a", schema), TestSite::on_postgres("b", schema)), (TestSite::new("a", schema), TestSite::new("b", schema))]
+    {
+        for (site, last) in [(&a, 'a'), (&b, 'b')] {
+            let identity = Some(Identity::Column { column: "uuid".into() });
+            site.attach(&[TableSpec { identity, matching: vec!["code".into()], ..table("t") }]);
+            site.sql(&format!("INSERT INTO t VALUES (1, '6f9619ff-8b86-d011-b42d-00c04fc964f{last}', 'same', 'x')"));
+        }
+        a.knows(&b, &["t"]);
+        a.agree(&b);
+        a.agree(&b);
+        b.sql("UPDATE t SET v = 'y'");
+        a.agree(&b);
+        a.sql("UPDATE t SET v = v || 'z'");
+        a.agree(&b);
+        let all = "SELECT code, v FROM t";
+        assert_eq!((a.rows(all).as_str(), b.rows(all).as_str(), a.waiting(), b.waiting()), ("same|yz", "same|yz", Vec::new(), Vec::new()));
+    }
+}
