@@ -14,13 +14,17 @@ use crate::{
     connector::{Connector, Sqlite},
     decide::Decider,
     error::{Error, Kind, Result},
-    model::{Database, Limits, LogId, Repository, RepositoryId, SiteId, Time, Uuids},
+    model::{Database, Limits, LogId, Repository, RepositoryId, SiteId, Sum, Time, Uuids},
     peer::{Entente, Peer, Settings, Timeouts},
     store::{Store, databases, site},
+    sync::compare::Items,
 };
 
 /// How many idle connections to one database are kept.
 const IDLE: usize = 4;
+
+/// How long what a comparison may need again is kept, microseconds.
+const COMPARED: u64 = 120_000_000;
 
 /// This installation.
 pub struct Site {
@@ -37,7 +41,12 @@ pub struct Site {
     peers: Mutex<HashMap<RepositoryId, (Repository, Arc<Entente>)>>,
     /// By repository and resource: the number of their last run with us, and its entry in our log.
     visits: Mutex<HashMap<(RepositoryId, String), (u64, LogId)>>,
+    /// What a comparison needs again in its next call.
+    compared: Mutex<Option<(Compared, Arc<Items>, Time)>>,
 }
+
+/// The state of a resource: its name, the filter, the sum over its records and its head.
+pub type Compared = (String, String, Option<Sum>, i64);
 
 /// Makes a connection to a database; new uids come from the UUIDs given.
 pub type Connect = dyn Fn(&Database, &Uuids) -> Result<Box<dyn Connector>> + Send + Sync;
@@ -86,6 +95,7 @@ impl Site {
             idle: Mutex::default(),
             peers: Mutex::default(),
             visits: Mutex::default(),
+            compared: Mutex::default(),
         }))
     }
 
@@ -148,6 +158,24 @@ impl Site {
     /// Remembers that entry in place of the one before.
     pub fn set_visit(&self, of: (RepositoryId, String), run: u64, entry: LogId) {
         self.visits.lock().unwrap_or_else(PoisonError::into_inner).insert(of, (run, entry));
+    }
+
+    /// The records of a resource in this state, where it was compared a moment ago.
+    pub fn compared(&self, state: &Compared) -> Option<Arc<Items>> {
+        let compared = self.compared.lock().unwrap_or_else(PoisonError::into_inner);
+        compared.as_ref().filter(|(known, ..)| known == state).map(|(_, items, _)| items.clone())
+    }
+
+    /// Remembers them in place of those of another comparison.
+    pub fn set_compared(&self, state: Compared, items: Arc<Items>) {
+        *self.compared.lock().unwrap_or_else(PoisonError::into_inner) = Some((state, items, self.now()));
+    }
+
+    /// Forgets them where no comparison has needed them for a while.
+    pub fn forget_compared(&self) {
+        let mut compared = self.compared.lock().unwrap_or_else(PoisonError::into_inner);
+        let now = self.now();
+        compared.take_if(|(_, _, since)| now.0.abs_diff(since.0) > COMPARED);
     }
 
     /// Gives all sessions back.

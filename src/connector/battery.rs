@@ -102,7 +102,7 @@ macro_rules! battery {
                 aliases_are_followed_to_the_end
                 an_arrival_is_never_given_twice
                 a_match_is_a_living_record_with_equal_columns
-                a_new_life_of_the_journal_forgets_cursors_and_senders
+                what_was_agreed_with_another_life_of_the_journal_has_to_be_compared
                 forgetting_one_peer_leaves_the_others;
             kept:
                 a_conflict_is_listed_once_and_a_later_version_takes_its_place

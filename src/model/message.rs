@@ -8,7 +8,7 @@ use super::{Mode, Policy, SiteId, Strategy, Sum, Time};
 pub const PROTOCOL: u32 = 1;
 
 /// What this version can do beside a stock Eden.
-pub const FEATURES: [&str; 4] = ["zstd", "gzip", "events", "filters"];
+pub const FEATURES: [&str; 5] = ["zstd", "gzip", "events", "filters", "compare"];
 
 /// The limits a site sets to what it takes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -90,6 +90,9 @@ pub struct HelloResource {
     /// Whether its records may rightly differ from the caller's: some wait or are held there, or rules of its own hold them apart.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub apart: bool,
+    /// Whether both sites have to compare before they exchange anything of it.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub compare: bool,
 }
 
 /// The body of a registration, in the form that Sahana Eden sends, with our addition.

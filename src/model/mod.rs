@@ -1,6 +1,7 @@
 //! The words: plain data that knows its own validity, and nothing of SQL, XML or HTTP.
 
 mod account;
+mod compare;
 mod identity;
 mod job;
 mod log;
@@ -15,6 +16,7 @@ mod time;
 mod version;
 
 pub use account::{Account, Grant, Role};
+pub use compare::{Absence, Absent, CompareAnswer, CompareRequest, ItemId, NamedRecord};
 pub use identity::{SiteId, Uid, Uuids};
 pub use job::{Job, JobId, Timing};
 pub use log::{Action, Direction, LogEntry, LogId, Outcome};

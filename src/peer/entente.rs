@@ -22,7 +22,9 @@ use super::{
 };
 use crate::{
     error::{Error, Kind, Result},
-    model::{Hello, Limits, Page, PullRequest, PushRequest, Receipt, Registered, Registration, Session, SiteId},
+    model::{
+        CompareAnswer, CompareRequest, Hello, Limits, Page, PullRequest, PushRequest, Receipt, Registered, Registration, Session, SiteId,
+    },
     wire::{self, Encoding},
 };
 
@@ -205,6 +207,14 @@ impl Peer for Entente {
         let target = self.target("/sync/fetch", Some(resource));
         let answer = self.call(Method::POST, target, Some(("text/plain; charset=utf-8", Encoding::Identity, body.as_ref())))?;
         wire::read(&answer.body, &self.limits)
+    }
+
+    fn compare(&self, resource: &str, request: &CompareRequest) -> Result<CompareAnswer> {
+        let (wanted, body) = (*lock(&self.packing), wire::write_json(request));
+        let wanted = if body.len() < WORTH_PACKING { Encoding::Identity } else { wanted };
+        let (packing, body) = wire::pack(wanted, body, &self.limits)?;
+        let target = self.target("/sync/compare", Some(resource));
+        self.json(&self.call(Method::POST, target, Some(("application/json", packing, &body)))?)
     }
 
     fn listen(&self, stop: &AtomicBool, changed: &mut dyn FnMut(&str)) -> Result<()> {

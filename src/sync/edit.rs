@@ -137,7 +137,8 @@ impl Edit<'_> {
         };
         let effect = match (same, content.deleted) {
             (true, _) => Effect::Keep,
-            (false, true) => Effect::Delete,
+            (false, true) if living => Effect::Delete,
+            (false, true) => Effect::Keep,
             (false, false) => Effect::Put(self.content),
         };
         let (uid, deleted) = (here.map_or(self.uid, RecordView::uid), content.deleted);

@@ -27,6 +27,7 @@ const EMPTY: usize = 16;
 /// Who we are, and for a caller what it is granted and where everything stands. A hello begins a run: what the caller's last one left waiting is
 /// decided before the answer.
 pub fn hello(site: &Site, caller: Option<&Caller>) -> Result<Hello> {
+    site.forget_compared();
     let mut hello = Hello {
         uuid: site.id,
         name: site.name.clone(),
@@ -102,6 +103,7 @@ fn offer(site: &Site, caller: &Caller, door: &mut Door<'_>, table: &Table) -> Re
         heard: share.heard,
         digest,
         apart,
+        compare: share.compare.due,
     })
 }
 
@@ -136,6 +138,9 @@ pub fn feed(site: &Site, caller: &Caller, request: &PullRequest) -> Result<Page>
             door.forget_shared(&table, caller.uuid)?;
         }
         share.heard = request.run;
+        if cursor.is_some_and(|(_, under)| under == filter.name()) {
+            share.push = after;
+        }
         epoch::begin(site, &mut door, &table, caller.uuid, Part::Passive, &mut share)?;
         try_again(site, caller, &mut door, &table)?;
     } else if share != before {
@@ -285,6 +290,10 @@ impl Bracket for Given<'_> {
     }
 
     fn after(&mut self, tx: &mut dyn Apply, outcome: &Outcome) -> Result<()> {
+        if outcome.refused && !self.share.refused {
+            self.share.refused = true;
+            tx.set_share(self.table, self.caller.uuid, Part::Passive, &self.share)?;
+        }
         let receipt = receipt(outcome, self.share.told);
         let answer = serde_json::to_string(&receipt).map_err(|e| Error::internal("an answer could not be stored").because(e))?;
         tx.set_answer(self.request.batch, self.caller.uuid, self.now, &answer)
@@ -314,7 +323,7 @@ fn rules_for(site: &Site, caller: &Caller, table: &Table, request: Option<&PushR
     })
 }
 
-fn granted<'s>(site: &'s Site, caller: &Caller, resource: &str, want: Mode) -> Result<(Door<'s>, Table)> {
+pub(super) fn granted<'s>(site: &'s Site, caller: &Caller, resource: &str, want: Mode) -> Result<(Door<'s>, Table)> {
     if site.store.read(store::site::paused)? {
         return Err(Error::new(Kind::Paused, "this site is paused").hint("Try again later."));
     }
@@ -339,9 +348,10 @@ fn went_back(site: &Site, caller: &Caller, door: &mut Door<'_>, table: &Table, s
     }
     epoch::renew(site, door, 0)?;
     // From here on we tell greater numbers again than any that was heard.
-    let share = Share { told: heard_there, pull: String::new(), push: 0, ..share.clone() };
+    let share = Share { told: heard_there, ..door.share(table, caller.uuid, Part::Passive)? };
     door.set_share(table, caller.uuid, Part::Passive, &share, 0)?;
-    Err(Error::new(Kind::Epoch, "this database was restored from a backup; a new incarnation begins").hint("Start from the beginning."))
+    Err(Error::new(Kind::Epoch, "this database was restored from a backup; a new incarnation begins")
+        .hint("Compare before anything is exchanged."))
 }
 
 fn stale(name: &str) -> Error {

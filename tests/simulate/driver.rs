@@ -3,8 +3,8 @@
 use entente::{
     connector::{
         Apply, Attempt, Clash, ConflictEntry, Conflicts, Connector, Effect, Effected, Effects, Extent, Forgotten, Found, HistoryEntry,
-        Journal, Key, Locals, Lost, Part, Progress, Retention, Share, Survey, Swept, Table, Targets, Verdict, Wait, Waiter, WaitingEntry,
-        Which, Write,
+        Journal, Key, Living, Locals, Lost, Named, Part, Progress, Purged, Retention, Share, Standing, Survey, Swept, Table, Targets,
+        Verdict, Wait, Waiter, WaitingEntry, Which, Write,
     },
     error::Result,
     model::{Actor, NewState, Page, RecordView, SiteId, Sum, TableSpec, Time},
@@ -61,6 +61,9 @@ impl Connector for Driver {
         fn forget_shared(table: &Table, peer: SiteId) -> ();
         fn head(table: &Table) -> i64;
         fn count(table: &Table) -> u64;
+        fn living(table: &Table, take: &mut dyn FnMut(Living<'_>) -> Result<()>) -> ();
+        fn standings(table: &Table, peer: SiteId, named: Named<'_>) -> Vec<Standing>;
+        fn purge(table: &Table, now: Time, before: Time) -> Purged;
         fn sweep(table: &Table, now: Time, progress: Progress<'_>) -> Swept;
         fn forget(keep: Retention) -> Forgotten;
         fn sum(table: &Table) -> Option<Sum>;

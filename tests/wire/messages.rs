@@ -26,6 +26,7 @@ fn hello() -> Hello {
         heard: 1,
         digest: Some(Sum::from_bytes([7; 32])),
         apart: true,
+        compare: true,
     };
     Hello {
         uuid: SiteId::random(),

@@ -10,31 +10,30 @@ use crate::{
 };
 
 impl<'r> Run<'r, '_> {
-    /// Whether one of the two journals went back, and whether both already hold rows that nobody compared.
+    /// Whether one of the two journals went back, or what was agreed is too long ago: then both sides have to compare.
     pub(super) fn prepare(&mut self, part: &mut Leg<'r>, hello: &Hello, peer: &dyn Peer) -> Result<()> {
         part.share = part.door.share(&part.table, hello.uuid, Part::Active)?;
         if part.there.heard > part.share.told {
             epoch::renew(self.site, &mut part.door, 0)?;
             part.share = part.door.share(&part.table, hello.uuid, Part::Active)?;
             part.share.told = part.there.heard;
-            self.warnings.push(format!("{} was restored from a backup; everything is exchanged again", part.table.resource));
+            (part.share.compare.due, part.share.compare.we_went_back) = (true, true);
         }
         if part.share.heard > part.there.told && part.share.epoch.as_ref() == Some(&part.there.epoch) {
             self.tell_it_went_back(part, peer)?;
         }
         if part.share.heard > part.there.told || part.share.epoch.as_ref().is_some_and(|epoch| *epoch != part.there.epoch) {
-            part.door.forget_shared(&part.table, hello.uuid)?;
-            part.share.start_over();
-            part.share.epoch = None;
+            (part.share.compare.due, part.share.compare.they_went_back) = (true, true);
             part.share.heard = part.share.heard.min(part.there.told);
-            self.warnings.push(format!(
-                "{} of {} was restored from a backup; everything is exchanged again",
-                part.table.resource, self.repository.name
-            ));
         }
+        part.share.compare.due |= part.there.compare;
         keep_bases(&mut *part.door, &mut part.table, part.resource.merge_fields)?;
         let table = part.table.clone();
-        part.door.recheck(&table)?;
+        part.door.recheck(&table)
+    }
+
+    /// The last before the first page: from where on, of what.
+    pub(super) fn ready(&mut self, part: &mut Leg<'r>, hello: &Hello, peer: &dyn Peer) -> Result<()> {
         if self.ask.full {
             part.share.start_over();
         }

@@ -1,5 +1,6 @@
 //! A run of our own with one repository: pull, then push (SYNC.md 6).
 
+mod compare;
 mod filters;
 mod first;
 mod pull;
@@ -71,7 +72,7 @@ pub struct Control<'a> {
 pub struct Progress<'a> {
     /// The resource.
     pub resource: &'a str,
-    /// `pull` or `push`.
+    /// `compare`, `pull` or `push`.
     pub direction: &'static str,
     /// So far.
     pub counts: Counts,
@@ -97,7 +98,7 @@ pub struct RunReport {
 pub struct ResourceReport {
     /// The resource.
     pub resource: String,
-    /// `pull` or `push`.
+    /// `compare`, `pull` or `push`.
     pub direction: &'static str,
     /// What became of the records.
     pub counts: Counts,
@@ -277,6 +278,10 @@ impl<'r> Run<'r, '_> {
         for part in &mut parts {
             self.guard(part, &hello, "pull", |run, part| run.prepare(part, &hello, peer));
         }
+        self.compare_all(&mut parts, &hello, peer);
+        for part in parts.iter_mut().filter(|part| !part.failed) {
+            self.guard(part, &hello, "pull", |run, part| run.ready(part, &hello, peer));
+        }
         if self.ask.pull {
             self.pull_all(&mut parts, &hello, peer);
         }
@@ -409,7 +414,11 @@ impl<'r> Run<'r, '_> {
     }
 
     fn log(&self, resource: &str, direction: &'static str, counts: &Counts, outcome: &Outcome, seconds: f64, error: Option<&Error>) {
-        let action = if direction == "pull" { Action::Pull } else { Action::Push };
+        let action = match direction {
+            "pull" => Action::Pull,
+            "compare" => Action::Compare,
+            _ => Action::Push,
+        };
         let mut entry = LogEntry::new(self.site.now(), action, Direction::Outgoing);
         entry.run = Some(self.id);
         entry.repository = Some(self.repository.id);
@@ -419,6 +428,7 @@ impl<'r> Run<'r, '_> {
         entry.duration = (seconds * 1e3) as i64;
         entry.message = match direction {
             "pull" => format!("Took {}", told(counts.records)),
+            "compare" => format!("Compared; {} differed", told(counts.records)),
             _ => format!("Gave {}", told(counts.records)),
         };
         colour(&mut entry, outcome);

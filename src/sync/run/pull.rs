@@ -119,7 +119,8 @@ impl<'r> Run<'r, '_> {
         let mut cursor = Cursor { table: &table, peer: hello.uuid, share: &share, dry: self.ask.dry_run, outcome: None };
         match import(&mut *part.door, &table, page, terms, &mut cursor) {
             Ok(outcome) => {
-                part.share = share;
+                let refused = share.refused || outcome.refused;
+                part.share = Share { refused, ..share };
                 Ok(outcome)
             }
             Err(error) if error.kind() == Kind::Epoch => {
@@ -168,7 +169,7 @@ fn each_page(peer: &dyn Peer, mut request: PullRequest, mut take: impl FnMut(Pag
     }
 }
 
-fn alive_there(peer: &dyn Peer, resource: &str, uids: &[String]) -> Result<HashSet<String>> {
+pub(super) fn alive_there(peer: &dyn Peer, resource: &str, uids: &[String]) -> Result<HashSet<String>> {
     let mut alive = HashSet::new();
     for some in uids.chunks(FETCH) {
         let page = peer.fetch(resource, some)?;
@@ -199,6 +200,7 @@ impl Bracket for Cursor<'_> {
             self.outcome = Some(outcome.clone());
             return Err(Error::new(Kind::Stopped, "dry run"));
         }
-        tx.set_share(self.table, self.peer, Part::Active, self.share)
+        let refused = self.share.refused || outcome.refused;
+        tx.set_share(self.table, self.peer, Part::Active, &Share { refused, ..self.share.clone() })
     }
 }

@@ -2,6 +2,7 @@
 
 mod agree;
 mod awkward;
+mod compare;
 mod decided;
 mod drift;
 mod filters;

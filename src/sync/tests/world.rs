@@ -11,15 +11,15 @@ use crate::{
     connector::Sqlite,
     error::{Error, Kind, Result},
     model::{
-        Grant, Hello, Identity, Limits, Page, PullRequest, PushRequest, Receipt, Registered, Registration, Repository, Resource, TableSpec,
-        Uuids,
+        CompareAnswer, CompareRequest, Grant, Hello, Identity, Limits, Page, PullRequest, PushRequest, Receipt, Registered, Registration,
+        Repository, Resource, TableSpec, Uuids,
     },
     peer::{Contact, Peer},
     site::Site,
     store::{repositories, resources},
     sync::{
         admit::Caller,
-        attach,
+        attach, compare,
         run::{Ask, Control, RunReport, run_with},
         serve,
     },
@@ -253,6 +253,11 @@ impl Peer for Line {
 
     fn fetch(&self, resource: &str, uids: &[String]) -> Result<Page> {
         self.call("fetch", || self.travel(&serve::fetch(&self.to, &self.caller, resource, uids)?, &self.to))
+    }
+
+    fn compare(&self, resource: &str, request: &CompareRequest) -> Result<CompareAnswer> {
+        let request = wire::read_json(&wire::write_json(request), 1 << 20)?;
+        self.call("compare", || compare::answer(&self.to, &self.caller, resource, &request))
     }
 
     fn listen(&self, stop: &AtomicBool, _: &mut dyn FnMut(&str)) -> Result<()> {

@@ -1,0 +1,162 @@
+//! Sites that compare what they hold: after a backup was put back, after long silence, and because somebody wants to know.
+
+use super::world::{TestSite, records, table};
+use crate::{
+    connector::{Part, Share},
+    model::{Mode, Time},
+};
+
+const ALL: &str = "SELECT code, v FROM t ORDER BY code";
+const CHILDREN: &str = "SELECT code, parent FROM c ORDER BY code";
+const DAY: i64 = 86_400_000_000;
+
+const SCHEMA: &str = "CREATE TABLE t (code TEXT PRIMARY KEY, v TEXT);
+    CREATE TABLE c (code TEXT PRIMARY KEY, parent TEXT NOT NULL REFERENCES t (code));";
+
+fn site(name: &str) -> TestSite {
+    let site = TestSite::new(name, SCHEMA);
+    site.attach(&[table("t"), table("c")]);
+    site
+}
+
+fn pair() -> (TestSite, TestSite) {
+    let (a, b) = (site("a"), site("b"));
+    a.knows(&b, &["t", "c"]);
+    a.sql("INSERT INTO t WITH RECURSIVE i(x) AS (SELECT 1 UNION ALL SELECT x + 1 FROM i WHERE x < 30) SELECT 'k' || x, 'v' FROM i;");
+    a.sql("INSERT INTO c SELECT 'c' || code, code FROM t;");
+    a.agree(&b);
+    a.agree(&b);
+    (a, b)
+}
+
+/// Forgets all tombstones of a site that are there now, as if a month had passed.
+fn a_month_passes(site: &TestSite) -> u64 {
+    let mut door = site.site.door("app").unwrap();
+    let now = site.site.now();
+    let mut gone = 0;
+    for table in door.tables().unwrap() {
+        door.fold(&table).unwrap();
+        door.purge(&table, now, Time(0)).unwrap();
+        // The last arrival stays, so one more has to come.
+        let later = Time(now.0 + 40 * DAY);
+        gone += door.purge(&table, later, Time(now.0 + DAY)).unwrap().tombstones;
+    }
+    gone
+}
+
+fn share(site: &TestSite, other: &TestSite, resource: &str, part: Part) -> Share {
+    let mut door = site.site.door("app").unwrap();
+    let table = door.tables().unwrap().into_iter().find(|table| table.resource == resource).unwrap();
+    door.share(&table, other.site.id, part).unwrap()
+}
+
+fn agreed(a: &TestSite, b: &TestSite) {
+    assert_eq!(a.rows(ALL), b.rows(ALL));
+    assert_eq!(a.rows(CHILDREN), b.rows(CHILDREN));
+    assert_eq!(records(&a.agree(b)), 0, "nothing goes on moving");
+    for resource in ["t", "c"] {
+        assert!(!share(a, b, resource, Part::Active).compare.due && !share(b, a, resource, Part::Passive).compare.due);
+    }
+}
+
+#[test]
+fn what_was_deleted_at_a_site_and_purged_there_does_not_come_back_from_one_that_was_silent() {
+    for the_silent_one_calls in [true, false] {
+        let (silent, busy) = if the_silent_one_calls {
+            pair()
+        } else {
+            let (a, b) = pair();
+            (b, a)
+        };
+        busy.sql("DELETE FROM c WHERE code IN ('ck1', 'ck2', 'ck3'); DELETE FROM t WHERE code IN ('k1', 'k2', 'k3'); INSERT INTO t VALUES ('later', 'v'); INSERT INTO c VALUES ('clater', 'later');");
+        silent.sql("UPDATE t SET v = 'edited meanwhile' WHERE code = 'k2'; INSERT INTO t VALUES ('made meanwhile', 'v');");
+        silent.sql("DELETE FROM c WHERE code = 'ck2';");
+        assert_eq!(a_month_passes(&busy), 6);
+        let (caller, called) = if the_silent_one_calls { (&silent, &busy) } else { (&busy, &silent) };
+        let report = caller.agree(called);
+        assert!(report.warnings.iter().any(|warning| warning.contains("silent")), "{:?}", report.warnings);
+        caller.agree(called);
+        agreed(caller, called);
+        for site in [&silent, &busy] {
+            assert_eq!(
+                site.rows("SELECT code FROM t WHERE code IN ('k1', 'k2', 'k3', 'made meanwhile', 'later') ORDER BY code"),
+                "k2 later made meanwhile"
+            );
+        }
+        assert_eq!(silent.rows("SELECT count(*) FROM entente_history WHERE side = 'local'"), "4", "k1, k3 and their children");
+    }
+}
+
+#[test]
+fn what_a_site_refused_is_not_taken_for_deleted_there() {
+    let (a, b) = (site("a"), site("b"));
+    let repository = b.knows(&a, &["t"]);
+    a.knows(&b, &["t"]);
+    b.change(&repository, "t", |resource| resource.strategy = "update,delete".parse().unwrap());
+    a.sql("INSERT INTO t VALUES ('refused', 'v'), ('goes', 'v');");
+    a.agree(&b);
+    assert_eq!(b.rows(ALL), "");
+    assert!(share(&b, &a, "t", Part::Passive).refused);
+    a.sql("DELETE FROM t WHERE code = 'goes'; INSERT INTO t VALUES ('more', 'v');");
+    assert_eq!(a_month_passes(&a), 1);
+    assert!(share(&a, &b, "t", Part::Active).compare.due);
+    b.change(&repository, "t", |resource| resource.strategy = Default::default());
+    a.agree(&b);
+    assert_eq!(a.rows(ALL), "more|v refused|v");
+    agreed(&a, &b);
+}
+
+#[test]
+fn tombstones_go_when_all_know_of_them_and_nobody_has_to_compare() {
+    let (a, b) = pair();
+    a.sql("DELETE FROM c WHERE code = 'ck1'; DELETE FROM t WHERE code = 'k1'; INSERT INTO t VALUES ('last', 'v'); INSERT INTO c VALUES ('clast', 'last');");
+    a.agree(&b);
+    a.agree(&b);
+    assert_eq!(a_month_passes(&a), 2);
+    for resource in ["t", "c"] {
+        assert!(!share(&a, &b, resource, Part::Active).compare.due);
+    }
+    agreed(&a, &b);
+}
+
+#[test]
+fn a_site_that_only_gives_or_only_takes_compares_that_way() {
+    for (mode, here) in [(Mode::Pull, "k3"), (Mode::Push, "k3 k5")] {
+        let (a, b) = pair();
+        let repository = a.knows(&b, &[]);
+        for resource in ["t", "c"] {
+            a.change(&repository, resource, |resource| resource.mode = mode);
+        }
+        b.sql("DELETE FROM c WHERE code = 'ck5'; UPDATE t SET v = 'w' WHERE code = 'k4'; DELETE FROM t WHERE code = 'k5'; INSERT INTO t VALUES ('later', 'v'); INSERT INTO c VALUES ('clater', 'later');");
+        a_month_passes(&b);
+        a.agree(&b);
+        let left = "SELECT code FROM t WHERE code IN ('k3', 'k5')";
+        assert_eq!(a.rows(left), here, "{mode:?}");
+    }
+}
+
+#[test]
+fn a_comparison_that_is_interrupted_anywhere_is_done_again_and_nothing_is_lost() {
+    for dies_after in 1..40 {
+        let (a, b) = pair();
+        b.sql("DELETE FROM c WHERE code IN ('ck1', 'ck2'); DELETE FROM t WHERE code IN ('k1', 'k2'); INSERT INTO t VALUES ('later', 'v'); INSERT INTO c VALUES ('clater', 'later');");
+        a.sql("UPDATE t SET v = 'edited' WHERE code = 'k9'; INSERT INTO t VALUES ('new', 'v');");
+        a_month_passes(&b);
+        let line = super::world::Line::new(&a, &b);
+        line.faults.lock().unwrap().dies_after = Some(dies_after);
+        let died = a.over(&line, &b, &crate::sync::run::Ask::default());
+        let whole = died.is_ok_and(|report| report.resources.iter().all(|part| part.error.is_none()));
+        a.agree(&b);
+        a.agree(&b);
+        agreed(&a, &b);
+        assert_eq!(
+            a.rows("SELECT count(*), sum(v = 'edited'), sum(code = 'new'), sum(code IN ('k1', 'k2')) FROM t"),
+            "30|1|1|0",
+            "after {dies_after}"
+        );
+        if whole {
+            return;
+        }
+    }
+    panic!("no run came to its end");
+}
