@@ -7,6 +7,7 @@ mod feed;
 mod kept;
 mod kinds;
 mod retract;
+mod standing;
 mod sums;
 mod sweep;
 mod world;
@@ -65,6 +66,11 @@ macro_rules! battery {
                 a_dropped_transaction_leaves_the_sum_and_the_next_one_counts_nothing_of_it
                 a_refused_record_adds_nothing
                 two_databases_that_took_the_same_versions_have_the_same_sum;
+            standing:
+                the_living_records_are_told_of_in_the_order_of_arrival
+                records_are_told_by_uid_and_by_arrival_with_what_they_are_and_who_gave_them
+                tombstones_go_once_they_are_old_and_who_had_not_acknowledged_them_has_to_compare
+                the_last_arrival_and_aliases_are_never_purged;
             sweep:
                 what_no_trigger_noticed_is_found_and_becomes_local_edits
                 what_was_noticed_is_no_find

@@ -2,12 +2,14 @@
 
 mod answer;
 mod find;
+mod look;
 
 use negentropy::{Bound, Error as Trouble, Id, Item, NegentropyStorageBase};
 
 pub use answer::answer;
 pub(super) use answer::{Had, reached, waiting};
 pub(super) use find::find;
+pub use look::{Difference, How, Looked, look};
 
 use crate::{
     connector::{Connector, Extent, Table},

@@ -96,7 +96,7 @@ impl<'r> Run<'r, '_> {
         let ours: Vec<i64> = found.ours.iter().filter_map(|id| items.arrival(id)).collect();
         drop(items);
         let theirs: Vec<ItemId> = found.theirs.into_iter().filter(|id| !both.contains(&id.record())).collect();
-        let mut exchange = Exchange { run: self, part, hello, peer, table, ask, all, missing, gone: Vec::new() };
+        let mut exchange = Exchange { ask, ..Exchange::new(self, part, hello, peer, all, missing) };
         for some in theirs.chunks(NAMES) {
             exchange.only_there(some)?;
         }
@@ -186,7 +186,7 @@ impl<'r> Run<'r, '_> {
 }
 
 /// The exchange of what differs in one resource.
-struct Exchange<'x, 'r, 'c> {
+pub(super) struct Exchange<'x, 'r, 'c> {
     run: &'x mut Run<'r, 'c>,
     part: &'x mut Leg<'r>,
     hello: &'x Hello,
@@ -198,7 +198,19 @@ struct Exchange<'x, 'r, 'c> {
     gone: Vec<(String, i64)>,
 }
 
-impl Exchange<'_, '_, '_> {
+impl<'x, 'r, 'c> Exchange<'x, 'r, 'c> {
+    pub(super) fn new(
+        run: &'x mut Run<'r, 'c>,
+        part: &'x mut Leg<'r>,
+        hello: &'x Hello,
+        peer: &'x dyn Peer,
+        all: &'x mut Outcome,
+        missing: &'x mut Vec<(String, String)>,
+    ) -> Exchange<'x, 'r, 'c> {
+        let table = part.table.clone();
+        Exchange { run, part, hello, peer, table, ask: CompareRequest::default(), all, missing, gone: Vec::new() }
+    }
+
     fn takes(&self) -> bool {
         self.run.ask.pull && self.part.resource.mode.pulls() && self.part.there.mode.pulls()
     }
@@ -279,7 +291,7 @@ impl Exchange<'_, '_, '_> {
     }
 
     /// Takes named records as they are there, and returns what they are.
-    fn take(&mut self, uids: &[String]) -> Result<HashMap<String, (Version, Digest)>> {
+    pub(super) fn take(&mut self, uids: &[String]) -> Result<HashMap<String, (Version, Digest)>> {
         let page = self.peer.fetch(&self.table.resource, uids)?;
         if self.takes() {
             let terms = self.run.terms(self.part, self.hello, Source::Page)?;
@@ -297,7 +309,7 @@ impl Exchange<'_, '_, '_> {
                 self.all.add(adopt(&mut *self.part.door, &self.table, &terms, &alive)?);
             }
         }
-        Ok(page.views().map(|view| (view.uid().to_owned(), (view.record.version.clone(), view.digest()))).collect())
+        Ok(versions(&page))
     }
 
     /// Gives named records as they are here, unless that is what they are there.
@@ -313,4 +325,10 @@ impl Exchange<'_, '_, '_> {
         let upto = self.part.share.push;
         self.run.give(self.part, self.hello, self.peer, &page, upto, self.all)
     }
+}
+
+/// What each record of a page is.
+pub(super) fn versions(page: &Page) -> HashMap<String, (Version, Digest)> {
+    let living = page.views().filter(|view| !view.record.retracted);
+    living.map(|view| (view.uid().to_owned(), (view.record.version.clone(), view.digest()))).collect()
 }

@@ -5,6 +5,7 @@ mod filters;
 mod first;
 mod pull;
 mod push;
+mod transfer;
 mod verify;
 
 use std::{
@@ -51,13 +52,17 @@ pub struct Ask {
     pub full: bool,
     /// Change nothing; count what would happen.
     pub dry_run: bool,
+    /// Of the first of the resources only these records, and what they refer to.
+    pub named: Option<Vec<String>>,
 }
 
 impl Default for Ask {
     fn default() -> Ask {
-        Ask { resources: None, pull: true, push: true, full: false, dry_run: false }
+        Ask { resources: None, pull: true, push: true, full: false, dry_run: false, named: None }
     }
 }
+
+pub use transfer::Moved;
 
 /// How a run is watched and stopped.
 pub struct Control<'a> {
@@ -91,6 +96,8 @@ pub struct RunReport {
     pub warnings: Vec<String>,
     /// The resources that were found equal at both sites.
     pub verified: Vec<String>,
+    /// What became of records that were named.
+    pub moved: Vec<Moved>,
 }
 
 /// What a run did with one resource, one way.
@@ -168,10 +175,20 @@ fn logged(
     entry.outcome = Went::Running;
     entry.message = format!("Running with {}", repository.name);
     entry.id = site.store.write(|c| log::append(c, &entry))?;
-    let mut run =
-        Run { site, repository, ask, control, lost, id: entry.id, reports: Vec::new(), warnings: Vec::new(), verified: Vec::new() };
+    let mut run = Run {
+        site,
+        repository,
+        ask,
+        control,
+        lost,
+        id: entry.id,
+        reports: Vec::new(),
+        warnings: Vec::new(),
+        verified: Vec::new(),
+        moved: Vec::new(),
+    };
     let done = run.all(peer);
-    let (reports, warnings, verified) = (run.reports, run.warnings, run.verified);
+    let (reports, warnings, verified, moved) = (run.reports, run.warnings, run.verified, run.moved);
     entry.duration = (site.now().0 - entry.time.0) / 1_000;
     reports.iter().for_each(|report| entry.counts += report.counts);
     let failed = reports.iter().filter(|report| report.error.is_some()).count();
@@ -189,7 +206,7 @@ fn logged(
     entry.remote =
         matches!(&done, Err(error) if matches!(error.kind(), Kind::Unreachable | Kind::Timeout | Kind::Unauthorized | Kind::Forbidden));
     site.store.write(|c| log::update(c, &entry))?;
-    done.map(|()| RunReport { run: entry.id, result: entry.outcome, resources: reports, warnings, verified })
+    done.map(|()| RunReport { run: entry.id, result: entry.outcome, resources: reports, warnings, verified, moved })
 }
 
 /// How an error is told in the log: a run that was stopped on request did not fail.
@@ -242,6 +259,7 @@ struct Run<'r, 'c> {
     warnings: Vec<String>,
     /// Resources that were found equal.
     verified: Vec<String>,
+    moved: Vec<Moved>,
 }
 
 /// A resource of this run.
@@ -277,6 +295,9 @@ impl<'r> Run<'r, '_> {
         let mut parts = self.parts(&hello)?;
         for part in &mut parts {
             self.guard(part, &hello, "pull", |run, part| run.prepare(part, &hello, peer));
+        }
+        if let Some(uids) = &self.ask.named {
+            return self.transfer(&mut parts, &hello, peer, uids);
         }
         self.compare_all(&mut parts, &hello, peer);
         for part in parts.iter_mut().filter(|part| !part.failed) {
@@ -320,7 +341,9 @@ impl<'r> Run<'r, '_> {
             return Err(Error::usage(format!("nothing is shared with {} yet", self.repository.name))
                 .hint(format!("Share a table: entente resource add {} NAME", self.repository.name)));
         }
-        let wanted = |resource: &&Resource| self.ask.resources.as_ref().is_none_or(|names| names.contains(&resource.name));
+        // What named records refer to may have to come with them.
+        let everything = self.ask.named.is_some();
+        let wanted = |resource: &&Resource| everything || self.ask.resources.as_ref().is_none_or(|names| names.contains(&resource.name));
         if let Some(unknown) = self.ask.resources.iter().flatten().find(|name| ours.iter().all(|resource| resource.name != **name)) {
             return Err(Error::not_found(format!("{unknown} is not shared with {}", self.repository.name)));
         }

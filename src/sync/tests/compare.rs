@@ -1,9 +1,14 @@
 //! Sites that compare what they hold: after a backup was put back, after long silence, and because somebody wants to know.
 
-use super::world::{TestSite, records, table};
+use super::world::{Line, TestSite, records, table};
 use crate::{
     connector::{Part, Share},
+    error::Kind,
     model::{Mode, Time},
+    sync::{
+        compare::{self, Looked},
+        run::Ask,
+    },
 };
 
 const ALL: &str = "SELECT code, v FROM t ORDER BY code";
@@ -159,4 +164,107 @@ fn a_comparison_that_is_interrupted_anywhere_is_done_again_and_nothing_is_lost()
         }
     }
     panic!("no run came to its end");
+}
+
+fn look(a: &TestSite, b: &TestSite) -> Looked {
+    let (line, repository) = (Line::new(a, b), a.knows(b, &[]));
+    let mut looked = compare::look(&a.site, &repository, &line, &["t".to_owned()], 50).unwrap();
+    looked.remove(0).1.unwrap()
+}
+
+/// `how code: reason`, in order.
+fn told(looked: &Looked) -> Vec<String> {
+    let mut told: Vec<String> = looked
+        .shown
+        .iter()
+        .map(|difference| {
+            let page = difference.ours.as_ref().or(difference.theirs.as_ref()).unwrap();
+            let code = page.views().next().unwrap().get("code").map_or("", |value| value.text).to_owned();
+            format!("{} {code}: {}", difference.how.word(), difference.reason.as_deref().unwrap_or("-"))
+        })
+        .collect();
+    told.sort();
+    told
+}
+
+#[test]
+fn sites_that_agree_are_found_equal_in_one_round_trip() {
+    let (a, b) = pair();
+    let looked = look(&a, &b);
+    assert_eq!((looked.equal, looked.differing, looked.rounds), (30, 0, 1));
+}
+
+#[test]
+fn differences_are_told_with_what_explains_them() {
+    let (a, b) = pair();
+    a.sql("UPDATE t SET v = 'ours' WHERE code IN ('k1', 'k2'); INSERT INTO t VALUES ('new here', 'v');");
+    b.sql("UPDATE t SET v = 'theirs' WHERE code IN ('k2', 'k3'); INSERT INTO t VALUES ('new there', 'v');");
+    let looked = look(&a, &b);
+    assert_eq!((looked.equal, looked.differing, looked.explained), (27, 5, 5));
+    let later = "it was not exchanged yet";
+    let want = ["conflict k2", "different k1", "different k3", "missing here new there", "missing there new here"];
+    assert_eq!(told(&looked), want.map(|what| format!("{what}: {later}")));
+    a.agree(&b);
+    assert_eq!(look(&a, &b).differing, 0);
+}
+
+#[test]
+fn what_a_rule_holds_apart_is_told_as_such_and_what_nothing_explains_too() {
+    let (a, b) = pair();
+    let repository = a.knows(&b, &[]);
+    a.change(&repository, "t", |resource| resource.mode = Mode::Pull);
+    a.sql("INSERT INTO t VALUES ('kept here', 'v');");
+    b.sql("INSERT INTO t VALUES ('too odd', 'v');");
+    a.agree(&b);
+    assert_eq!(told(&look(&a, &b)), ["missing there kept here: the mode: here pull, there both"]);
+    a.change(&repository, "t", |resource| resource.mode = Mode::Both);
+    a.agree(&b);
+    assert_eq!(look(&a, &b).differing, 0);
+    // Somebody reaches into the journal: it says that everything was given.
+    a.sql("INSERT INTO t VALUES ('never given', 'v');");
+    a.sql("UPDATE entente_share SET push = push + 1000;");
+    let looked = look(&a, &b);
+    assert_eq!(told(&looked), ["missing there never given: -"]);
+    assert_eq!((looked.differing, looked.explained), (1, 0), "{:?}", looked.reasons);
+}
+
+#[test]
+fn named_records_move_alone_with_what_they_refer_to() {
+    let (a, b) = pair();
+    a.sql("UPDATE t SET v = 'ours' WHERE code IN ('k1', 'k2'); INSERT INTO t VALUES ('p', 'v'); INSERT INTO c VALUES ('cp', 'p'), ('ck', 'k1');");
+    b.sql("UPDATE t SET v = 'theirs' WHERE code IN ('k3', 'k4');");
+    let uid = |site: &TestSite, resource: &str, code: &str| {
+        let mut door = site.site.door("app").unwrap();
+        let table = door.tables().unwrap().into_iter().find(|table| table.resource == resource).unwrap();
+        let mut page = crate::model::Page::new(resource);
+        let uids = door.sample(&table, 100).unwrap();
+        door.lookup(&table, &uids, &mut page).unwrap();
+        page.views().find(|view| view.get("code").is_some_and(|value| value.text == code)).unwrap().uid().to_owned()
+    };
+    let transfer = |resource: &str, uids: Vec<String>| {
+        let ask = Ask { resources: Some(vec![resource.to_owned()]), named: Some(uids), ..Ask::default() };
+        let report = a.try_sync(&b, &ask).unwrap();
+        report.moved.iter().map(|moved| (moved.what.clone(), moved.equal)).collect::<Vec<_>>()
+    };
+    let done = transfer("t", vec![uid(&a, "t", "k1"), uid(&a, "t", "k3"), uid(&a, "t", "k9"), "urn:nobody".into()]);
+    let said = [("given", true), ("taken", true), ("was the same already", true), ("known at neither site", false)];
+    assert_eq!(done, said.map(|(what, equal)| (what.to_owned(), equal)));
+    assert_eq!(transfer("c", vec![uid(&a, "c", "cp")]), [("given".to_owned(), true)]);
+    assert_eq!(b.rows("SELECT v FROM t WHERE code IN ('k1', 'k2', 'p') ORDER BY code"), "ours v v");
+    assert_eq!(b.rows("SELECT code FROM c WHERE code IN ('cp', 'ck') ORDER BY code"), "cp", "only what was named, and its parent");
+    assert_eq!(a.rows("SELECT v FROM t WHERE code IN ('k3', 'k4') ORDER BY code"), "theirs v");
+    a.agree(&b);
+    a.agree(&b);
+    agreed(&a, &b);
+}
+
+#[test]
+fn single_records_do_not_move_before_a_due_comparison() {
+    let (a, b) = pair();
+    b.sql("DELETE FROM c WHERE code = 'ck1'; DELETE FROM t WHERE code = 'k1'; INSERT INTO t VALUES ('later', 'v');");
+    a_month_passes(&b);
+    let ask = Ask { resources: Some(vec!["t".into()]), named: Some(vec!["urn:x".into()]), ..Ask::default() };
+    let refused = a.try_sync(&b, &ask).unwrap_err();
+    assert_eq!(refused.kind(), Kind::Undecided);
+    assert!(refused.chain().contains("entente sync"), "{}", refused.chain());
 }
