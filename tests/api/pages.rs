@@ -18,13 +18,13 @@ const SCHEMA: &str =
     "CREATE TABLE team (number INTEGER PRIMARY KEY, name TEXT NOT NULL, notes BLOB); CREATE TABLE secret (id INTEGER PRIMARY KEY)";
 
 /// The application's own database beside a site, attached.
-struct Application {
+pub(crate) struct Application {
     conn: Connection,
     _dir: tempfile::TempDir,
 }
 
 impl Application {
-    fn beside(served: &Served) -> Application {
+    pub(crate) fn beside(served: &Served) -> Application {
         let dir = tempfile::tempdir().unwrap();
         let file = dir.path().join("app.db");
         let conn = Connection::open(&file).unwrap();
@@ -41,7 +41,7 @@ impl Application {
         Application { conn, _dir: dir }
     }
 
-    fn insert(&self, rows: std::ops::Range<u32>) {
+    pub(crate) fn insert(&self, rows: std::ops::Range<u32>) {
         let tx = self.conn.unchecked_transaction().unwrap();
         for number in rows {
             tx.execute("INSERT INTO team VALUES (?1, ?2, randomblob(20))", (number, format!("Team <{number}> & friends"))).unwrap();
@@ -56,7 +56,7 @@ impl Application {
     }
 }
 
-fn pull_of(resource: &str) -> PullRequest {
+pub(crate) fn pull_of(resource: &str) -> PullRequest {
     PullRequest { resource: resource.into(), cursor: String::new(), records: 5000, bytes: 4 << 20, run: 1, heard: 0, filters: Vec::new() }
 }
 

@@ -2,6 +2,7 @@
 
 #![expect(clippy::unwrap_used, reason = "tests")]
 
+mod compared;
 mod decided;
 mod examples;
 mod house;
