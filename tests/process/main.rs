@@ -7,6 +7,7 @@ mod examples;
 mod house;
 mod killed;
 mod stay;
+mod sweep;
 mod tour;
 mod trouble;
 mod verbs;

@@ -6,5 +6,6 @@ mod decided;
 mod drift;
 mod filters;
 mod harm;
+mod housekeeping;
 mod verified;
 mod world;

@@ -2,7 +2,7 @@ use std::{
     path::PathBuf,
     sync::{
         Arc, Mutex,
-        atomic::{AtomicBool, Ordering},
+        atomic::{AtomicBool, AtomicI64, Ordering},
     },
 };
 
@@ -12,10 +12,10 @@ use crate::{
     error::{Error, Kind, Result},
     model::{
         Grant, Hello, Identity, Limits, Page, PullRequest, PushRequest, Receipt, Registered, Registration, Repository, Resource, TableSpec,
-        Uuids,
+        Time, Uuids,
     },
     peer::{Contact, Peer},
-    site::Site,
+    site::{Site, Surroundings},
     store::{repositories, resources},
     sync::{
         admit::Caller,
@@ -42,9 +42,18 @@ impl TestSite {
 
     /// The same with settings of its own.
     pub(super) fn with(name: &str, schema: &str, settings: Settings) -> TestSite {
+        TestSite::within(name, schema, settings, Surroundings::default())
+    }
+
+    /// The same by a clock that stands still, at so many microseconds, until the test moves it.
+    pub(super) fn by_clock(name: &str, schema: &str, settings: Settings, clock: &Arc<AtomicI64>) -> TestSite {
+        TestSite::within(name, schema, settings, by(clock))
+    }
+
+    fn within(name: &str, schema: &str, settings: Settings, around: Surroundings) -> TestSite {
         let folder = tempfile::tempdir().unwrap();
         let settings = Settings { data: Some(folder.path().join("data")), name: Some(name.into()), page_records: Some(7), ..settings };
-        let site = Site::open(Config::load(Overrides { config: None, settings }).unwrap()).unwrap();
+        let site = Site::open_in(Config::load(Overrides { config: None, settings }).unwrap(), around).unwrap();
         let file = folder.path().join("app.db");
         let app = rusqlite::Connection::open(&file).unwrap();
         app.execute_batch(schema).unwrap();
@@ -149,6 +158,12 @@ impl TestSite {
         let entries = self.site.door("app").unwrap().waiting().unwrap();
         entries.into_iter().map(|entry| format!("{} {} {}", entry.kind, entry.resource, entry.reason)).collect()
     }
+}
+
+/// Surroundings with that clock.
+pub(super) fn by(clock: &Arc<AtomicI64>) -> Surroundings {
+    let clock = clock.clone();
+    Surroundings { clock: Arc::new(move || Time(clock.load(Ordering::Relaxed))), ..Surroundings::default() }
 }
 
 impl Drop for TestSite {
