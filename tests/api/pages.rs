@@ -2,7 +2,7 @@
 
 use entente::{
     error::Kind,
-    model::{Page, PullRequest, PushRequest, Repository, Resource, SiteId, TableSpec},
+    model::{Page, PullRequest, PushRequest, Repository, Resource, SiteId, TableSpec, Want},
     peer::Peer,
     store::{repositories, resources},
     sync::{
@@ -57,7 +57,17 @@ impl Application {
 }
 
 fn pull_of(resource: &str) -> PullRequest {
-    PullRequest { resource: resource.into(), cursor: String::new(), records: 5000, bytes: 4 << 20, run: 1, heard: 0, filters: Vec::new() }
+    PullRequest {
+        resource: resource.into(),
+        cursor: String::new(),
+        records: 5000,
+        bytes: 4 << 20,
+        run: 1,
+        heard: 0,
+        filters: Vec::new(),
+        life: String::new(),
+        want: Want::Page,
+    }
 }
 
 fn push(batch: u128) -> PushRequest {
@@ -70,6 +80,7 @@ fn push(batch: u128) -> PushRequest {
         update: rules.update,
         conflict: rules.conflict,
         merge_fields: false,
+        life: String::new(),
     }
 }
 

@@ -3,14 +3,25 @@
 use super::world::{NOW, OTHER, PEER, RUN, Sent, World, gone, place, sent, show, state_of, take, view};
 use crate::{
     connector::{Apply, Clash, Effect, Lost, Part, Share, Table, Target, Targets, Wait, Waiting, Which, Write},
-    model::{NewState, Page, SiteId, Time},
+    model::{Lives, NewState, Page, SiteId, Time},
 };
 
 pub(super) fn what_was_agreed_is_kept_for_each_peer_and_part(w: &mut World) {
     let (places, people) = (w.table("place"), w.table("person"));
+    let lives = Lives::read("a:3! b:4");
     let (asked, given, former) = ("~.a__eq=1".into(), "~.b__eq=2".into(), Some(String::new()));
-    let share =
-        Share { told: 3, heard: 4, epoch: Some("e".into()), pull: "theirs:9".into(), push: 12, asked, given, former, former_upto: 7 };
+    let share = Share {
+        told: 3,
+        heard: 4,
+        epoch: Some("e".into()),
+        pull: "theirs:9".into(),
+        push: 12,
+        asked,
+        given,
+        former,
+        former_upto: 7,
+        lives,
+    };
     w.within(|tx| {
         tx.set_share(&places, PEER, Part::Active, &share).unwrap();
         assert_eq!(tx.share(&places, PEER, Part::Active).unwrap(), share);

@@ -2,6 +2,7 @@
 
 mod agree;
 mod awkward;
+mod clone;
 mod decided;
 mod drift;
 mod filters;

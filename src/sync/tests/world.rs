@@ -1,4 +1,5 @@
 use std::{
+    cell::Cell,
     path::PathBuf,
     sync::{
         Arc, Mutex,
@@ -25,6 +26,11 @@ use crate::{
     },
     wire,
 };
+
+thread_local! {
+    /// How many machines a test has restored or cloned.
+    static LATER: Cell<i64> = const { Cell::new(1) };
+}
 
 /// A site with one SQLite file of an application's own.
 pub(super) struct TestSite {
@@ -57,6 +63,28 @@ impl TestSite {
         let file = folder.path().join("app.db");
         let app = rusqlite::Connection::open(&file).unwrap();
         app.execute_batch(schema).unwrap();
+        TestSite { site, app, file, _folder: folder }
+    }
+
+    /// Another machine with all that is here: a clone, or what a backup brings back later.
+    pub(super) fn cloned(&self) -> TestSite {
+        let folder = tempfile::tempdir().unwrap();
+        let (data, file) = (folder.path().join("data"), folder.path().join("app.db"));
+        std::fs::create_dir(&data).unwrap();
+        let own = &self.site.config.data;
+        std::fs::copy(own.join("key"), data.join("key")).unwrap();
+        for (from, to) in [(own.join("entente.db"), data.join("entente.db")), (self.file.clone(), file.clone())] {
+            rusqlite::Connection::open(from).unwrap().execute("VACUUM INTO ?1", [to.to_str().unwrap()]).unwrap();
+        }
+        let control = rusqlite::Connection::open(data.join("entente.db")).unwrap();
+        control.execute("UPDATE database SET url = ?1", [format!("sqlite:{}", file.display())]).unwrap();
+        let settings = Settings { data: Some(data), page_records: Some(7), ..Settings::default() };
+        // No machine is restored twice within a second: by the second the next incarnation is named.
+        let later = 10 * LATER.with(|later| later.replace(later.get() + 1));
+        let clock = Arc::new(move || Time::from_utc(chrono::Utc::now()).plus_seconds(later));
+        let around = Surroundings { clock, ..Surroundings::default() };
+        let site = Site::open_in(Config::load(Overrides { config: None, settings }).unwrap(), around).unwrap();
+        let app = rusqlite::Connection::open(&file).unwrap();
         TestSite { site, app, file, _folder: folder }
     }
 
