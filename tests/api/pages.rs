@@ -14,17 +14,17 @@ use rusqlite::Connection;
 
 use crate::served::Served;
 
-const SCHEMA: &str =
+pub(crate) const SCHEMA: &str =
     "CREATE TABLE team (number INTEGER PRIMARY KEY, name TEXT NOT NULL, notes BLOB); CREATE TABLE secret (id INTEGER PRIMARY KEY)";
 
 /// The application's own database beside a site, attached.
-struct Application {
+pub(crate) struct Application {
     conn: Connection,
     _dir: tempfile::TempDir,
 }
 
 impl Application {
-    fn beside(served: &Served) -> Application {
+    pub(crate) fn beside(served: &Served) -> Application {
         let dir = tempfile::tempdir().unwrap();
         let file = dir.path().join("app.db");
         let conn = Connection::open(&file).unwrap();
@@ -49,7 +49,7 @@ impl Application {
         tx.commit().unwrap();
     }
 
-    fn names(&self) -> Vec<String> {
+    pub(crate) fn names(&self) -> Vec<String> {
         let mut statement = self.conn.prepare("SELECT name FROM team ORDER BY name").unwrap();
         let names = statement.query_map([], |row| row.get(0)).unwrap();
         names.map(|name| name.unwrap()).collect()
