@@ -206,7 +206,7 @@ fn a_site_of_which_there_are_two_is_refused_until_an_administrator_lets_it() {
         .complains("two machines present themselves as laptop")
         .complains("entente site --new-identity");
     house.ok("hub", "repository show laptop").says("two machines").says("entente repository set laptop --enabled yes");
-    assert_eq!(house.ok("hub", "--format json repository show laptop").json()["cloned_since"], "1970-01-01T00:00:01Z");
+    assert_eq!(house.ok("hub", "--format json repository show laptop").json()["cloned_since"], "1970-01-01T00:00:01.000000Z");
     house.ok("hub", "repository set laptop --enabled yes");
     assert!(house.ok("hub", "--format json repository show laptop").json()["cloned_since"].is_null());
     house.ok("laptop", "sync hub");

@@ -8,5 +8,6 @@ mod drift;
 mod filters;
 mod harm;
 mod housekeeping;
+mod twins;
 mod verified;
 mod world;
