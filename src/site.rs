@@ -192,7 +192,7 @@ impl Site {
             Error::usage(format!("{} has no address; it calls us", repository.name))
                 .hint(format!("Give it one: entente repository set {} --url URL", repository.name))
         })?;
-        let stored = self.store.read(crate::store::site::proxy)?;
+        let (stored, formerly) = self.store.read(|c| Ok((site::proxy(c)?, site::formerly(c)?)))?;
         Ok(Settings {
             url,
             user: repository.user.clone(),
@@ -200,6 +200,7 @@ impl Site {
             proxy: repository.proxy.clone().or(stored).or_else(|| self.config.proxy.clone()),
             ca_file: self.config.ca_file.clone(),
             own: self.id,
+            formerly,
             limits: Limits::default(),
             retries: 3,
             timeouts: Timeouts::default(),

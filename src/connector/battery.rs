@@ -6,6 +6,7 @@ mod edits;
 mod feed;
 mod kept;
 mod kinds;
+mod one;
 mod retract;
 mod standing;
 mod sums;
@@ -117,6 +118,11 @@ macro_rules! battery {
                 the_history_of_a_record_is_read_newest_first_and_by_number
                 what_a_run_did_is_known_until_somebody_changes_it
                 what_was_agreed_is_kept_where_it_is_wanted;
+            one:
+                what_is_under_just_one_uid_is_found_without_following_aliases
+                whatever_referred_to_one_record_refers_to_the_other_by_an_edit_of_our_own
+                an_attempt_that_is_undone_leaves_nothing_and_the_rest_stays
+                an_attempt_that_is_kept_stays_and_another_can_follow;
             retract:
                 a_record_that_was_let_go_is_gone_and_nobody_is_told
                 a_version_that_comes_later_brings_a_record_back_that_was_let_go

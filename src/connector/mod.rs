@@ -20,7 +20,7 @@ pub use standing::{Living, Named, Overdue, Place, Purged, Standing};
 
 use crate::{
     error::Result,
-    model::{Actor, Digest, Identity, NewState, Page, RecordView, SiteId, Sum, TableSpec, Time},
+    model::{Actor, Digest, Identity, Lives, NewState, Page, RecordView, SiteId, Sum, TableSpec, Time},
 };
 
 /// A table as it is attached.
@@ -127,9 +127,19 @@ pub struct Share {
     pub compare: Overdue,
     /// Something that came from the peer was refused for good, by a strategy or a person: that a record is not here does not say that it was.
     pub refused: bool,
+    /// In which lives of the peer's journal we heard its numbers.
+    pub lives: Lives,
 }
 
 impl Share {
+    /// A run number was heard from the peer, in the life of its journal that is known.
+    pub fn hear(&mut self, number: u64) {
+        self.heard = self.heard.max(number);
+        if let Some(life) = &self.epoch {
+            self.lives.hear(life, self.heard);
+        }
+    }
+
     /// Forgets both cursors: everything is exchanged again, and the peer may hold anything.
     pub fn start_over(&mut self) {
         (self.pull, self.push, self.former_upto) = (String::new(), 0, 0);

@@ -163,6 +163,21 @@ pub struct PullRequest {
     pub heard: u64,
     /// Only records that match all of these, and word of those that do so no longer.
     pub filters: Vec<String>,
+    /// The life of the caller's journal; empty = it does not say.
+    pub life: String,
+    /// What for.
+    pub want: Want,
+}
+
+/// What is asked for with a [`PullRequest`].
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Want {
+    /// A page.
+    #[default]
+    Page,
+    /// Leave to begin a new life: the caller's journal stands before what the other side heard in its name. It was restored, or another machine
+    /// presents itself as the same site. The answer is always a refusal: [`crate::error::Kind::Epoch`] is leave.
+    Verdict,
 }
 
 /// What goes with a page that is pushed. Policies are the sender's own; the receiver swaps THIS and OTHER.
@@ -182,6 +197,8 @@ pub struct PushRequest {
     pub conflict: Policy,
     /// Whether conflicts are first merged field by field.
     pub merge_fields: bool,
+    /// The life of the sender's journal; empty = it does not say.
+    pub life: String,
 }
 
 /// What became of records.

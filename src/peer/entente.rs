@@ -42,6 +42,8 @@ pub struct Settings {
     pub ca_file: Option<PathBuf>,
     /// Who we are.
     pub own: SiteId,
+    /// Who we were before we took a new identity.
+    pub formerly: Option<SiteId>,
     /// What we take.
     pub limits: Limits,
     /// How often a call is tried again at most.
@@ -54,6 +56,7 @@ pub struct Settings {
 pub struct Entente {
     line: Line,
     own: SiteId,
+    formerly: Option<SiteId>,
     limits: Limits,
     login: Option<(String, SecretString)>,
     session: Mutex<Option<SecretString>>,
@@ -84,6 +87,7 @@ impl Entente {
         Ok(Entente {
             line,
             own: settings.own,
+            formerly: settings.formerly,
             limits: settings.limits,
             login: settings.user.zip(settings.password),
             session: Mutex::new(None),
@@ -110,7 +114,8 @@ impl Entente {
             return Ok(token.clone());
         }
         let credentials = self.basic()?;
-        let target = self.target("/sync/session", None);
+        let formerly = self.formerly.map(|former| ("formerly", former.to_string()));
+        let target = target("/sync/session", [("repository", self.own.to_string())].into_iter().chain(formerly));
         let answer = self.line.call(&Call { method: Method::POST, target, credentials, body: None })?;
         let opened: Session = self.json(&answer)?;
         let token = SecretString::from(opened.token);

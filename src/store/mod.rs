@@ -11,6 +11,7 @@ mod stored;
 
 pub mod accounts;
 pub mod attached;
+pub mod clones;
 pub mod databases;
 pub mod holder;
 pub mod housekeeping;

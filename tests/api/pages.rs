@@ -2,7 +2,7 @@
 
 use entente::{
     error::Kind,
-    model::{Page, PullRequest, PushRequest, Repository, Resource, SiteId, TableSpec},
+    model::{Page, PullRequest, PushRequest, Repository, Resource, SiteId, TableSpec, Want},
     peer::Peer,
     store::{repositories, resources},
     sync::{
@@ -14,7 +14,7 @@ use rusqlite::Connection;
 
 use crate::served::Served;
 
-const SCHEMA: &str =
+pub(crate) const SCHEMA: &str =
     "CREATE TABLE team (number INTEGER PRIMARY KEY, name TEXT NOT NULL, notes BLOB); CREATE TABLE secret (id INTEGER PRIMARY KEY)";
 
 /// The application's own database beside a site, attached.
@@ -49,7 +49,7 @@ impl Application {
         tx.commit().unwrap();
     }
 
-    fn names(&self) -> Vec<String> {
+    pub(crate) fn names(&self) -> Vec<String> {
         let mut statement = self.conn.prepare("SELECT name FROM team ORDER BY name").unwrap();
         let names = statement.query_map([], |row| row.get(0)).unwrap();
         names.map(|name| name.unwrap()).collect()
@@ -57,7 +57,17 @@ impl Application {
 }
 
 pub(crate) fn pull_of(resource: &str) -> PullRequest {
-    PullRequest { resource: resource.into(), cursor: String::new(), records: 5000, bytes: 4 << 20, run: 1, heard: 0, filters: Vec::new() }
+    PullRequest {
+        resource: resource.into(),
+        cursor: String::new(),
+        records: 5000,
+        bytes: 4 << 20,
+        run: 1,
+        heard: 0,
+        filters: Vec::new(),
+        life: String::new(),
+        want: Want::Page,
+    }
 }
 
 fn push(batch: u128) -> PushRequest {
@@ -70,6 +80,7 @@ fn push(batch: u128) -> PushRequest {
         update: rules.update,
         conflict: rules.conflict,
         merge_fields: false,
+        life: String::new(),
     }
 }
 

@@ -8,6 +8,7 @@ mod examples;
 mod house;
 mod killed;
 mod stay;
+mod sweep;
 mod tour;
 mod trouble;
 mod verbs;

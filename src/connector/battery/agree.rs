@@ -3,11 +3,12 @@
 use super::world::{NOW, OTHER, PEER, RUN, Sent, World, gone, place, sent, show, state_of, take, view};
 use crate::{
     connector::{Apply, Clash, Effect, Lost, Overdue, Part, Share, Table, Target, Targets, Wait, Waiting, Which, Write},
-    model::{NewState, Page, SiteId, Time},
+    model::{Lives, NewState, Page, SiteId, Time},
 };
 
 pub(super) fn what_was_agreed_is_kept_for_each_peer_and_part(w: &mut World) {
     let (places, people) = (w.table("place"), w.table("person"));
+    let lives = Lives::read("a:3! b:4");
     let (asked, given, former) = ("~.a__eq=1".into(), "~.b__eq=2".into(), Some(String::new()));
     let compare = Overdue { due: true, we_went_back: false, they_went_back: true };
     let share = Share {
@@ -22,6 +23,7 @@ pub(super) fn what_was_agreed_is_kept_for_each_peer_and_part(w: &mut World) {
         former_upto: 7,
         compare,
         refused: true,
+        lives,
     };
     w.within(|tx| {
         tx.set_share(&places, PEER, Part::Active, &share).unwrap();

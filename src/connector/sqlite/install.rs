@@ -22,12 +22,13 @@ use crate::{
 };
 
 /// The journal's own migrations, in order. Never changed once released.
-const MIGRATIONS: [&str; 5] = [
+const MIGRATIONS: [&str; 6] = [
     include_str!("../../../migrations/journal/sqlite/01_journal.sql"),
     include_str!("../../../migrations/journal/sqlite/02_keep.sql"),
     include_str!("../../../migrations/journal/sqlite/03_filters.sql"),
     include_str!("../../../migrations/journal/sqlite/04_sum.sql"),
     include_str!("../../../migrations/journal/sqlite/05_compare.sql"),
+    include_str!("../../../migrations/journal/sqlite/06_lives.sql"),
 ];
 
 /// What later versions added to state tables: the column, as it is declared.

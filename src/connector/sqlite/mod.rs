@@ -43,7 +43,7 @@ use super::{
 };
 use crate::{
     error::{Error, Result},
-    model::{Actor, Page, SiteId, Sum, TableSpec, Time, Uuids},
+    model::{Actor, Lives, Page, SiteId, Sum, TableSpec, Time, Uuids},
 };
 
 /// How long we wait for another program that writes.
@@ -284,7 +284,7 @@ impl Sqlite {
 
     fn read_share(&self, table: i64, peer: SiteId, part: Part) -> Result<Share> {
         let Some(site) = self.sites.known(peer) else { return Ok(Share::default()) };
-        let sql = "SELECT told, heard, epoch, pull, push, asked, given, former, former_upto, compare, refused FROM entente_share WHERE site = ?1 AND tab = ?2 AND role = ?3";
+        let sql = "SELECT told, heard, epoch, pull, push, asked, given, former, former_upto, compare, refused, lives FROM entente_share WHERE site = ?1 AND tab = ?2 AND role = ?3";
         let mut statement = self.conn.prepare_cached(sql).told("read the journal")?;
         let unsigned = |value: i64| u64::try_from(value).unwrap_or(0);
         let share = statement.query_row(params![site, table, role(part)], |row| {
@@ -300,6 +300,7 @@ impl Sqlite {
                 former_upto: row.get(8)?,
                 compare: Overdue::from_bits(row.get(9)?),
                 refused: row.get(10)?,
+                lives: Lives::read(&row.get::<_, String>(11)?),
             })
         });
         Ok(share.optional().told("read the journal")?.unwrap_or_default())
@@ -307,10 +308,10 @@ impl Sqlite {
 
     fn write_share(&mut self, table: i64, peer: SiteId, part: Part, share: &Share) -> Result<()> {
         let site = self.sites.id(&self.conn, peer)?;
-        let sql = "INSERT INTO entente_share (site, tab, role, told, heard, epoch, pull, push, asked, given, former, former_upto, compare, refused)
-                   VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14)
+        let sql = "INSERT INTO entente_share (site, tab, role, told, heard, epoch, pull, push, asked, given, former, former_upto, compare, refused, lives)
+                   VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15)
                    ON CONFLICT (site, tab, role) DO UPDATE SET told = ?4, heard = ?5, epoch = ?6, pull = ?7, push = ?8, asked = ?9, given = ?10,
-                   former = ?11, former_upto = ?12, compare = ?13, refused = ?14";
+                   former = ?11, former_upto = ?12, compare = ?13, refused = ?14, lives = ?15";
         let mut statement = self.conn.prepare_cached(sql).told("write the journal")?;
         let signed = |value: u64| i64::try_from(value).unwrap_or(i64::MAX);
         let (told, heard) = (signed(share.told), signed(share.heard));
@@ -329,7 +330,8 @@ impl Sqlite {
             former,
             former_upto,
             share.compare.bits(),
-            share.refused
+            share.refused,
+            share.lives.to_string()
         ];
         statement.execute(values).told("write the journal").map(|_| ())
     }

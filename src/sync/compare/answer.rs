@@ -15,7 +15,7 @@ use crate::{
     model::{Absence, Absent, CompareAnswer, CompareRequest, ItemId, Mode, NamedRecord, Page},
     site::{Door, Site},
     store,
-    sync::{admit::Caller, epoch, filters, serve},
+    sync::{admit::Caller, clones, epoch, filters, serve},
 };
 
 /// Answers what a caller wants to know while it compares.
@@ -23,6 +23,7 @@ pub fn answer(site: &Site, caller: &Caller, resource: &str, request: &CompareReq
     if request.named.len().max(request.absent.len()) > NAMES {
         return Err(Error::new(Kind::TooLarge, format!("more than {NAMES} records are named in one call")));
     }
+    clones::refuse(site, caller.uuid, &caller.repository.name)?;
     let (door, table) =
         serve::granted(site, caller, resource, Mode::Pull).or_else(|_| serve::granted(site, caller, resource, Mode::Push))?;
     let own = site.store.read(|c| store::resources::get(c, caller.repository.id, resource))?;

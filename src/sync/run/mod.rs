@@ -18,7 +18,7 @@ use std::{
     time::Duration,
 };
 
-use super::{Outcome, Terms, epoch, order::by_reference, register::same_site};
+use super::{Outcome, Terms, clones, epoch, order::by_reference, register::same_site};
 use crate::{
     connector::{Part, Share, Table},
     decide::{Source, filter::Filter},
@@ -271,6 +271,8 @@ struct Leg<'r> {
     share: Share,
     /// What of it is shared.
     filter: Filter,
+    /// The life of our journal.
+    life: String,
     /// The number of this run is told.
     begun: bool,
     failed: bool,
@@ -278,6 +280,9 @@ struct Leg<'r> {
 
 impl<'r> Run<'r, '_> {
     fn all(&mut self, peer: &dyn Peer) -> Result<()> {
+        if let Some(uuid) = self.repository.uuid {
+            clones::refuse(self.site, uuid, &self.repository.name)?;
+        }
         let Contact { hello, skew } = peer.hello()?;
         same_site(self.repository, hello.uuid)?;
         if hello.uuid == self.site.id {
@@ -349,14 +354,16 @@ impl<'r> Run<'r, '_> {
         }
         let mut open: BTreeMap<String, Leg<'r>> = BTreeMap::new();
         for resource in ours.iter().filter(wanted) {
-            let opened = epoch::door(self.site, &resource.name).and_then(|(door, table)| {
+            let opened = epoch::door(self.site, &resource.name).and_then(|(mut door, table)| {
+                let life = door.journal()?.epoch;
                 let there = hello.resources.iter().find(|there| there.name == resource.name).cloned();
                 let there = there.ok_or_else(|| {
                     Error::forbidden(format!("{} does not offer {}", self.repository.name, resource.name))
                         .hint("Is it attached there, and may our account use it?")
                 })?;
                 let filter = super::filters::read(&table, &resource.filters)?;
-                Ok(Leg { resource: resource.clone(), table, there, door, share: Share::default(), filter, begun: false, failed: false })
+                let share = Share::default();
+                Ok(Leg { resource: resource.clone(), table, there, door, share, filter, life, begun: false, failed: false })
             });
             match opened {
                 Ok(part) => {
@@ -386,6 +393,7 @@ impl<'r> Run<'r, '_> {
     fn begin(&mut self, part: &mut Leg<'r>, hello: &Hello) -> Result<()> {
         if !part.begun {
             part.share.epoch = Some(part.there.epoch.clone());
+            part.life = part.door.journal()?.epoch;
             epoch::begin(self.site, &mut part.door, &part.table, hello.uuid, Part::Active, &mut part.share)?;
             part.begun = true;
         }

@@ -5,7 +5,7 @@ use crate::{
     connector::Part,
     decide::Source,
     error::Kind,
-    model::{Grant, Mode, PullRequest, Rules, TableSpec},
+    model::{Grant, Mode, PullRequest, Rules, TableSpec, Want},
     sync::{Bare, Terms, admit::Caller, filters, import, run::Ask, serve},
 };
 
@@ -42,7 +42,17 @@ fn caller(at: &TestSite, from: &TestSite) -> Caller {
 
 fn asks(filters: &[&str], cursor: &str) -> PullRequest {
     let filters = filters.iter().map(|filter| (*filter).to_owned()).collect();
-    PullRequest { resource: "team".into(), cursor: cursor.into(), records: 100, bytes: 1 << 20, run: 1, heard: 0, filters }
+    PullRequest {
+        resource: "team".into(),
+        cursor: cursor.into(),
+        records: 100,
+        bytes: 1 << 20,
+        run: 1,
+        heard: 0,
+        filters,
+        life: String::new(),
+        want: Want::Page,
+    }
 }
 
 #[test]

@@ -355,6 +355,7 @@ fn a_hostile_page_cannot_name_other_tables_or_use_up_counters() {
         update: Policy::Newer,
         conflict: Policy::Newer,
         merge_fields: false,
+        life: String::new(),
     };
     use crate::peer::Peer;
     for name in ["sqlite_schema", "entente_journal", "t; DROP TABLE t", ""] {

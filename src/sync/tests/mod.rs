@@ -2,10 +2,13 @@
 
 mod agree;
 mod awkward;
+mod clone;
 mod compare;
 mod decided;
 mod drift;
 mod filters;
 mod harm;
+mod housekeeping;
+mod twins;
 mod verified;
 mod world;

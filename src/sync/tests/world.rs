@@ -1,8 +1,9 @@
 use std::{
+    cell::Cell,
     path::PathBuf,
     sync::{
         Arc, Mutex,
-        atomic::{AtomicBool, Ordering},
+        atomic::{AtomicBool, AtomicI64, Ordering},
     },
 };
 
@@ -12,10 +13,10 @@ use crate::{
     error::{Error, Kind, Result},
     model::{
         CompareAnswer, CompareRequest, Grant, Hello, Identity, Limits, Page, PullRequest, PushRequest, Receipt, Registered, Registration,
-        Repository, Resource, TableSpec, Uuids,
+        Repository, Resource, TableSpec, Time, Uuids,
     },
     peer::{Contact, Peer},
-    site::Site,
+    site::{Site, Surroundings},
     store::{repositories, resources},
     sync::{
         admit::Caller,
@@ -25,6 +26,11 @@ use crate::{
     },
     wire,
 };
+
+thread_local! {
+    /// How many machines a test has restored or cloned.
+    static LATER: Cell<i64> = const { Cell::new(1) };
+}
 
 /// A site with one SQLite file of an application's own.
 pub(super) struct TestSite {
@@ -42,12 +48,43 @@ impl TestSite {
 
     /// The same with settings of its own.
     pub(super) fn with(name: &str, schema: &str, settings: Settings) -> TestSite {
+        TestSite::within(name, schema, settings, Surroundings::default())
+    }
+
+    /// The same by a clock that stands still, at so many microseconds, until the test moves it.
+    pub(super) fn by_clock(name: &str, schema: &str, settings: Settings, clock: &Arc<AtomicI64>) -> TestSite {
+        TestSite::within(name, schema, settings, by(clock))
+    }
+
+    fn within(name: &str, schema: &str, settings: Settings, around: Surroundings) -> TestSite {
         let folder = tempfile::tempdir().unwrap();
         let settings = Settings { data: Some(folder.path().join("data")), name: Some(name.into()), page_records: Some(7), ..settings };
-        let site = Site::open(Config::load(Overrides { config: None, settings }).unwrap()).unwrap();
+        let site = Site::open_in(Config::load(Overrides { config: None, settings }).unwrap(), around).unwrap();
         let file = folder.path().join("app.db");
         let app = rusqlite::Connection::open(&file).unwrap();
         app.execute_batch(schema).unwrap();
+        TestSite { site, app, file, _folder: folder }
+    }
+
+    /// Another machine with all that is here: a clone, or what a backup brings back later.
+    pub(super) fn cloned(&self) -> TestSite {
+        let folder = tempfile::tempdir().unwrap();
+        let (data, file) = (folder.path().join("data"), folder.path().join("app.db"));
+        std::fs::create_dir(&data).unwrap();
+        let own = &self.site.config.data;
+        std::fs::copy(own.join("key"), data.join("key")).unwrap();
+        for (from, to) in [(own.join("entente.db"), data.join("entente.db")), (self.file.clone(), file.clone())] {
+            rusqlite::Connection::open(from).unwrap().execute("VACUUM INTO ?1", [to.to_str().unwrap()]).unwrap();
+        }
+        let control = rusqlite::Connection::open(data.join("entente.db")).unwrap();
+        control.execute("UPDATE database SET url = ?1", [format!("sqlite:{}", file.display())]).unwrap();
+        let settings = Settings { data: Some(data), page_records: Some(7), ..Settings::default() };
+        // No machine is restored twice within a second: by the second the next incarnation is named.
+        let later = 10 * LATER.with(|later| later.replace(later.get() + 1));
+        let clock = Arc::new(move || Time::from_utc(chrono::Utc::now()).plus_seconds(later));
+        let around = Surroundings { clock, ..Surroundings::default() };
+        let site = Site::open_in(Config::load(Overrides { config: None, settings }).unwrap(), around).unwrap();
+        let app = rusqlite::Connection::open(&file).unwrap();
         TestSite { site, app, file, _folder: folder }
     }
 
@@ -149,6 +186,12 @@ impl TestSite {
         let entries = self.site.door("app").unwrap().waiting().unwrap();
         entries.into_iter().map(|entry| format!("{} {} {}", entry.kind, entry.resource, entry.reason)).collect()
     }
+}
+
+/// Surroundings with that clock.
+pub(super) fn by(clock: &Arc<AtomicI64>) -> Surroundings {
+    let clock = clock.clone();
+    Surroundings { clock: Arc::new(move || Time(clock.load(Ordering::Relaxed))), ..Surroundings::default() }
 }
 
 impl Drop for TestSite {
