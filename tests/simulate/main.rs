@@ -35,7 +35,7 @@ use world::{Ended, Watch, live};
 /// Lives through worlds from a seed on, on a few threads, until they are through or `enough`. What failed, and what happened.
 fn worlds(first: u64, count: u64, planted: Option<Planted>, enough: impl Fn(&Ended) -> bool + Sync) -> (Vec<Ended>, Tally) {
     let (next, done) = (AtomicU64::new(first), Mutex::new((Vec::new(), Tally::default())));
-    let threads = std::thread::available_parallelism().map_or(2, |cores| cores.get()).min(4);
+    let threads = std::thread::available_parallelism().map_or(2, |cores| cores.get() * 2).min(8);
     std::thread::scope(|scope| {
         for _ in 0..threads {
             scope.spawn(|| {

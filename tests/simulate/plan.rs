@@ -63,7 +63,8 @@ impl Plan {
             clocks: dice.percent(50),
             columns: dice.percent(15),
         };
-        Plan { shape, topology, sites, links, perils, steps: 6 + dice.below(14), plain }
+        let ahead = !perils.restores && !perils.clones && dice.percent(80);
+        Plan { shape: Shape { ahead, ..shape }, topology, sites, links, perils, steps: 6 + dice.below(14), plain }
     }
 }
 
