@@ -49,6 +49,9 @@ fn worlds(first: u64, count: u64, planted: Option<Planted>, enough: impl Fn(&End
                     let mut done = done.lock().unwrap();
                     done.1.add(&ended.tally);
                     if !ended.broken.is_empty() {
+                        if planted.is_none() {
+                            println!("{}", ended.broken.iter().take(3).cloned().collect::<Vec<_>>().join("\n"));
+                        }
                         done.0.push(ended);
                     }
                     if stop {
@@ -132,9 +135,6 @@ fn as_many_worlds_as_wanted() {
     let (failed, tally) = worlds(first, count, None, |_| false);
     let seconds = begun.elapsed().as_secs_f64();
     println!("{tally}{:>11.1}  seconds per 1,000 worlds", seconds * 1_000.0 / count as f64);
-    for ended in failed.iter() {
-        println!("{}", ended.broken.iter().take(3).cloned().collect::<Vec<_>>().join("\n"));
-    }
     let mut seeds: Vec<u64> = failed.iter().map(|ended| ended.seed).collect();
     seeds.sort_unstable();
     assert!(seeds.is_empty(), "{} worlds failed, of the seeds {seeds:?}", seeds.len());
