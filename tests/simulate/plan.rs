@@ -63,7 +63,9 @@ impl Plan {
             clocks: dice.percent(50),
             columns: dice.percent(15),
         };
-        let ahead = !perils.restores && !perils.clones && dice.percent(80);
+        // From other dice, so that worlds stay what they were when there is more to draw.
+        let mut more = Dice::new(!seed);
+        let ahead = !perils.restores && !perils.clones && more.percent(80);
         Plan { shape: Shape { ahead, ..shape }, topology, sites, links, perils, steps: 6 + dice.below(14), plain }
     }
 }
