@@ -30,7 +30,7 @@ pub(crate) fn at_last(world: &World, journals: &[Journal]) -> Vec<String> {
 /// I1: quiet sites agree on what they share, unless a rule holds it apart: an open conflict, a record that waits, and what may not flow both ways.
 fn all_agree(world: &World, journals: &[Journal]) -> Vec<String> {
     let groups = groups(world.plan.shape, &world.plan.links, journals.len());
-    let apart: BTreeSet<(&str, &str)> = journals.iter().flat_map(|journal| held_apart(journal)).collect();
+    let apart = apart(world, journals);
     let mut broken = Vec::new();
     for table in world.plan.shape.tables.iter().copied() {
         let group = &groups[table];
@@ -53,6 +53,12 @@ fn all_agree(world: &World, journals: &[Journal]) -> Vec<String> {
 fn agreed(entry: &Entry) -> impl PartialEq + std::fmt::Debug + '_ {
     let lasting = (entry.deleted, entry.version.to_string(), &entry.fields, &entry.heir);
     (lasting, entry.modified_on, entry.author, entry.origin, &entry.settled)
+}
+
+/// The records that a rule or a person holds apart: open conflicts, what waits, what was dismissed.
+fn apart<'w>(world: &'w World, journals: &'w [Journal]) -> BTreeSet<(&'w str, &'w str)> {
+    let dismissed = world.dismissed.iter().map(|(resource, uid)| (resource.as_str(), uid.as_str()));
+    journals.iter().flat_map(|journal| held_apart(journal)).chain(dismissed).collect()
 }
 
 fn held_apart(journal: &Journal) -> impl Iterator<Item = (&str, &str)> {
@@ -91,7 +97,9 @@ fn nobody_invents(world: &World, journals: &[Journal]) -> Vec<String> {
                 let freed = here.is_none() && *column == "chief" && world.plan.shape.cascade;
                 freed || world.plan.shape.matching || target.is_none() || here == target.as_ref()
             });
-            if !same || !leads {
+            let whole = same && leads;
+            let parts = (world.plan.merges || world.oracle.pieced.contains(note)) && world.oracle.wrote_each(table, &entry.fields);
+            if !whole && !parts {
                 broken.push(format!(
                     "I3: s{at}: {table} {uid} is {:?}, but {note} wrote {:?} {:?}",
                     entry.fields, write.fields, write.references
@@ -108,7 +116,7 @@ fn nothing_rises(world: &World, journals: &[Journal]) -> Vec<String> {
     if !world.plan.plain {
         return Vec::new();
     }
-    let apart: BTreeSet<(&str, &str)> = journals.iter().flat_map(|journal| held_apart(journal)).collect();
+    let apart = apart(world, journals);
     let mut broken = Vec::new();
     for (at, journal) in journals.iter().enumerate() {
         for (table, uid, entry) in rows(journal).filter(|(table, uid, _)| !apart.contains(&(*table, *uid))) {
@@ -116,7 +124,7 @@ fn nothing_rises(world: &World, journals: &[Journal]) -> Vec<String> {
             let mut later = world.oracle.replaced_by(note);
             // Who deleted one of two records that became one meanwhile did not mean the other.
             later.retain(|write| write.note.is_some() || !(world.plan.shape.matching && table == "org"));
-            if !later.is_empty() && !world.oracle.asserted.contains(uid) {
+            if !later.is_empty() && !world.oracle.asserted.contains(uid) && !world.oracle.raised.contains(note) {
                 let what: Vec<&str> = later.iter().map(|write| write.note.as_deref().unwrap_or("a deletion")).collect();
                 broken.push(format!("I4: s{at}: {table} {uid} is {note} again, which was replaced by {}", what.join(", ")));
             }
@@ -161,10 +169,10 @@ fn cursors_pass_nothing(world: &World, journals: &[Journal]) -> Vec<String> {
                 let (back, forth) = (link.flows(table, from == link.from), link.flows(table, from != link.from));
                 let pulled = reached.pull.split_once(':').filter(|(epoch, _)| *epoch == there.epoch);
                 if let Some((_, arrival)) = pulled.filter(|_| back) {
-                    broken.extend(passed(table, there, here, arrival.parse().unwrap(), &format!("s{from} pulled from s{to}")));
+                    broken.extend(passed(world, table, there, here, arrival.parse().unwrap(), &format!("s{from} pulled from s{to}")));
                 }
                 if forth {
-                    broken.extend(passed(table, here, there, reached.push, &format!("s{from} pushed to s{to}")));
+                    broken.extend(passed(world, table, here, there, reached.push, &format!("s{from} pushed to s{to}")));
                 }
             }
         }
@@ -172,12 +180,13 @@ fn cursors_pass_nothing(world: &World, journals: &[Journal]) -> Vec<String> {
     broken
 }
 
-fn passed(table: &'static str, giver: &Journal, taker: &Journal, upto: i64, what: &str) -> Vec<String> {
+fn passed(world: &World, table: &'static str, giver: &Journal, taker: &Journal, upto: i64, what: &str) -> Vec<String> {
     let missed = giver.tables[table].iter().filter(|(uid, entry)| {
         let offered = entry.arrival <= upto && !entry.held && !entry.own;
         let aside = giver.waiting.iter().chain(&taker.waiting).chain(&taker.conflicts);
         let seen = taker.tables[table].get(*uid).is_some_and(|there| there.version.join(&entry.version) == there.version);
-        offered && !seen && !aside.into_iter().any(|aside| aside.resource == table && aside.uid == **uid)
+        let dismissed = || world.dismissed.contains(&(table.to_owned(), (*uid).clone()));
+        offered && !seen && !dismissed() && !aside.into_iter().any(|aside| aside.resource == table && aside.uid == **uid)
     });
     missed.map(|(uid, entry)| format!("I7: {what} up to {upto}, but {table} {uid} {} never came", entry.version)).collect()
 }

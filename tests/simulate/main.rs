@@ -8,6 +8,7 @@ mod deeds;
 mod dice;
 mod driver;
 mod fuse;
+mod hands;
 mod house;
 mod invariants;
 mod line;
