@@ -164,6 +164,13 @@ impl House {
         self.shape.tables.iter().copied().flat_map(of).collect()
     }
 
+    /// The columns of a table that were not there from the beginning.
+    pub(crate) fn extras(&self, table: &str) -> Vec<String> {
+        let mut statement = self.app().prepare("SELECT name FROM pragma_table_info(?1) WHERE name LIKE 'x%'").unwrap();
+        let rows = statement.query_map([table], |row| row.get(0)).unwrap();
+        rows.map(|row| row.unwrap()).collect()
+    }
+
     /// The keys of a table's rows.
     pub(crate) fn keys(&self, table: &str) -> Vec<String> {
         raw::rows(self.app(), table, self.shape.key(table)).into_keys().collect()

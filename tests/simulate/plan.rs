@@ -49,6 +49,8 @@ pub(crate) struct Plan {
     pub(crate) plain: bool,
     /// Some resources are merged field by field.
     pub(crate) merges: bool,
+    /// Some resources are shared in part.
+    pub(crate) filters: bool,
 }
 
 /// Worlds of earlier seeds have edits, runs and faults alone.
@@ -82,7 +84,9 @@ impl Plan {
             }
             resource.merge_fields = merges && more.percent(60);
         }
-        Plan { shape: Shape { ahead, ..shape }, topology, sites, links, perils, steps: 6 + dice.below(14), plain, merges }
+        let filters = seed >= LATER && !shape.matching && more.percent(25);
+        links.iter_mut().filter(|_| filters).for_each(|link| link.filter(shape, &mut more));
+        Plan { shape: Shape { ahead, ..shape }, topology, sites, links, perils, steps: 6 + dice.below(14), plain, merges, filters }
     }
 }
 
@@ -134,9 +138,9 @@ impl Link {
             let differs =
                 |resource: &&Resource| **resource != Resource { accept_twins: resource.accept_twins, ..Resource::new(0, &resource.name) };
             let words = side.iter().filter(differs).map(|resource| {
-                let Resource { name, mode, strategy, update, conflict, merge_fields, .. } = resource;
+                let Resource { name, mode, strategy, update, conflict, merge_fields, filters, .. } = resource;
                 let merged = if *merge_fields { " by field" } else { "" };
-                format!("{name}: {} {strategy} update {update} conflict {conflict}{merged}", mode.word())
+                format!("{name}: {} {strategy} update {update} conflict {conflict}{merged} {}", mode.word(), filters.concat())
             });
             words.collect::<Vec<_>>().join("; ")
         };
@@ -164,7 +168,7 @@ pub(crate) fn groups(shape: Shape, links: &[Link], sites: usize) -> BTreeMap<&'s
     let group = |name: &'static str| {
         let mut of: Vec<usize> = (0..sites).collect();
         for _ in 0..sites {
-            for link in links.iter().filter(|link| link.flows(name, false) && link.flows(name, true)) {
+            for link in links.iter().filter(|link| link.shares_all(name) && link.flows(name, false) && link.flows(name, true)) {
                 let least = of[link.from].min(of[link.to]);
                 (of[link.from], of[link.to]) = (least, least);
             }

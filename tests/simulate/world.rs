@@ -56,6 +56,8 @@ pub(crate) struct World {
     pub(crate) restored: bool,
     /// Waiting records that a person let go.
     pub(crate) dismissed: BTreeSet<(String, String)>,
+    /// Nothing goes wrong any longer.
+    pub(crate) calm: bool,
     /// What went wrong in a way that nothing explains.
     pub(crate) surprises: Vec<String>,
     pub(crate) dice: Dice,
@@ -86,6 +88,7 @@ impl World {
             restored: false,
             dismissed: BTreeSet::new(),
             surprises: Vec::new(),
+            calm: false,
             dice,
             clock: Clock::new(),
             late: Vec::new(),
@@ -172,6 +175,12 @@ impl World {
         }
         self.tally.one("worlds");
         self.tally.one(if self.plan.plain { "worlds with NEWER alone" } else { "worlds with policies" });
+        if self.plan.filters {
+            self.tally.one("worlds with filters");
+        }
+        if self.plan.merges {
+            self.tally.one("worlds merged by field");
+        }
         self.tally.many("local writes", self.oracle.writes.len() as u64);
         self.tally.many("local writes lost with a backup put back", self.oracle.writes.iter().filter(|write| write.lost).count() as u64);
         let ids: Vec<(String, &String)> = self.houses.iter().map(|house| (house.id().0.to_string(), &house.name)).collect();
@@ -184,17 +193,20 @@ impl World {
     fn step(&mut self) {
         let perils = self.plan.perils;
         let on = |peril: bool, weight: u64| if peril { weight } else { 0 };
+        let more = self.seed >= LATER;
         type Act = fn(&mut World);
-        let acts: [(u64, Act); 9] = [
+        let acts: [(u64, Act); 11] = [
             (50, World::edit),
             (40, World::sync),
-            (on(perils.lines, 5), World::arrive),
-            (on(perils.restores, 4), World::back_up),
-            (on(perils.restores, 4), World::restore),
+            (on(perils.lines, if more && !self.late.is_empty() { 30 } else { 5 }), World::arrive),
+            (on(perils.restores, if more { 8 } else { 4 }), World::back_up),
+            (on(perils.restores, if more { 8 } else { 4 }), World::restore),
             (on(perils.clones, 2), World::clone_one),
             (on(perils.clocks, 4), World::turn_clock),
             (on(perils.crashes, 3), World::restart),
             (on(perils.hands, 10), World::hand),
+            (on(self.plan.filters, 6), World::refilter),
+            (on(perils.columns, 8), World::alter),
         ];
         let act = self.dice.weighted(&acts);
         act(self);
@@ -297,6 +309,13 @@ impl World {
         (moved, failed)
     }
 
+    fn alter(&mut self) {
+        let at = self.any();
+        let sql = deeds::columns(&self.houses[at], &mut self.dice);
+        self.tally.one("column added, dropped or renamed");
+        self.say(format!("s{at}: {sql}"));
+    }
+
     fn arrive(&mut self) {
         if self.late.is_empty() {
             return;
@@ -328,6 +347,9 @@ impl World {
         let what = *self.dice.pick(&[Restore::Database, Restore::Machine]);
         self.houses[at].restore(what);
         self.restored = true;
+        for link in self.plan.links.iter().filter(|link| self.plan.filters && (link.from == at || link.to == at)) {
+            self.enter_filters(link);
+        }
         let after: Vec<_> = self.houses.iter().map(House::read).collect();
         let (site, since) = (self.houses[at].id(), self.houses[at].backed_up);
         let lost = self.oracle.forgive(site, since, &after);
@@ -369,6 +391,7 @@ impl World {
     /// Nothing goes wrong any longer; everybody syncs until nothing moves.
     fn quiet(&mut self) -> Vec<String> {
         self.late.clear();
+        self.calm = true;
         for house in &self.houses {
             house.fuse.reset();
         }
