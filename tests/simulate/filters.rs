@@ -126,6 +126,8 @@ fn differs(
     if link.shares(table, &entry.fields) {
         return match living {
             Some(other) if other.version == entry.version && common(other) == common(entry) => None,
+            // A later version that nobody shares any longer; here the record stays for others.
+            Some(other) if !link.shares(table, &other.fields) && other.version.join(&entry.version) == other.version => None,
             Some(_) => Some("has another version of what both share"),
             None => Some("lacks what both share"),
         };
