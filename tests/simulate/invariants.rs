@@ -66,7 +66,7 @@ fn agreed(entry: &Entry) -> impl PartialEq + std::fmt::Debug + '_ {
 /// The records that a rule or a person holds apart: open conflicts, what waits, what was dismissed.
 fn apart<'w>(world: &'w World, journals: &'w [Journal]) -> BTreeSet<(&'w str, &'w str)> {
     let dismissed = world.dismissed.iter().map(|(resource, uid)| (resource.as_str(), uid.as_str()));
-    journals.iter().flat_map(|journal| held_apart(journal)).chain(dismissed).collect()
+    journals.iter().flat_map(held_apart).chain(dismissed).collect()
 }
 
 fn held_apart(journal: &Journal) -> impl Iterator<Item = (&str, &str)> {

@@ -79,6 +79,7 @@ const ONCE: &[(u64, &str)] = &[
     (ADOPTION + 132, TWINS),
     (ADOPTION + 154, TWINS),
     (ADOPTION + 69, "what was parked for a record that waits for its match came under a key that nobody took"),
+    (1_329, "a retraction ended the waiting of what another site had given"),
     (1_358, "a conflict decided the same way again after that was taken back: the cursor had passed the record while it was held"),
 ];
 const TWINS: &str =
