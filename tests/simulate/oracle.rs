@@ -90,7 +90,9 @@ impl Oracle {
 
     /// Whether each field of a record is what somebody wrote into it.
     pub(crate) fn wrote_each(&self, table: &str, fields: &Fields) -> bool {
-        let same = |write: &&Write| write.table == table && ["born", "code"].iter().all(|key| write.fields.get(*key) == fields.get(*key));
+        // OR REPLACE gives a company of one key everything anew.
+        let one = |write: &&Write| ["born", "code"].iter().all(|key| write.fields.get(*key) == fields.get(*key));
+        let same = |write: &&Write| write.table == table && (table == "org" || one(write));
         let writes: Vec<&Write> = self.writes.iter().filter(same).collect();
         fields.iter().all(|(name, value)| {
             writes.iter().any(|write| {
