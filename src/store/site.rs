@@ -68,7 +68,7 @@ pub fn formerly(conn: &mut Conn) -> Result<Option<SiteId>> {
 
 /// Whether an administrator stopped everything.
 pub fn paused(conn: &mut Conn) -> Result<bool> {
-    Ok(site::table.select(site::paused).first(conn).optional()?.unwrap_or(false))
+    Ok(site::table.select(site::paused).get_result(conn).optional()?.unwrap_or(false))
 }
 
 /// Stops everything, or lets it go on. No job is leased while it is stopped.
@@ -79,7 +79,7 @@ pub fn set_paused(conn: &mut Conn, paused: bool) -> Result<()> {
 
 /// The proxy for repositories that have none of their own.
 pub fn proxy(conn: &mut Conn) -> Result<Option<String>> {
-    Ok(site::table.select(site::proxy).first(conn).optional()?.flatten())
+    Ok(site::table.select(site::proxy).get_result(conn).optional()?.flatten())
 }
 
 /// Sets or clears that proxy.

@@ -113,7 +113,6 @@ impl Apply for Transaction<'_> {
         fn past(id: i64) -> Option<HistoryEntry>;
         fn effects(table: &Table, run: u64, effects: Effects, after: i64, limit: usize) -> Vec<Effected>;
         fn set_bases(table: &Table, page: &Page) -> ();
-        fn retract(table: &Table, found: Found) -> ();
         fn sharers(table: &Table) -> Vec<SiteId>;
         fn waiters(which: Which<'_>, limit: usize) -> Vec<Waiter>;
     }
@@ -153,6 +152,14 @@ impl Apply for Transaction<'_> {
             self.fuse.step(|| inner.wait(table, record, waits))?;
         }
         Ok(())
+    }
+
+    fn retract(&mut self, table: &Table, found: Found) -> Result<()> {
+        if self.fault.keeps_all() {
+            return Ok(());
+        }
+        let inner = &mut self.inner;
+        self.fuse.step(|| inner.retract(table, found))
     }
 
     fn unwait(&mut self, id: i64) -> Result<()> {

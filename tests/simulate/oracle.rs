@@ -36,6 +36,19 @@ pub(crate) struct Oracle {
     /// Uids of records that were deleted elsewhere and are kept because others refer to them.
     pub(crate) asserted: BTreeSet<String>,
     notes: usize,
+    /// Notes of versions that a person put back.
+    pub(crate) raised: BTreeSet<String>,
+    /// Notes of versions that a person made of two.
+    pub(crate) pieced: BTreeSet<String>,
+}
+
+/// What a person's decision makes of a record.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum By {
+    /// A version that was there before.
+    Whole,
+    /// Fields of two versions.
+    Parts,
 }
 
 impl Oracle {
@@ -58,6 +71,37 @@ impl Oracle {
             self.add(site, place.0, None, Some(former));
         }
         self.writes.len() - known
+    }
+
+    /// Notes what a person did with the tools of a site: what was put back is no new write, what was mended is one.
+    pub(crate) fn by_hand(&mut self, site: SiteId, before: &Rows, after: &Rows, by: By) {
+        for (place, fields) in after.iter().filter(|(place, fields)| before.get(*place) != Some(*fields)) {
+            let note = &fields["note"];
+            if !self.by_note.contains_key(note) {
+                self.add(site, place.0, Some(fields), before.get(place));
+            } else if before.get(place).is_none_or(|former| &former["note"] != note) {
+                self.raised.insert(note.clone());
+            }
+            if by == By::Parts {
+                self.pieced.insert(note.clone());
+            }
+        }
+    }
+
+    /// Whether each field of a record is what somebody wrote into it.
+    pub(crate) fn wrote_each(&self, table: &str, fields: &Fields) -> bool {
+        // OR REPLACE gives a company of one key everything anew.
+        let one = |write: &&Write| ["born", "code"].iter().all(|key| write.fields.get(*key) == fields.get(*key));
+        let same = |write: &&Write| write.table == table && (table == "org" || one(write));
+        let writes: Vec<&Write> = self.writes.iter().filter(same).collect();
+        fields.iter().all(|(name, value)| {
+            writes.iter().any(|write| {
+                let refers = |reference: &(&str, &str, String, Option<String>)| {
+                    reference.0 == name && reference.3.as_ref().is_none_or(|uid| uid == value)
+                };
+                write.fields.get(name) == Some(value) || write.references.iter().any(refers)
+            })
+        })
     }
 
     fn add(&mut self, site: SiteId, table: &'static str, fields: Option<&Fields>, former: Option<&Fields>) {

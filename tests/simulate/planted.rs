@@ -8,6 +8,8 @@ use entente::{
     model::{NewState, Policy, Relation},
 };
 
+use crate::plan::LATER;
+
 /// A fault that the simulation has to find, named by the invariant it breaks.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) enum Planted {
@@ -15,6 +17,8 @@ pub(crate) enum Planted {
     EachKeepsItsOwn,
     /// I1: a version that comes is never joined with what is here.
     NoJoin,
+    /// I1: what is taken back stays.
+    LetsNothingGo,
     /// I2: what is replaced does not go into the history.
     NoHistory,
     /// I2: whatever comes replaces what is here, as if it had been seen.
@@ -35,9 +39,17 @@ pub(crate) enum Planted {
     RealChance,
 }
 
-pub(crate) const ALL: [(Planted, &str); 11] = [
+impl Planted {
+    /// The first seed of worlds in which it can show.
+    pub(crate) fn first(self) -> u64 {
+        if self == Planted::LetsNothingGo { LATER } else { 0 }
+    }
+}
+
+pub(crate) const ALL: [(Planted, &str); 12] = [
     (Planted::EachKeepsItsOwn, "I1"),
     (Planted::NoJoin, "I1"),
+    (Planted::LetsNothingGo, "I1"),
     (Planted::NoHistory, "I2"),
     (Planted::LastArrivalWins, "I2"),
     (Planted::Mixture, "I3"),
@@ -127,6 +139,10 @@ impl Journalled {
     pub(crate) fn waits(&mut self, waits: &Wait<'_>) -> u32 {
         self.crowded |= matches!(waits.kind, Waiting::Quarantined | Waiting::Deletion);
         if self.planted == Some(Planted::DropsWhatWaits) { 0 } else { 1 }
+    }
+
+    pub(crate) fn keeps_all(&self) -> bool {
+        self.planted == Some(Planted::LetsNothingGo)
     }
 
     pub(crate) fn never_ends(&self) -> bool {

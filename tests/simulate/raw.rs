@@ -30,6 +30,7 @@ pub(crate) struct Entry {
 /// A record that waits, or one of an open conflict.
 #[derive(Debug, Clone)]
 pub(crate) struct Aside {
+    pub(crate) id: i64,
     pub(crate) resource: String,
     pub(crate) uid: String,
     pub(crate) kind: String,
@@ -122,15 +123,15 @@ pub(crate) fn read(db: &Connection, shape: Shape) -> Journal {
     for sql in ["SELECT record FROM entente_history", "SELECT ours || theirs FROM entente_conflict", "SELECT record FROM entente_waiting"] {
         each(db, sql, |row| notes_in(&row.get::<_, String>(0).unwrap(), &mut journal.notes));
     }
-    each(db, "SELECT tab, uid, kind, record FROM entente_waiting ORDER BY id", |row| {
+    each(db, "SELECT tab, uid, kind, record, id FROM entente_waiting ORDER BY id", |row| {
         let resource = names[&row.get(0).unwrap()].clone();
         let (kind, record) = (row.get(2).unwrap(), row.get(3).unwrap());
-        journal.waiting.push(Aside { resource, uid: uid(row.get_ref(1).unwrap()).unwrap(), kind, record });
+        journal.waiting.push(Aside { id: row.get(4).unwrap(), resource, uid: uid(row.get_ref(1).unwrap()).unwrap(), kind, record });
     });
-    each(db, "SELECT tab, uid, rule, theirs FROM entente_conflict WHERE open ORDER BY id", |row| {
+    each(db, "SELECT tab, uid, rule, theirs, id FROM entente_conflict WHERE open ORDER BY id", |row| {
         let resource = names[&row.get(0).unwrap()].clone();
         let (kind, record) = (row.get(2).unwrap(), row.get(3).unwrap());
-        journal.conflicts.push(Aside { resource, uid: uid(row.get_ref(1).unwrap()).unwrap(), kind, record });
+        journal.conflicts.push(Aside { id: row.get(4).unwrap(), resource, uid: uid(row.get_ref(1).unwrap()).unwrap(), kind, record });
     });
     each(db, "SELECT site, tab, role, pull, push FROM entente_share ORDER BY site, tab, role", |row| {
         let resource = names[&row.get(1).unwrap()].clone();

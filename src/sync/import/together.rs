@@ -115,9 +115,15 @@ impl Import<'_> {
             locals.push(self.tx.locals(&open.table, &[open.item.view.uid()], self.terms.peer)?);
         }
         // A key that is made of a reference can be reserved once what it refers to has one.
-        let mut unreserved: Vec<usize> = (0..ready.len())
-            .filter(|at| !ready[*at].item.view.record.deleted && !locals[*at].found[0].is_some_and(|found| found.living))
-            .collect();
+        let mut unreserved = Vec::new();
+        for at in 0..ready.len() {
+            let (table, view) = (&ready[at].table, ready[at].item.view);
+            let comes = !view.record.deleted && !locals[at].found[0].is_some_and(|found| found.living);
+            // One that matches a local record waits for the peer's answer or adopts that: nothing may refer to a key of its own.
+            if comes && (table.matching.is_empty() || self.tx.twin(table, view, &self.targets)?.is_none()) {
+                unreserved.push(at);
+            }
+        }
         loop {
             let before = unreserved.len();
             let mut rest = Vec::new();

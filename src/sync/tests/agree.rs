@@ -3,7 +3,7 @@
 use super::world::{Line, TestSite, keyed, records, table};
 use crate::{
     connector::Waiting,
-    model::{Identity, Policy, TableSpec},
+    model::{Identity, Mode, Policy, TableSpec},
     sync::run::Ask,
 };
 
@@ -269,6 +269,35 @@ fn match_columns_make_one_record_of_two() {
         assert_eq!(a.rows("SELECT name FROM team WHERE number = 254"), "changed later");
         assert_eq!(records(&a.agree(&b)), 0);
     }
+}
+
+#[test]
+fn what_refers_to_a_record_that_waits_for_its_match_waits_too() {
+    let (a, b) = (TestSite::new("a", HALL), TestSite::new("b", HALL));
+    for site in [&a, &b] {
+        site.attach(&[TableSpec { matching: vec!["number".into()], ..table("team") }, table("match"), table("score")]);
+    }
+    let to_b = a.knows(&b, &["team", "match", "score"]);
+    for name in ["team", "match"] {
+        a.change(&to_b, name, |resource| (resource.mode, resource.accept_twins) = (Mode::Push, true));
+    }
+    b.sql("INSERT INTO team VALUES (7, 254, 'Poofs');");
+    a.sql("INSERT INTO team VALUES (1, 254, 'Poofs'); INSERT INTO match VALUES (1, 'a1', 1, NULL);");
+    for name in ["Dames", "Herren"] {
+        a.sync(&b);
+        let kinds: Vec<String> = b.waiting().iter().map(|waits| waits.split(' ').take(2).collect::<Vec<_>>().join(" ")).collect();
+        assert!(kinds.iter().all(|kind| kind == "twin team" || kind == "parked match"), "{kinds:?}: {:?}", b.waiting());
+        assert_eq!(kinds.len(), 2, "{:?}", b.waiting());
+        a.sql(&format!("UPDATE team SET name = '{name}';"));
+    }
+    for name in ["team", "match"] {
+        a.change(&to_b, name, |resource| resource.mode = Mode::Both);
+    }
+    for _ in 0..3 {
+        a.agree(&b);
+    }
+    assert_eq!(b.rows("SELECT m.label, t.number FROM match m JOIN team t ON t.id = m.red"), "a1|254");
+    assert!(b.waiting().is_empty(), "{:?}", b.waiting());
 }
 
 #[test]

@@ -468,3 +468,31 @@ fn a_natural_key_is_filtered_like_any_field() {
     a.agree(&b);
     assert_eq!(a.rows("SELECT code FROM t ORDER BY code"), "X2 x4");
 }
+
+#[test]
+fn a_retraction_leaves_what_waits_from_another_site() {
+    let schema = "CREATE TABLE team (code TEXT PRIMARY KEY, region TEXT, name TEXT UNIQUE);";
+    let sites = ["a", "b", "c"].map(|name| {
+        let site = TestSite::new(name, schema);
+        site.attach(&[table("team")]);
+        site
+    });
+    let [a, b, c] = &sites;
+    a.knows(b, &["team"]);
+    c.knows(b, &["team"]);
+    c.knows(a, &["team"]);
+    filtered(c, a, NORTH);
+    a.sql("INSERT INTO team VALUES ('x', 'north', 'old');");
+    c.agree(a);
+    a.agree(b);
+    c.sql("INSERT INTO team VALUES ('y', 'west', 'taken');");
+    b.sql("UPDATE team SET region = 'south', name = 'taken';");
+    c.sync(b);
+    assert_eq!(c.waiting().len(), 1, "{:?}", c.waiting());
+    a.agree(b);
+    c.sync(a);
+    assert_eq!((c.waiting().len(), c.rows(ALL)), (1, "x|north|old y|west|taken".into()), "{:?}", c.waiting());
+    c.sql("DELETE FROM team WHERE code = 'y';");
+    c.sync(b);
+    assert_eq!(c.rows(ALL), "x|south|taken");
+}
