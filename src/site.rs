@@ -14,10 +14,9 @@ use crate::{
     connector::{Connector, Sqlite},
     decide::Decider,
     error::{Error, Kind, Result},
-    model::{Database, Limits, LogId, Repository, RepositoryId, SiteId, Sum, Time, Uuids},
+    model::{Database, ItemId, Limits, LogId, Repository, RepositoryId, SiteId, Sum, Time, Uuids},
     peer::{Entente, Peer, Settings, Timeouts},
     store::{Store, databases, site},
-    sync::compare::Items,
 };
 
 /// How many idle connections to one database are kept.
@@ -42,11 +41,14 @@ pub struct Site {
     /// By repository and resource: the number of their last run with us, and its entry in our log.
     visits: Mutex<HashMap<(RepositoryId, String), (u64, LogId)>>,
     /// What a comparison needs again in its next call.
-    compared: Mutex<Option<(Compared, Arc<Items>, Time)>>,
+    compared: Mutex<Option<(Compared, Versions, Time)>>,
 }
 
 /// The state of a resource: its name, the filter, the sum over its records and its head.
 pub type Compared = (String, String, Option<Sum>, i64);
+
+/// The versions of living records with their arrivals, sorted.
+pub type Versions = Arc<Vec<(ItemId, i64)>>;
 
 /// Makes a connection to a database; new uids come from the UUIDs given.
 pub type Connect = dyn Fn(&Database, &Uuids) -> Result<Box<dyn Connector>> + Send + Sync;
@@ -161,14 +163,14 @@ impl Site {
     }
 
     /// The records of a resource in this state, where it was compared a moment ago.
-    pub fn compared(&self, state: &Compared) -> Option<Arc<Items>> {
+    pub fn compared(&self, state: &Compared) -> Option<Versions> {
         let compared = self.compared.lock().unwrap_or_else(PoisonError::into_inner);
-        compared.as_ref().filter(|(known, ..)| known == state).map(|(_, items, _)| items.clone())
+        compared.as_ref().filter(|(known, ..)| known == state).map(|(_, versions, _)| versions.clone())
     }
 
     /// Remembers them in place of those of another comparison.
-    pub fn set_compared(&self, state: Compared, items: Arc<Items>) {
-        *self.compared.lock().unwrap_or_else(PoisonError::into_inner) = Some((state, items, self.now()));
+    pub fn set_compared(&self, state: Compared, versions: Versions) {
+        *self.compared.lock().unwrap_or_else(PoisonError::into_inner) = Some((state, versions, self.now()));
     }
 
     /// Forgets them where no comparison has needed them for a while.

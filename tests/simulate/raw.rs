@@ -194,9 +194,10 @@ fn states(db: &Connection, table: i64, sites: &Sites) -> (BTreeMap<String, (Stri
 pub(crate) fn rows(db: &Connection, table: &str, key: &str) -> BTreeMap<String, BTreeMap<String, String>> {
     let mut found = BTreeMap::new();
     let mut statement = db.prepare_cached(&format!("SELECT * FROM {table}")).unwrap();
-    let columns: Vec<String> = statement.column_names().into_iter().map(str::to_owned).collect();
     let mut rows = statement.query([]).unwrap();
     while let Some(row) = rows.next().unwrap() {
+        // Only now: a column may have come or gone since the statement was prepared.
+        let columns: Vec<String> = row.as_ref().column_names().into_iter().map(str::to_owned).collect();
         let fields = columns.iter().enumerate().filter_map(|(at, name)| Some((name.clone(), text(row.get_ref(at).unwrap())?)));
         let fields: BTreeMap<String, String> = fields.collect();
         found.insert(fields[key].clone(), fields);

@@ -1,9 +1,6 @@
 //! The answering site's part.
 
-use std::{
-    collections::{HashMap, HashSet},
-    sync::Arc,
-};
+use std::collections::{HashMap, HashSet};
 
 use negentropy::Negentropy;
 
@@ -54,21 +51,21 @@ impl Asked<'_> {
     }
 
     /// All living records, from the last call where nothing changed since.
-    fn items(&mut self) -> Result<Arc<Items>> {
+    fn items(&mut self) -> Result<Items> {
         self.door.fold(&self.table)?;
         let state = (self.table.resource.clone(), self.filter.to_string(), self.door.sum(&self.table)?, self.door.head(&self.table)?);
-        if let Some(items) = self.site.compared(&state) {
-            return Ok(items);
+        if let Some(versions) = self.site.compared(&state) {
+            return Ok(Items(versions));
         }
-        let items = Arc::new(Items::of(&mut *self.door, &self.table, &self.filter, self.site.now())?);
-        self.site.set_compared(state, items.clone());
+        let items = Items::of(&mut *self.door, &self.table, &self.filter, self.site.now())?;
+        self.site.set_compared(state, items.0.clone());
         Ok(items)
     }
 
     fn message(&mut self) -> Result<Option<Vec<u8>>> {
         let Some(message) = &self.request.message else { return Ok(None) };
         let items = self.items()?;
-        let mut negentropy = Negentropy::borrowed(&*items, FRAME).map_err(confused)?;
+        let mut negentropy = Negentropy::borrowed(&items, FRAME).map_err(confused)?;
         negentropy.reconcile(message).map(Some).map_err(confused)
     }
 

@@ -4,6 +4,8 @@ mod answer;
 mod find;
 mod look;
 
+use std::sync::Arc;
+
 use negentropy::{Bound, Error as Trouble, Id, Item, NegentropyStorageBase};
 
 pub use answer::answer;
@@ -16,6 +18,7 @@ use crate::{
     decide::filter::Filter,
     error::{Error, Result},
     model::{ItemId, Page, SiteId, Time},
+    site::Versions,
 };
 
 /// The most bytes of a message of reconciliation, about: a list of ids more than fits is told in the next.
@@ -29,7 +32,7 @@ const NOBODY: SiteId = SiteId(uuid::Uuid::nil());
 
 /// The living records of a table, by the names of their versions: 40 bytes a record.
 #[derive(Debug, Default)]
-pub struct Items(Vec<(ItemId, i64)>);
+pub(super) struct Items(Versions);
 
 impl Items {
     /// Those that a filter lets through.
@@ -45,7 +48,7 @@ impl Items {
             let held_back = held_back(db, table, filter, now)?;
             items.retain(|(id, _)| held_back.binary_search(id).is_err());
         }
-        Ok(Items(items))
+        Ok(Items(Arc::new(items)))
     }
 
     /// How many there are.
