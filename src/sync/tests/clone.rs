@@ -1,9 +1,13 @@
 //! Two machines in the name of one site, and all that must not be taken for that.
 
-use std::sync::{Mutex, atomic::AtomicBool};
+use std::sync::{
+    Arc, Mutex,
+    atomic::{AtomicBool, AtomicI64, Ordering},
+};
 
 use super::world::{Line, TestSite, records, table};
 use crate::{
+    config::Settings,
     error::{Kind, Result},
     model::{
         Account, CompareAnswer, CompareRequest, Grant, Hello, Page, PullRequest, PushRequest, Receipt, Registered, Registration, Role,
@@ -205,6 +209,23 @@ fn a_restored_hub_and_a_restored_database_make_no_clone() {
         assert!(meets(&a, &hub, "y") && is_called(&a, &hub, "z") && meets(&a, &hub, "y"), "{round}");
     }
     a.agree(&hub);
+    assert!(!flagged(&hub, a.site.id) && a.rows(ALL) == hub.rows(ALL));
+}
+
+#[test]
+fn a_database_with_several_tables_begins_one_new_life_when_it_was_restored() {
+    let clock = Arc::new(AtomicI64::new(1_000_000_000));
+    let (hub, a) = (TestSite::new("hub", SCHEMA), TestSite::by_clock("a", SCHEMA, Settings::default(), &clock));
+    for site in [&hub, &a] {
+        site.attach(&[table("t"), table("u")]);
+    }
+    a.knows(&hub, &["t", "u"]);
+    a.sql("INSERT INTO t VALUES ('one', 'a'); INSERT INTO u VALUES (1, 'a');");
+    a.agree(&hub);
+    clock.store(5_000_000_000, Ordering::Relaxed);
+    a.sql("UPDATE entente_share SET told = told - 1");
+    assert!(meets(&a, &hub, "x"));
+    assert_eq!(a.rows("SELECT incarnation FROM entente_journal"), "5000", "the second at which it began");
     assert!(!flagged(&hub, a.site.id) && a.rows(ALL) == hub.rows(ALL));
 }
 
