@@ -37,7 +37,7 @@ impl World {
         for link in self.plan.links.clone() {
             self.run(link.from, link.to, Vec::new());
         }
-        for _ in 0..2 + self.dice.below(5) {
+        for _ in 0..2 + self.dice.below(3) {
             self.hand();
             if self.dice.percent(30) {
                 self.sync();

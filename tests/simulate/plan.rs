@@ -86,7 +86,9 @@ impl Plan {
         }
         let filters = seed >= LATER && !shape.matching && more.percent(25);
         links.iter_mut().filter(|_| filters).for_each(|link| link.filter(shape, &mut more));
-        Plan { shape: Shape { ahead, ..shape }, topology, sites, links, perils, steps: 6 + dice.below(14), plain, merges, filters }
+        let drawn = dice.below(14);
+        let steps = if seed < LATER { 6 + drawn } else { 5 + drawn * 2 / 3 };
+        Plan { shape: Shape { ahead, ..shape }, topology, sites, links, perils, steps, plain, merges, filters }
     }
 }
 

@@ -42,7 +42,7 @@ pub(crate) enum Planted {
 impl Planted {
     /// The first seed of worlds in which it can show.
     pub(crate) fn first(self) -> u64 {
-        if self == Planted::LetsNothingGo { LATER } else { 0 }
+        if self == Planted::LetsNothingGo { LATER + 240 } else { 0 }
     }
 }
 
