@@ -105,8 +105,15 @@ fn two_thousand_worlds_keep_all_promises() {
         "clock turned",
         "records parked",
         "records quarantined",
+        "filter changed",
+        "column added, dropped or renamed",
+        "conflict decided",
+        "decision taken back",
+        "version put back",
+        "run undone",
+        "waiting record mended",
     ] {
-        assert!(tally.get(rare) > 10, "{rare}: {} only", tally.get(rare));
+        assert!(tally.get(rare) > 5, "{rare}: {} only", tally.get(rare));
     }
 }
 
