@@ -135,6 +135,9 @@ pub struct NamedRecord {
     /// The caller once had it, and nobody wrote to it since.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub known: bool,
+    /// It stands after the caller's cursor: the feed brings it.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub later: bool,
 }
 
 /// What a uid is at a site.

@@ -39,8 +39,18 @@ pub(crate) const EXTRAS: [&str; 2] = ["x1", "x2"];
 
 /// Does something to a site's tables. Returns the SQL, and how many rows were written.
 pub(crate) fn something(house: &House, dice: &mut Dice, oracle: &mut Oracle, seed: u64) -> (String, usize) {
+    let deed = dice.weighted(&DEEDS);
+    carry_out(deed, house, dice, oracle, seed)
+}
+
+/// Deletes something, where there is anything. As [`something`].
+pub(crate) fn removal(house: &House, dice: &mut Dice, oracle: &mut Oracle, seed: u64) -> (String, usize) {
+    carry_out(Deed::Delete, house, dice, oracle, seed)
+}
+
+fn carry_out(deed: Deed, house: &House, dice: &mut Dice, oracle: &mut Oracle, seed: u64) -> (String, usize) {
     let before = house.rows();
-    let sql = statement(dice.weighted(&DEEDS), house, dice, oracle, seed);
+    let sql = statement(deed, house, dice, oracle, seed);
     let done = house.app().execute_batch(&sql);
     if done.is_err() && !house.app().is_autocommit() {
         house.app().execute_batch("ROLLBACK").unwrap();

@@ -10,7 +10,7 @@ use std::{
 use entente::{
     config::{Config, Overrides, Settings},
     connector::{Connector, Sqlite},
-    model::{AttachedTable, Database, Grant, Repository, SiteId, Uuids},
+    model::{AttachedTable, Database, Grant, Repository, SiteId, Time, Uuids},
     site::{Connect, Site, Surroundings},
     store::{Store, attached, databases, repositories},
     sync::{admit::Caller, attach, serve},
@@ -146,6 +146,18 @@ impl House {
         let mut statement = self.app().prepare_cached(&format!("SELECT id FROM {table} ORDER BY id")).unwrap();
         let rows = statement.query_map([], |row| row.get(0)).unwrap();
         rows.map(|row| row.unwrap()).collect()
+    }
+
+    /// Purges all tombstones that are there now, as if more than a month had passed.
+    pub(crate) fn forget_tombstones(&self) {
+        const DAY: i64 = 86_400_000_000;
+        let site = self.site();
+        let mut door = site.door("app").unwrap();
+        for table in door.tables().unwrap() {
+            let now = site.now();
+            door.purge(&table, now, Time(0)).unwrap();
+            door.purge(&table, Time(now.0 + 40 * DAY), Time(now.0 + DAY)).unwrap();
+        }
     }
 
     /// The last arrival of each table.

@@ -34,6 +34,8 @@ pub(crate) struct Perils {
     pub(crate) columns: bool,
     /// People decide conflicts, put versions back, undo runs and look after what waits.
     pub(crate) hands: bool,
+    /// Sites are silent for so long that others forget what was deleted.
+    pub(crate) months: bool,
 }
 
 /// A world before it begins.
@@ -72,6 +74,7 @@ impl Plan {
             clocks: dice.percent(50),
             columns: dice.percent(15) && seed >= LATER,
             hands: false,
+            months: false,
         };
         // From other dice, so that worlds stay what they were when there is more to draw.
         let mut more = Dice::new(!seed);
@@ -86,6 +89,7 @@ impl Plan {
         }
         let filters = seed >= LATER && !shape.matching && more.percent(25);
         links.iter_mut().filter(|_| filters).for_each(|link| link.filter(shape, &mut more));
+        let perils = Perils { months: seed >= LATER && more.percent(25), ..perils };
         let drawn = dice.below(14);
         let steps = if seed < LATER { 6 + drawn } else { 5 + drawn * 2 / 3 };
         Plan { shape: Shape { ahead, ..shape }, topology, sites, links, perils, steps, plain, merges, filters }

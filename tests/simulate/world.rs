@@ -58,6 +58,8 @@ pub(crate) struct World {
     pub(crate) dismissed: BTreeSet<(String, String)>,
     /// Nothing goes wrong any longer.
     pub(crate) calm: bool,
+    /// Records of which some site forgot that they were deleted.
+    pub(crate) purged: BTreeSet<(String, String)>,
     /// What went wrong in a way that nothing explains.
     pub(crate) surprises: Vec<String>,
     pub(crate) dice: Dice,
@@ -87,6 +89,7 @@ impl World {
             oracle: Oracle::default(),
             restored: false,
             dismissed: BTreeSet::new(),
+            purged: BTreeSet::new(),
             surprises: Vec::new(),
             calm: false,
             dice,
@@ -195,7 +198,7 @@ impl World {
         let on = |peril: bool, weight: u64| if peril { weight } else { 0 };
         let more = self.seed >= LATER;
         type Act = fn(&mut World);
-        let acts: [(u64, Act); 11] = [
+        let acts: [(u64, Act); 12] = [
             (50, World::edit),
             (40, World::sync),
             (on(perils.lines, if more && !self.late.is_empty() { 30 } else { 5 }), World::arrive),
@@ -207,9 +210,33 @@ impl World {
             (on(perils.hands, 10), World::hand),
             (on(self.plan.filters, 6), World::refilter),
             (on(perils.columns, 8), World::alter),
+            (on(perils.months, 14), World::month),
         ];
         let act = self.dice.weighted(&acts);
         act(self);
+    }
+
+    /// Something is deleted at a site, which runs with another; then it forgets what was deleted until now.
+    fn month(&mut self) {
+        let link = self.dice.below(self.plan.links.len());
+        let (at, other) = (self.plan.links[link].from, self.plan.links[link].to);
+        for removes in [true, true, false] {
+            let deed = if removes { deeds::removal } else { deeds::something };
+            let (sql, written) = deed(&self.houses[at], &mut self.dice, &mut self.oracle, self.seed);
+            self.say(format!("s{at}: {sql} ({written} written)"));
+        }
+        self.run(at, other, Vec::new());
+        let before = self.houses[at].read();
+        self.houses[at].forget_tombstones();
+        let after = self.houses[at].read();
+        let records = before.tables.iter().flat_map(|(table, records)| records.keys().map(move |uid| (*table, uid)));
+        let purged: Vec<(String, String)> = records
+            .filter(|(table, uid)| !after.tables[table].contains_key(*uid))
+            .map(|(table, uid)| (table.to_owned(), uid.clone()))
+            .collect();
+        self.say(format!("s{at} forgets {purged:?}"));
+        self.tally.many("tombstones purged", purged.len() as u64);
+        self.purged.extend(purged);
     }
 
     pub(crate) fn any(&mut self) -> usize {

@@ -67,7 +67,7 @@ fn answer() -> CompareAnswer {
         cursor: "e2:3".into(),
         refused: true,
         message: Some(vec![0x61]),
-        named: vec![NamedRecord { id: ItemId([9; 32]), uid: "urn:x".into(), known: true }],
+        named: vec![NamedRecord { id: ItemId([9; 32]), uid: "urn:x".into(), known: true, later: true }],
         absent: [Absence::Unknown, Absence::Here, Absence::Deleted, Absence::Waiting, Absence::Held, Absence::Filtered]
             .map(|state| Absent { uid: "urn:x".into(), state })
             .into(),

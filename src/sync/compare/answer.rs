@@ -83,7 +83,7 @@ impl Asked<'_> {
         };
         let by_record: HashMap<[u8; 8], &Standing> = standings.iter().map(|standing| (ItemId::of_uid(&standing.uid), standing)).collect();
         let named = self.request.named.iter().filter_map(|id| by_record.get(&id.record()).map(|standing| (id, *standing)));
-        Ok(named.map(|(id, standing)| NamedRecord { id: *id, uid: standing.uid.clone(), known: had.surely(standing) }).collect())
+        Ok(named.map(|(id, standing)| had.named(*id, standing)).collect())
     }
 
     fn absent(&mut self) -> Result<Vec<Absent>> {
@@ -153,6 +153,11 @@ pub(in crate::sync) struct Had {
 }
 
 impl Had {
+    fn named(&self, id: ItemId, standing: &Standing) -> NamedRecord {
+        let later = self.cursor.is_none_or(|cursor| standing.arrival > cursor);
+        NamedRecord { id, uid: standing.uid.clone(), known: self.surely(standing), later }
+    }
+
     /// Whether it surely had a record that lives here, and nobody wrote to that since: then it was deleted there.
     pub(in crate::sync) fn surely(&self, standing: &Standing) -> bool {
         let passed = |upto: Option<i64>| !self.refused && upto.is_some_and(|upto| standing.arrival <= upto);

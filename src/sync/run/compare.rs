@@ -27,9 +27,8 @@ const PURGED: &str = "purged";
 
 /// A comparison that was begun.
 struct Begun {
-    /// Where both stood before it.
-    there: String,
-    here: i64,
+    /// Where both stood before it; `None` where nobody went back, so that the feeds go on from where they were.
+    stood: Option<(String, i64)>,
     /// What was deleted there so long ago that its tombstone is gone: uid, and its arrival here.
     gone: Vec<(String, i64)>,
 }
@@ -96,15 +95,16 @@ impl<'r> Run<'r, '_> {
         let ours: Vec<i64> = found.ours.iter().filter_map(|id| items.arrival(id)).collect();
         drop(items);
         let theirs: Vec<ItemId> = found.theirs.into_iter().filter(|id| !both.contains(&id.record())).collect();
-        let mut exchange = Exchange { ask, ..Exchange::new(self, part, hello, peer, all, missing) };
+        let silent = !share.compare.we_went_back && !share.compare.they_went_back;
+        let mut exchange = Exchange { ask, silent, ..Exchange::new(self, part, hello, peer, all, missing) };
         for some in theirs.chunks(NAMES) {
             exchange.only_there(some)?;
         }
         for some in ours.chunks(NAMES) {
             exchange.here(some)?;
         }
-        let gone = exchange.gone;
-        Ok(Begun { there: part.there.head.clone(), here, gone })
+        let (gone, silent) = (exchange.gone, exchange.silent);
+        Ok(Begun { stood: (!silent).then(|| (part.there.head.clone(), here)), gone })
     }
 
     /// Removes what was deleted there, and notes where both stand.
@@ -122,11 +122,13 @@ impl<'r> Run<'r, '_> {
             }
         }
         self.keep(part, hello, peer, &left)?;
-        if self.ask.pull {
-            part.share.pull = begun.there;
-        }
-        if self.ask.push {
-            part.share.push = begun.here;
+        if let Some((there, here)) = begun.stood {
+            if self.ask.pull {
+                part.share.pull = there;
+            }
+            if self.ask.push {
+                part.share.push = here;
+            }
         }
         if self.ask.pull && self.ask.push {
             part.share.compare = Overdue::default();
@@ -196,6 +198,8 @@ pub(super) struct Exchange<'x, 'r, 'c> {
     all: &'x mut Outcome,
     missing: &'x mut Vec<(String, String)>,
     gone: Vec<(String, i64)>,
+    /// Nobody went back: what the feeds bring anyway is left to them.
+    silent: bool,
 }
 
 impl<'x, 'r, 'c> Exchange<'x, 'r, 'c> {
@@ -208,7 +212,7 @@ impl<'x, 'r, 'c> Exchange<'x, 'r, 'c> {
         missing: &'x mut Vec<(String, String)>,
     ) -> Exchange<'x, 'r, 'c> {
         let table = part.table.clone();
-        Exchange { run, part, hello, peer, table, ask: CompareRequest::default(), all, missing, gone: Vec::new() }
+        Exchange { run, part, hello, peer, table, ask: CompareRequest::default(), all, missing, gone: Vec::new(), silent: false }
     }
 
     fn takes(&self) -> bool {
@@ -234,6 +238,7 @@ impl<'x, 'r, 'c> Exchange<'x, 'r, 'c> {
         here.extend(waiting(&mut self.part.door, &self.table)?);
         let (buried, taken): (Vec<_>, Vec<_>) = answer.named.into_iter().partition(|named| named.known && !here.contains(&named.uid));
         let uids = |named: Vec<crate::model::NamedRecord>| named.into_iter().map(|named| named.uid).collect::<Vec<_>>();
+        let taken: Vec<_> = taken.into_iter().filter(|named| !(self.silent && named.later)).collect();
         if self.takes() && !taken.is_empty() {
             self.take(&uids(taken))?;
         }
@@ -272,12 +277,15 @@ impl<'x, 'r, 'c> Exchange<'x, 'r, 'c> {
             refused: answer.refused,
             cursor: reached(&mut self.part.door, &self.table, &answer.cursor)?,
         };
+        let pushed = share.push;
         let removes = self.takes() && self.part.resource.strategy.allows(Method::Delete);
         let (mut there, mut new) = (Vec::new(), Vec::new());
         for standing in living {
             match state.get(standing.uid.as_str()) {
+                Some(Absence::Here | Absence::Deleted) if self.silent => {}
                 Some(Absence::Here | Absence::Deleted) => there.push(standing.uid),
                 Some(Absence::Unknown) if had.surely(&standing) => self.gone.extend(removes.then_some((standing.uid, standing.arrival))),
+                Some(Absence::Unknown) if self.silent && standing.arrival > pushed => {}
                 Some(Absence::Unknown) => new.push(standing.uid),
                 Some(Absence::Waiting | Absence::Held | Absence::Filtered) | None => {}
             }
