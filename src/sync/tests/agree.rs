@@ -386,3 +386,36 @@ fn the_same_url_says_which_identity_it_got() {
     assert!(b.try_attach(&[table("t")]).unwrap_err().chain().contains("no primary key"));
     assert!(b.try_attach(&[keyed("t", &["a", "b"])]).unwrap_err().chain().contains("may be null"));
 }
+
+#[test]
+fn what_waits_from_one_site_is_decided_by_the_rules_for_that_site() {
+    let schema =
+        "CREATE TABLE p (code TEXT PRIMARY KEY); CREATE TABLE c (code TEXT PRIMARY KEY, p TEXT NOT NULL REFERENCES p (code), v TEXT);";
+    let site = |name: &str| {
+        let site = TestSite::new(name, schema);
+        site.attach(&[table("p"), table("c")]);
+        site
+    };
+    let (hub, one, two) = (site("hub"), site("one"), site("two"));
+    let (from_one, from_two) = (hub.knows(&one, &["c"]), hub.knows(&two, &["p"]));
+    hub.change(&from_two, "p", |resource| resource.conflict = Policy::This);
+    hub.change(&from_one, "c", |resource| resource.conflict = Policy::Other);
+    // Known on both sides, then changed on both; and one that is new. Both wait for what comes from the other site.
+    for site in [&hub, &one] {
+        site.sql("INSERT INTO p VALUES ('old');");
+    }
+    one.sql("INSERT INTO c VALUES ('known', 'old', 'v');");
+    hub.sync(&one);
+    hub.sync(&one);
+    one.sql("INSERT INTO p VALUES ('new'); UPDATE c SET p = 'new', v = 'theirs'; INSERT INTO c VALUES ('unknown', 'new', 'v');");
+    hub.sql("UPDATE c SET v = 'ours';");
+    hub.sync(&one);
+    assert_eq!(hub.waiting().len(), 2, "{:?}", hub.waiting());
+    two.sql("INSERT INTO p VALUES ('new');");
+    hub.sync(&two);
+    assert_eq!(hub.rows("SELECT code, v FROM c ORDER BY code"), "known|ours unknown|v");
+    assert_eq!(hub.waiting().len(), 1, "what was changed here, too, is left to the rules for that site: {:?}", hub.waiting());
+    hub.sync(&one);
+    assert_eq!(hub.rows("SELECT code, p, v FROM c ORDER BY code"), "known|new|theirs unknown|new|v");
+    assert!(hub.waiting().is_empty(), "{:?}", hub.waiting());
+}
