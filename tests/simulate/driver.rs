@@ -56,13 +56,11 @@ impl Connector for Driver {
         fn journal() -> Journal;
         fn renew(site: SiteId, incarnation: u32, epoch: &str) -> ();
         fn tables() -> Vec<Table>;
-        fn share(table: &Table, peer: SiteId, part: Part) -> Share;
         fn set_share(table: &Table, peer: SiteId, part: Part, share: &Share, added_runs: u64) -> ();
         fn forget_shared(table: &Table, peer: SiteId) -> ();
         fn head(table: &Table) -> i64;
         fn count(table: &Table) -> u64;
         fn living(table: &Table, take: &mut dyn FnMut(Living<'_>) -> Result<()>) -> ();
-        fn standings(table: &Table, peer: SiteId, named: Named<'_>) -> Vec<Standing>;
         fn purge(table: &Table, now: Time, before: Time) -> Purged;
         fn sweep(table: &Table, now: Time, progress: Progress<'_>) -> Swept;
         fn forget(keep: Retention) -> Forgotten;
@@ -79,6 +77,22 @@ impl Connector for Driver {
         fn conflicts(which: Conflicts<'_>) -> Vec<ConflictEntry>;
         fn history(table: &Table, uid: &str) -> Vec<HistoryEntry>;
         fn pulse() -> i64;
+    }
+
+    fn share(&mut self, table: &Table, peer: SiteId, part: Part) -> Result<Share> {
+        let inner = &mut self.inner;
+        let mut share = self.fuse.step(|| inner.share(table, peer, part))?;
+        share.compare.due &= self.planted != Some(Planted::NobodyCompares);
+        Ok(share)
+    }
+
+    fn standings(&mut self, table: &Table, peer: SiteId, named: Named<'_>) -> Result<Vec<Standing>> {
+        let inner = &mut self.inner;
+        let mut standings = self.fuse.step(|| inner.standings(table, peer, named))?;
+        if self.planted == Some(Planted::BelievesAnything) {
+            standings.iter_mut().for_each(|standing| standing.given = true);
+        }
+        Ok(standings)
     }
 
     fn begin(&mut self) -> Result<Box<dyn Apply + '_>> {

@@ -26,6 +26,7 @@ pub(crate) fn at_last(world: &World, journals: &[Journal]) -> Vec<String> {
     let mut broken = always(world, journals);
     broken.extend(all_agree(world, journals));
     broken.extend(nothing_rises(world, journals));
+    broken.extend(nobody_deletes(world, journals));
     broken
 }
 
@@ -120,6 +121,13 @@ fn nobody_invents(world: &World, journals: &[Journal]) -> Vec<String> {
         }
     }
     broken
+}
+
+/// I3: no comparison takes a record for deleted that nobody deleted.
+fn nobody_deletes(world: &World, journals: &[Journal]) -> Vec<String> {
+    let taken = journals.iter().enumerate().flat_map(|(at, journal)| journal.purged.iter().map(move |note| (at, note)));
+    let wrong = taken.filter(|(_, note)| !world.oracle.was_deleted(note));
+    wrong.map(|(at, note)| format!("I3: s{at} removed {note}, and nobody deleted that")).collect()
 }
 
 /// I4: what was replaced or deleted by somebody who saw it does not come back. Other policies than NEWER may bring it back on purpose, and a

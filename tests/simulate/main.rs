@@ -79,6 +79,8 @@ const ONCE: &[(u64, &str)] = &[
     (ADOPTION + 132, TWINS),
     (ADOPTION + 154, TWINS),
     (ADOPTION + 69, "what was parked for a record that waits for its match came under a key that nobody took"),
+    (276, "what was deleted here was not given to a site that a backup had brought back to before"),
+    (470, "a comparison passed over tombstones of records that never lived at both sites"),
     (1_329, "a retraction ended the waiting of what another site had given"),
     (1_358, "a conflict decided the same way again after that was taken back: the cursor had passed the record while it was held"),
 ];

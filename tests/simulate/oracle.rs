@@ -135,6 +135,23 @@ impl Oracle {
         after.into_iter().flatten().map(|at| &self.writes[*at]).filter(|write| !write.lost).collect()
     }
 
+    /// Whether somebody deleted the record with this note, or one that was born as the same.
+    pub(crate) fn was_deleted(&self, note: &str) -> bool {
+        let Some(first) = self.by_note.get(note).copied() else { return false };
+        let born = self.writes[first].fields.get("born");
+        let same = |at: &usize| born.is_some() && self.writes[*at].fields.get("born") == born;
+        let (mut open, mut seen) = ((0..self.writes.len()).filter(same).chain([first]).collect::<Vec<_>>(), BTreeSet::new());
+        while let Some(at) = open.pop() {
+            if self.writes[at].note.is_none() {
+                return true;
+            }
+            if seen.insert(at) {
+                open.extend(self.after.get(&at).into_iter().flatten());
+            }
+        }
+        false
+    }
+
     /// The writes that are nowhere: neither in a row nor in a history, a conflict or among what waits, nor replaced by one that had seen them
     /// and is somewhere.
     pub(crate) fn nowhere(&self, journals: &[Journal]) -> Vec<usize> {

@@ -89,7 +89,7 @@ impl Plan {
         }
         let filters = seed >= LATER && !shape.matching && more.percent(25);
         links.iter_mut().filter(|_| filters).for_each(|link| link.filter(shape, &mut more));
-        let perils = Perils { months: seed >= LATER && more.percent(25), ..perils };
+        let perils = Perils { months: seed >= LATER && more.percent(35), ..perils };
         let drawn = dice.below(14);
         let steps = if seed < LATER { 6 + drawn } else { 5 + drawn * 2 / 3 };
         Plan { shape: Shape { ahead, ..shape }, topology, sites, links, perils, steps, plain, merges, filters }

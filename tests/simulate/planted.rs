@@ -8,7 +8,7 @@ use entente::{
     model::{NewState, Policy, Relation},
 };
 
-use crate::plan::LATER;
+use crate::plan::{LATER, Plan};
 
 /// A fault that the simulation has to find, named by the invariant it breaks.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -19,12 +19,16 @@ pub(crate) enum Planted {
     NoJoin,
     /// I1: what is taken back stays.
     LetsNothingGo,
+    /// I1: who was silent for long does not compare.
+    NobodyCompares,
     /// I2: what is replaced does not go into the history.
     NoHistory,
     /// I2: whatever comes replaces what is here, as if it had been seen.
     LastArrivalWins,
     /// I3: in a conflict fields of both are mixed.
     Mixture,
+    /// I3: whatever a peer does not know is believed to have been deleted there.
+    BelievesAnything,
     /// I4: an edit beats a deletion that has seen it.
     DeletionsLose,
     /// I5: rows are removed to make room, constraints switched off.
@@ -40,13 +44,26 @@ pub(crate) enum Planted {
 }
 
 impl Planted {
+    /// Makes a world one in which it can show often enough.
+    pub(crate) fn suit(self, plan: &mut Plan) {
+        if matches!(self, Planted::NobodyCompares | Planted::BelievesAnything) {
+            plan.perils.months = true;
+        }
+    }
+
     /// The first seed of worlds in which it can show.
     pub(crate) fn first(self) -> u64 {
-        if self == Planted::LetsNothingGo { LATER + 240 } else { 0 }
+        match self {
+            Planted::LetsNothingGo => LATER + 240,
+            Planted::NobodyCompares | Planted::BelievesAnything => LATER,
+            _ => 0,
+        }
     }
 }
 
-pub(crate) const ALL: [(Planted, &str); 12] = [
+pub(crate) const ALL: [(Planted, &str); 14] = [
+    (Planted::NobodyCompares, "I1"),
+    (Planted::BelievesAnything, "I3"),
     (Planted::EachKeepsItsOwn, "I1"),
     (Planted::NoJoin, "I1"),
     (Planted::LetsNothingGo, "I1"),

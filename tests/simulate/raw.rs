@@ -63,6 +63,8 @@ pub(crate) struct Journal {
     pub(crate) notes: BTreeSet<String>,
     /// Those in rows.
     pub(crate) living: BTreeSet<String>,
+    /// Those of records that a comparison found to have been deleted elsewhere.
+    pub(crate) purged: BTreeSet<String>,
     pub(crate) counts: BTreeMap<&'static str, i64>,
 }
 
@@ -123,6 +125,9 @@ pub(crate) fn read(db: &Connection, shape: Shape) -> Journal {
     for sql in ["SELECT record FROM entente_history", "SELECT ours || theirs FROM entente_conflict", "SELECT record FROM entente_waiting"] {
         each(db, sql, |row| notes_in(&row.get::<_, String>(0).unwrap(), &mut journal.notes));
     }
+    each(db, "SELECT record FROM entente_history WHERE rule = 'purged'", |row| {
+        notes_in(&row.get::<_, String>(0).unwrap(), &mut journal.purged);
+    });
     each(db, "SELECT tab, uid, kind, record, id FROM entente_waiting ORDER BY id", |row| {
         let resource = names[&row.get(0).unwrap()].clone();
         let (kind, record) = (row.get(2).unwrap(), row.get(3).unwrap());

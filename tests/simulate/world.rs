@@ -76,7 +76,8 @@ pub(crate) struct World {
 /// Lives through the world of a seed.
 pub(crate) fn live(seed: u64, planted: Option<Planted>, watch: Watch) -> Ended {
     let mut dice = Dice::new(seed);
-    let plan = Plan::draw(&mut dice, seed);
+    let mut plan = Plan::draw(&mut dice, seed);
+    planted.iter().for_each(|planted| planted.suit(&mut plan));
     World::begin(seed, plan, dice, planted, watch).through()
 }
 
@@ -216,7 +217,7 @@ impl World {
         act(self);
     }
 
-    /// Something is deleted at a site, which runs with another; then it forgets what was deleted until now.
+    /// Something is deleted at a site, which may run with another; then it forgets what was deleted until now.
     fn month(&mut self) {
         let link = self.dice.below(self.plan.links.len());
         let (at, other) = (self.plan.links[link].from, self.plan.links[link].to);
@@ -225,7 +226,11 @@ impl World {
             let (sql, written) = deed(&self.houses[at], &mut self.dice, &mut self.oracle, self.seed);
             self.say(format!("s{at}: {sql} ({written} written)"));
         }
-        self.run(at, other, Vec::new());
+        // After a backup was put back, edits are folded only once that was noticed, in a run.
+        match self.plan.perils.restores || self.plan.perils.clones || self.dice.percent(40) {
+            true => drop(self.run(at, other, Vec::new())),
+            false => self.houses[at].fold(),
+        }
         let before = self.houses[at].read();
         self.houses[at].forget_tombstones();
         let after = self.houses[at].read();

@@ -27,8 +27,9 @@ const PURGED: &str = "purged";
 
 /// A comparison that was begun.
 struct Begun {
-    /// Where both stood before it; `None` where nobody went back, so that the feeds go on from where they were.
-    stood: Option<(String, i64)>,
+    /// Where the peer stood before it, where its journal went back: an older cursor means nothing there. Else the feeds go on from where they
+    /// were, and bring tombstones that are not compared.
+    stood: Option<String>,
     /// What was deleted there so long ago that its tombstone is gone: uid, and its arrival here.
     gone: Vec<(String, i64)>,
 }
@@ -80,7 +81,6 @@ impl<'r> Run<'r, '_> {
         let share = part.share.clone();
         part.door.set_share(&table, hello.uuid, Part::Active, &share, 0)?;
         part.door.fold(&table)?;
-        let here = part.door.head(&table)?;
         self.begin(part, hello)?;
         let ask = CompareRequest {
             went_back: share.compare.we_went_back,
@@ -103,8 +103,8 @@ impl<'r> Run<'r, '_> {
         for some in ours.chunks(NAMES) {
             exchange.here(some)?;
         }
-        let (gone, silent) = (exchange.gone, exchange.silent);
-        Ok(Begun { stood: (!silent).then(|| (part.there.head.clone(), here)), gone })
+        let gone = exchange.gone;
+        Ok(Begun { stood: share.compare.they_went_back.then(|| part.there.head.clone()), gone })
     }
 
     /// Removes what was deleted there, and notes where both stand.
@@ -122,13 +122,8 @@ impl<'r> Run<'r, '_> {
             }
         }
         self.keep(part, hello, peer, &left)?;
-        if let Some((there, here)) = begun.stood {
-            if self.ask.pull {
-                part.share.pull = there;
-            }
-            if self.ask.push {
-                part.share.push = here;
-            }
+        if let Some(there) = begun.stood.filter(|_| self.ask.pull) {
+            part.share.pull = there;
         }
         if self.ask.pull && self.ask.push {
             part.share.compare = Overdue::default();
@@ -239,8 +234,14 @@ impl<'x, 'r, 'c> Exchange<'x, 'r, 'c> {
         let (buried, taken): (Vec<_>, Vec<_>) = answer.named.into_iter().partition(|named| named.known && !here.contains(&named.uid));
         let uids = |named: Vec<crate::model::NamedRecord>| named.into_iter().map(|named| named.uid).collect::<Vec<_>>();
         let taken: Vec<_> = taken.into_iter().filter(|named| !(self.silent && named.later)).collect();
-        if self.takes() && !taken.is_empty() {
-            self.take(&uids(taken))?;
+        if !taken.is_empty() {
+            let (taken, known) = (uids(taken), |uid: &String| here.contains(uid));
+            let theirs = self.take(&taken)?;
+            // What is deleted here may be unknown there.
+            let ours: Vec<String> = taken.into_iter().filter(known).collect();
+            if self.gives() && !self.silent && !ours.is_empty() {
+                self.give(&ours, &theirs)?;
+            }
         }
         if self.gives() && self.part.resource.strategy.allows(Method::Delete) && !buried.is_empty() {
             self.bury(&uids(buried))?;

@@ -268,3 +268,20 @@ fn single_records_do_not_move_before_a_due_comparison() {
     assert_eq!(refused.kind(), Kind::Undecided);
     assert!(refused.chain().contains("entente sync"), "{}", refused.chain());
 }
+
+#[test]
+fn what_was_deleted_before_the_other_site_was_restored_is_deleted_there_again() {
+    let (a, b) = pair();
+    let backup = b.file.with_extension("backup");
+    b.app.execute("VACUUM INTO ?1", [backup.to_str().unwrap()]).unwrap();
+    a.sql("DELETE FROM c WHERE code IN ('ck1', 'ck2'); DELETE FROM t WHERE code IN ('k1', 'k2');");
+    b.sql("INSERT INTO t VALUES ('lost', 'v');");
+    a.agree(&b);
+    super::harm::restore(&backup, &rusqlite::Connection::open(&b.file).unwrap());
+    assert_eq!(b.rows("SELECT count(*) FROM t WHERE code IN ('k1', 'k2')"), "2");
+    for _ in 0..3 {
+        a.agree(&b);
+    }
+    agreed(&a, &b);
+    assert_eq!(a.rows("SELECT count(*), sum(code IN ('k1', 'k2')), sum(code = 'lost') FROM t"), "29|0|1");
+}

@@ -201,7 +201,7 @@ fn a_restored_database_neither_loses_nor_reuses_anything() {
 }
 
 /// Writes a saved database over another, as a person would with cp.
-fn restore(from: &std::path::Path, into: &rusqlite::Connection) {
+pub(super) fn restore(from: &std::path::Path, into: &rusqlite::Connection) {
     let tables: Vec<String> = {
         let mut statement = into.prepare("SELECT name FROM sqlite_schema WHERE type = 'table' AND name NOT LIKE 'sqlite%'").unwrap();
         statement.query_map([], |row| row.get(0)).unwrap().collect::<rusqlite::Result<_>>().unwrap()
