@@ -11,17 +11,27 @@ pub struct Overdue {
     pub we_went_back: bool,
     /// The peer's did.
     pub they_went_back: bool,
+    /// How often that was found. What is stored with another number than the journal has leaves the journal's: it was found again meanwhile.
+    pub found: u32,
 }
 
 impl Overdue {
     /// As the journal keeps it.
     pub(super) fn bits(self) -> i64 {
-        i64::from(self.due) | i64::from(self.we_went_back) << 1 | i64::from(self.they_went_back) << 2
+        i64::from(self.due) | i64::from(self.we_went_back) << 1 | i64::from(self.they_went_back) << 2 | i64::from(self.found) << 3
     }
 
     /// What the journal kept.
     pub(super) fn from_bits(bits: i64) -> Overdue {
-        Overdue { due: bits & 1 != 0, we_went_back: bits & 2 != 0, they_went_back: bits & 4 != 0 }
+        let found = u32::try_from(bits >> 3).unwrap_or(0);
+        Overdue { due: bits & 1 != 0, we_went_back: bits & 2 != 0, they_went_back: bits & 4 != 0, found }
+    }
+}
+
+impl Overdue {
+    /// The comparison is done.
+    pub fn done(self) -> Overdue {
+        Overdue { found: self.found, ..Overdue::default() }
     }
 }
 

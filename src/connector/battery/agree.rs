@@ -10,7 +10,7 @@ pub(super) fn what_was_agreed_is_kept_for_each_peer_and_part(w: &mut World) {
     let (places, people) = (w.table("place"), w.table("person"));
     let lives = Lives::read("a:3! b:4");
     let (asked, given, former) = ("~.a__eq=1".into(), "~.b__eq=2".into(), Some(String::new()));
-    let compare = Overdue { due: true, we_went_back: false, they_went_back: true };
+    let compare = Overdue { due: true, we_went_back: false, they_went_back: true, found: 0 };
     let share = Share {
         told: 3,
         heard: 4,
@@ -263,9 +263,14 @@ pub(super) fn what_was_agreed_with_another_life_of_the_journal_has_to_be_compare
     let journal = w.db().journal().unwrap();
     assert_eq!((journal.site, journal.incarnation, journal.epoch.as_str(), journal.runs), (site, before.incarnation + 5, "next", 1));
     let left = w.db().share(&table, PEER, Part::Passive).unwrap();
-    let compare = Overdue { due: true, we_went_back: true, they_went_back: false };
+    let compare = Overdue { due: true, we_went_back: true, they_went_back: false, found: 1 };
     assert_eq!(left, Share { told: 0, heard: 0, compare, ..share.clone() }, "to another site nothing was told yet");
     w.db().set_share(&table, PEER, Part::Passive, &share, 0).unwrap();
+    let kept = w.db().share(&table, PEER, Part::Passive).unwrap();
+    assert_eq!(kept, Share { compare, ..share.clone() }, "who read it before that was found cannot undo it");
+    w.db().set_share(&table, PEER, Part::Passive, &Share { compare: compare.done(), ..share.clone() }, 0).unwrap();
+    assert!(!w.db().share(&table, PEER, Part::Passive).unwrap().compare.due);
+    let compare = Overdue { found: 2, ..compare };
     w.db().renew(site, before.incarnation + 5, "next").unwrap();
     assert_eq!(w.db().share(&table, PEER, Part::Passive).unwrap(), Share { compare, ..share }, "run numbers are never told twice");
     assert_eq!(w.db().share(&table, OTHER, Part::Active).unwrap(), Share::default(), "nothing was agreed with it");

@@ -166,6 +166,7 @@ impl Connector for Memory {
         for share in self.state.shares.values_mut() {
             if *share != Share::default() {
                 (share.compare.due, share.compare.we_went_back) = (true, true);
+                share.compare.found += 1;
             }
             if before.site != site {
                 (share.told, share.heard) = (0, 0);
@@ -183,7 +184,7 @@ impl Connector for Memory {
     }
 
     fn set_share(&mut self, table: &Table, peer: SiteId, part: Part, share: &Share, added_runs: u64) -> Result<()> {
-        self.state.shares.insert((table.id, peer, part), share.clone());
+        self.state.set_share((table.id, peer, part), share);
         if let Some(journal) = &mut self.state.journal {
             journal.runs += added_runs;
         }

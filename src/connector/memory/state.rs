@@ -133,6 +133,17 @@ impl State {
         self.shares.get(&(table.id, peer, part)).cloned().unwrap_or_default()
     }
 
+    /// Stores what was agreed, but for what was found out about it since it was read.
+    pub(super) fn set_share(&mut self, of: (i64, SiteId, Part), share: &Share) {
+        let stored = self.shares.entry(of).or_default();
+        let (compare, refused) = (stored.compare, stored.refused);
+        stored.clone_from(share);
+        stored.refused |= refused;
+        if compare.found != share.compare.found {
+            stored.compare = compare;
+        }
+    }
+
     /// See [`crate::connector::Connector::purge`].
     pub(super) fn purge(&mut self, at: usize, table: i64, now: Time, before: Time) -> Purged {
         let aged = self.marks.iter().filter(|(id, at, _)| *id == table && *at <= before).map(|(_, _, arrival)| *arrival);
@@ -154,7 +165,10 @@ impl State {
             both.iter().all(|share| share.push < last) && both.iter().any(|share| share.told + share.heard > 0)
         });
         for ((id, site, _), share) in &mut self.shares {
-            share.compare.due |= *id == table && behind.contains(site);
+            if *id == table && behind.contains(site) {
+                share.compare.due = true;
+                share.compare.found += 1;
+            }
         }
         Purged { tombstones: gone.len() as u64, behind }
     }

@@ -311,7 +311,8 @@ impl Sqlite {
         let sql = "INSERT INTO entente_share (site, tab, role, told, heard, epoch, pull, push, asked, given, former, former_upto, compare, refused, lives)
                    VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15)
                    ON CONFLICT (site, tab, role) DO UPDATE SET told = ?4, heard = ?5, epoch = ?6, pull = ?7, push = ?8, asked = ?9, given = ?10,
-                   former = ?11, former_upto = ?12, compare = ?13, refused = ?14, lives = ?15";
+                   former = ?11, former_upto = ?12, compare = CASE WHEN compare >> 3 = ?13 >> 3 THEN ?13 ELSE compare END,
+                   refused = MAX(refused, ?14), lives = ?15";
         let mut statement = self.conn.prepare_cached(sql).told("write the journal")?;
         let signed = |value: u64| i64::try_from(value).unwrap_or(i64::MAX);
         let (told, heard) = (signed(share.told), signed(share.heard));
@@ -396,8 +397,8 @@ impl Connector for Sqlite {
                     params![site.0.to_string(), incarnation, epoch],
                 )
                 .told("write the journal")?;
-            let doubt = Overdue { due: true, we_went_back: true, they_went_back: false };
-            let met = "UPDATE entente_share SET compare = compare | ?1 WHERE told + heard + push > 0 OR pull <> ''";
+            let doubt = Overdue { due: true, we_went_back: true, ..Overdue::default() };
+            let met = "UPDATE entente_share SET compare = (compare | ?1) + 8 WHERE told + heard + push > 0 OR pull <> ''";
             db.conn.execute(met, [doubt.bits()]).told("write the journal")?;
             if again {
                 db.conn.execute_batch("UPDATE entente_share SET told = 0, heard = 0").told("write the journal")?;

@@ -144,7 +144,7 @@ impl Sqlite {
             rows.and_then(Iterator::collect).told("read the journal")?
         };
         for site in &sites {
-            let sql = "UPDATE entente_share SET compare = compare | ?3 WHERE tab = ?1 AND site = ?2";
+            let sql = "UPDATE entente_share SET compare = (compare | ?3) + 8 WHERE tab = ?1 AND site = ?2";
             let due = Overdue { due: true, ..Overdue::default() };
             self.conn.execute(sql, params![table, site, due.bits()]).told("write the journal")?;
         }

@@ -6,7 +6,7 @@ use negentropy::Negentropy;
 
 use super::{FRAME, Items, NAMES, confused};
 use crate::{
-    connector::{Named, Overdue, Part, Place, Share, Standing, Table},
+    connector::{Named, Part, Place, Share, Standing, Table},
     decide::filter::Filter,
     error::{Error, Kind, Result},
     model::{Absence, Absent, CompareAnswer, CompareRequest, ItemId, Mode, NamedRecord, Page},
@@ -122,7 +122,7 @@ impl Asked<'_> {
     fn done(&mut self) -> Result<()> {
         let share = self.share(Part::Passive)?;
         let push = reached(&mut self.door, &self.table, &self.request.cursor)?.unwrap_or(share.push);
-        let share = Share { push, compare: Overdue::default(), ..share };
+        let share = Share { push, compare: share.compare.done(), ..share };
         self.door.set_share(&self.table, self.caller.uuid, Part::Passive, &share, 0)
     }
 }

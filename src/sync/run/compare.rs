@@ -126,7 +126,7 @@ impl<'r> Run<'r, '_> {
             part.share.pull = there;
         }
         if self.ask.pull && self.ask.push {
-            part.share.compare = Overdue::default();
+            part.share.compare = part.share.compare.done();
             let done = CompareRequest { cursor: part.share.pull.clone(), filters: part.asks(), done: true, ..CompareRequest::default() };
             let (table, share) = (part.table.clone(), part.share.clone());
             part.door.set_share(&table, hello.uuid, Part::Active, &share, 0)?;
