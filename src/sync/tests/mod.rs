@@ -2,12 +2,16 @@
 
 mod agree;
 mod awkward;
+mod clone;
+mod compare;
 mod decided;
 mod drift;
 mod filters;
 mod harm;
+mod housekeeping;
 mod postgres;
 mod postgres_awkward;
+mod twins;
 mod verified;
 mod world;
 mod writers;
