@@ -34,6 +34,9 @@ use crate::{
 const LEASE: i64 = 30;
 const HEARTBEAT: Duration = Duration::from_secs(8);
 
+/// How often a worker looks whether something was made due: "run now" is to begin within a tenth of a second.
+const POLL: Duration = Duration::from_millis(50);
+
 /// A repository that was in use is tried again after so many seconds.
 const IN_USE: i64 = 5;
 
@@ -103,7 +106,7 @@ pub fn work_once(site: &Arc<Site>, shutdown: impl Future<Output = ()>) -> Result
 }
 
 fn runner(site: &Arc<Site>) -> Runner<SiteQueue, SiteWork> {
-    let options = Options { at_a_time: site.config.workers as usize, heartbeat: HEARTBEAT, ..Options::default() };
+    let options = Options { at_a_time: site.config.workers as usize, heartbeat: HEARTBEAT, poll: POLL, ..Options::default() };
     Runner::new(SiteQueue { site: site.clone(), seen: AtomicI64::new(0) }, SiteWork { site: site.clone() }, options)
 }
 

@@ -16,7 +16,7 @@ use crate::{
     error::{Error, Kind, Result},
     model::{Database, ItemId, Limits, LogId, Repository, RepositoryId, SiteId, Sum, Time, Uuids},
     peer::{Entente, Peer, Settings, Timeouts},
-    store::{Store, databases, site},
+    store::{Keys, Store, databases, site},
 };
 
 /// How many idle connections to one database are kept.
@@ -79,9 +79,19 @@ impl Site {
         Site::open_in(config, Surroundings::default())
     }
 
+    /// As [`Site::open`], but the key of the control store is lost: from now on it is the one in the data directory.
+    pub fn open_with_new_key(config: Config) -> Result<Arc<Site>> {
+        let store = Store::open_at(&config.data, config.database.as_ref(), Keys::Renewed)?;
+        Site::with(store, config, Surroundings::default())
+    }
+
     /// As [`Site::open`], in surroundings of the caller's choice.
     pub fn open_in(config: Config, around: Surroundings) -> Result<Arc<Site>> {
-        let store = Store::open(&config.data)?;
+        let store = Store::open_at(&config.data, config.database.as_ref(), Keys::Known)?;
+        Site::with(store, config, around)
+    }
+
+    fn with(store: Store, config: Config, around: Surroundings) -> Result<Arc<Site>> {
         let name = config.name.clone().unwrap_or_else(host_name);
         let known = store.read(site::find)?;
         let row = match known {

@@ -17,12 +17,13 @@ mod source;
 /// A module at the top and the others that it may import.
 const MAY_IMPORT: &[(&str, &[&str])] = &[
     ("error", &[]),
-    ("config", &["error"]),
+    ("postgresql", &["error"]),
+    ("config", &["error", "postgresql"]),
     ("model", &["error"]),
     ("decide", &["error", "model"]),
     ("wire", &["error", "model"]),
-    ("store", &["error", "model"]),
-    ("connector", &["error", "model", "wire"]),
+    ("store", &["error", "model", "postgresql"]),
+    ("connector", &["error", "model", "wire", "postgresql"]),
     ("peer", &["error", "model", "wire"]),
     ("sync", &["error", "model", "decide", "store", "connector", "peer", "site"]),
     ("site", &["error", "model", "config", "decide", "store", "connector", "peer"]),
@@ -41,6 +42,7 @@ const HOMES: &[(&str, &[&str])] = &[
     ("entente_worker", &["jobs", "cli", "main"]),
     ("quick_xml", &["wire"]),
     ("reqwest", &["peer"]),
+    ("tokio_postgres*", &["postgresql", "store"]),
     // The demo plays an application that owns a database.
     ("rusqlite", &["connector", "cli"]),
 ];

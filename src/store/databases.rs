@@ -93,41 +93,45 @@ mod tests {
 
     #[test]
     fn a_database_is_put_changed_and_removed_by_name() {
-        let store = TestStore::new();
-        assert!(store.read(|c| get(c, "app")).unwrap_err().to_string().contains("none is attached"));
-        store
-            .write(|c| {
-                put(c, &database("b", "sqlite:b"))?;
-                put(c, &database("a", "sqlite:a"))?;
-                put(c, &database("b", "sqlite:c"))
-            })
-            .unwrap();
-        assert_eq!(store.read(list).unwrap(), [database("a", "sqlite:a"), database("b", "sqlite:c")]);
-        let error = store.read(|c| get(c, "app")).unwrap_err();
-        assert_eq!((error.kind(), error.to_string().as_str()), (Kind::NotFound, "There is no database \"app\"; attached are a, b"));
-        store.write(|c| remove(c, "b")).unwrap();
-        assert_eq!(store.read(list).unwrap().len(), 1);
-        assert_eq!(store.write(|c| remove(c, "b")).unwrap_err().kind(), Kind::NotFound);
+        TestStore::each(|new| {
+            let store = new();
+            assert!(store.read(|c| get(c, "app")).unwrap_err().to_string().contains("none is attached"));
+            store
+                .write(|c| {
+                    put(c, &database("b", "sqlite:b"))?;
+                    put(c, &database("a", "sqlite:a"))?;
+                    put(c, &database("b", "sqlite:c"))
+                })
+                .unwrap();
+            assert_eq!(store.read(list).unwrap(), [database("a", "sqlite:a"), database("b", "sqlite:c")]);
+            let error = store.read(|c| get(c, "app")).unwrap_err();
+            assert_eq!((error.kind(), error.to_string().as_str()), (Kind::NotFound, "There is no database \"app\"; attached are a, b"));
+            store.write(|c| remove(c, "b")).unwrap();
+            assert_eq!(store.read(list).unwrap().len(), 1);
+            assert_eq!(store.write(|c| remove(c, "b")).unwrap_err().kind(), Kind::NotFound);
+        });
     }
 
     #[test]
     fn a_mark_outlives_its_database() {
-        let store = TestStore::new();
-        let mut seen = JournalMark { epoch: "e".into(), incarnation: 1, runs: 7 };
-        store
-            .write(|c| {
-                put(c, &database("a", "sqlite:a"))?;
-                set_mark(c, "a", &seen)
-            })
-            .unwrap();
-        seen.runs = u64::MAX / 4;
-        store
-            .write(|c| {
-                set_mark(c, "a", &seen)?;
-                remove(c, "a")
-            })
-            .unwrap();
-        assert_eq!(store.read(|c| mark(c, "a")).unwrap(), Some(seen));
-        assert_eq!(store.read(|c| mark(c, "b")).unwrap(), None);
+        TestStore::each(|new| {
+            let store = new();
+            let mut seen = JournalMark { epoch: "e".into(), incarnation: 1, runs: 7 };
+            store
+                .write(|c| {
+                    put(c, &database("a", "sqlite:a"))?;
+                    set_mark(c, "a", &seen)
+                })
+                .unwrap();
+            seen.runs = u64::MAX / 4;
+            store
+                .write(|c| {
+                    set_mark(c, "a", &seen)?;
+                    remove(c, "a")
+                })
+                .unwrap();
+            assert_eq!(store.read(|c| mark(c, "a")).unwrap(), Some(seen));
+            assert_eq!(store.read(|c| mark(c, "b")).unwrap(), None);
+        });
     }
 }

@@ -99,7 +99,8 @@ impl From<&LogEntry> for Row {
             direction: from.direction.word().to_owned(),
             outcome: from.outcome.word().to_owned(),
             remote: from.remote,
-            message: from.message.clone(),
+            // A server refuses this one character.
+            message: from.message.replace('\0', "\u{FFFD}"),
             counts: CountsRow::from(&from.counts),
             holder: (from.outcome == Outcome::Running).then(|| holder::me().to_owned()),
         }
