@@ -11,11 +11,12 @@ use chrono::Utc;
 
 use crate::{
     config::Config,
-    connector::{Connector, Sqlite},
+    connector::{Connector, Postgres, Sqlite},
     decide::Decider,
     error::{Error, Kind, Result},
     model::{Database, ItemId, Limits, LogId, Repository, RepositoryId, SiteId, Sum, Time, Uuids},
     peer::{Entente, Peer, Settings, Timeouts},
+    postgresql::address,
     store::{Keys, Store, databases, site},
 };
 
@@ -128,7 +129,15 @@ impl Site {
 
     /// A new connection to a database.
     pub fn connect(&self, database: &Database) -> Result<Box<dyn Connector>> {
-        (self.around.connect)(database, &self.around.uuids)
+        let password = self.store.read(|c| databases::password(c, self.store.key(), &database.name))?;
+        match password.filter(|_| address::is_postgres(&database.url) && address::apart(&database.url).is_ok_and(|apart| apart.1.is_none()))
+        {
+            Some(password) => {
+                let url = address::together(&database.url, &password);
+                (self.around.connect)(&Database { url, ..database.clone() }, &self.around.uuids)
+            }
+            None => (self.around.connect)(database, &self.around.uuids),
+        }
     }
 
     /// A connection to an attached database, from those that are idle or a new one. It goes back when it is dropped.
@@ -224,7 +233,10 @@ impl Site {
 pub fn connect(database: &Database, uuids: &Uuids) -> Result<Box<dyn Connector>> {
     match database.url.split_once(':') {
         Some(("sqlite", path)) => Ok(Box::new(Sqlite::open(&PathBuf::from(path.strip_prefix("//").unwrap_or(path)), uuids.clone())?)),
-        _ => Err(Error::usage(format!("{:?} is no database URL", database.url)).hint("Write sqlite:PATH.")),
+        _ if address::is_postgres(&database.url) => Ok(Box::new(Postgres::open(&database.url, uuids.clone())?)),
+        _ => {
+            Err(Error::usage(format!("{:?} is no database URL", database.url)).hint("Write sqlite:PATH or postgres://USER@HOST/DATABASE."))
+        }
     }
 }
 

@@ -25,8 +25,8 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
     ("store", &["error", "model", "postgresql"]),
     ("connector", &["error", "model", "wire", "postgresql"]),
     ("peer", &["error", "model", "wire"]),
-    ("sync", &["error", "model", "decide", "store", "connector", "peer", "site"]),
-    ("site", &["error", "model", "config", "decide", "store", "connector", "peer"]),
+    ("sync", &["error", "model", "decide", "store", "connector", "peer", "postgresql", "site"]),
+    ("site", &["error", "model", "config", "decide", "store", "connector", "peer", "postgresql"]),
     ("web", &["error", "model", "config", "wire", "store", "sync", "site"]),
     ("jobs", &["error", "model", "store", "sync", "site"]),
 ];
@@ -40,6 +40,8 @@ const HOMES: &[(&str, &[&str])] = &[
     ("clap*", &["cli", "main"]),
     ("diesel*", &["store"]),
     ("entente_worker", &["jobs", "cli", "main"]),
+    // The server that tests start is asked whether it is up.
+    ("postgres", &["connector", "postgresql"]),
     ("quick_xml", &["wire"]),
     ("reqwest", &["peer"]),
     ("tokio_postgres*", &["postgresql", "store"]),

@@ -5,6 +5,7 @@ use entente::{
     connector::{Survey, Table},
     error::{Error, Result},
     model::{Identity, TableSpec},
+    postgresql::address,
     sync,
 };
 use serde_json::{Value, json};
@@ -19,7 +20,8 @@ use super::{Context, Ending, output::table, progress::Line, words};
 pub(super) struct Attach {
     /// What to call the database here
     name: String,
-    /// Where it is: sqlite:PATH
+    /// Where it is: sqlite:PATH, or postgres://USER[:PASSWORD]@HOST[:PORT]/DATABASE[?sslmode=…&sslrootcert=FILE]; the password may also stand in
+    /// the environment variable PGPASSWORD, and is kept sealed
     url: String,
     /// A table, and what it is called at all sites where that differs
     #[arg(long = "table", value_name = "TABLE[=RESOURCE]")]
@@ -45,19 +47,31 @@ fn identity(text: &str) -> Result<Identity, String> {
 impl Attach {
     pub(super) fn run(self, context: &Context) -> Result<Ending> {
         let specs = self.specs()?;
+        let (shown, url) = self.addresses()?;
         let site = context.site()?;
         if specs.is_empty() {
-            let found = sync::attach::survey(&site, &self.url)?;
-            context.format().print(|| proposal(&self.name, &self.url, &found), || found.iter().map(surveyed).collect())?;
+            let found = sync::attach::survey(&site, &url)?;
+            context.format().print(|| proposal(&self.name, &shown, &found), || found.iter().map(surveyed).collect())?;
             return Ok(Ending::Done);
         }
         let line = Line::new();
-        let attached = sync::attach::attach(&site, &self.name, &self.url, &specs, &mut |what, done, of| line.show(what, done, of))?;
+        let attached = sync::attach::attach(&site, &self.name, &url, &specs, &mut |what, done, of| line.show(what, done, of))?;
         drop(line);
         context
             .format()
-            .print(|| told(&self.name, &attached), || json!({"name": self.name, "url": self.url, "tables": documents(&attached)}))?;
+            .print(|| told(&self.name, &attached), || json!({"name": self.name, "url": shown, "tables": documents(&attached)}))?;
         Ok(Ending::Done)
+    }
+
+    /// The address as it may be shown, and as it is used.
+    fn addresses(&self) -> Result<(String, String)> {
+        if !address::is_postgres(&self.url) {
+            return Ok((self.url.clone(), self.url.clone()));
+        }
+        let (shown, password) = address::apart(&self.url)?;
+        let password = password.or_else(|| std::env::var("PGPASSWORD").ok().filter(|password| !password.is_empty()).map(Into::into));
+        let url = password.map_or_else(|| shown.clone(), |password| address::together(&shown, &password));
+        Ok((shown, url))
     }
 
     fn specs(&self) -> Result<Vec<TableSpec>> {
@@ -147,6 +161,21 @@ mod tests {
         assert_eq!((spec("a").table, spec("a").resource), ("a".to_owned(), "a".to_owned()));
         assert_eq!((spec("a=b").table, spec("a=b").resource), ("a".to_owned(), "b".to_owned()));
         assert_eq!(spec("a=b=c").table, "a=b");
+    }
+
+    #[test]
+    fn a_password_in_an_address_is_used_and_not_shown() {
+        let attach = Attach {
+            name: "app".into(),
+            url: "postgresql://me:tops3cret@host/app".into(),
+            tables: Vec::new(),
+            identity: None,
+            matching: Vec::new(),
+            omit: Vec::new(),
+            map: Vec::new(),
+        };
+        let (shown, used) = attach.addresses().unwrap();
+        assert_eq!((shown.as_str(), used.as_str()), ("postgres://me@host/app", "postgres://me:tops3cret@host/app"));
     }
 
     #[test]

@@ -5,7 +5,6 @@ use entente::{
     config::{Config, Settings, remembered},
     error::{Error, Kind, Result},
     model::Role,
-    postgresql::Address,
     site::Site,
     store::{Store, accounts, setup_code, site as control},
 };

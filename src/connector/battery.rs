@@ -138,3 +138,4 @@ macro_rules! battery {
 
 battery!(memory, crate::connector::battery::kinds::InMemory);
 battery!(sqlite, crate::connector::battery::kinds::InSqlite);
+battery!(postgres, crate::connector::battery::kinds::InPostgres);

@@ -6,14 +6,19 @@
 #[cfg(test)]
 mod battery;
 mod kept;
+mod known;
 #[cfg(test)]
 mod memory;
+mod postgres;
 mod sqlite;
 mod standing;
 mod stored;
 
 use std::collections::HashMap;
 
+pub use self::postgres::Postgres;
+#[cfg(test)]
+pub(crate) use crate::postgresql::server::TestDatabase;
 pub use kept::{Clash, ConflictEntry, Conflicts, Effected, Effects, HistoryEntry, Lost, Verdict};
 pub use sqlite::Sqlite;
 pub use standing::{Living, Named, Overdue, Place, Purged, Standing};
@@ -538,6 +543,12 @@ pub struct WaitingEntry {
 
 /// The transaction of one page. Dropped without [`Apply::commit`] it leaves everything as it was.
 pub trait Apply {
+    /// Lets writes be carried out together, later than they are asked for. What the database then refuses is told by whichever call comes next, as
+    /// [`crate::error::Kind::Constraint`], and does not say of which record: whoever hastened does it again without. Whether that makes a difference.
+    fn hasten(&mut self) -> bool {
+        false
+    }
+
     /// The table of a resource.
     fn table(&mut self, resource: &str) -> Result<Option<Table>>;
 

@@ -12,7 +12,7 @@ use crate::error::{Error, Result};
 pub struct Database {
     /// The name the administrator gave it.
     pub name: String,
-    /// `sqlite:PATH`.
+    /// `sqlite:PATH`, or `postgres://USER@HOST/DATABASE` without the password.
     pub url: String,
 }
 

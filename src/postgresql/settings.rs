@@ -12,8 +12,8 @@ use crate::error::{Error, Result};
 /// How long a server may take to answer a first call.
 const CONNECT: Duration = Duration::from_secs(10);
 
-/// A server that is gone without a word is noticed within so much.
-const QUIET: Duration = Duration::from_secs(20);
+/// A server that is gone without a word is noticed after so much, or twice that while nothing is asked.
+const QUIET: Duration = Duration::from_secs(30);
 
 /// An address as the driver wants it, and the file with certificate authorities, which the driver does not know.
 pub fn read(address: &Address) -> Result<(Config, Option<String>)> {
@@ -47,7 +47,7 @@ pub fn read(address: &Address) -> Result<(Config, Option<String>)> {
     if config.get_connect_timeout().is_none() {
         config.connect_timeout(CONNECT);
     }
-    config.keepalives_idle(QUIET).keepalives_interval(QUIET / 4).keepalives_retries(3).tcp_user_timeout(QUIET);
+    config.keepalives_idle(QUIET).keepalives_interval(QUIET / 3).keepalives_retries(3).tcp_user_timeout(QUIET);
     Ok((config, roots))
 }
 

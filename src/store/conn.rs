@@ -1,5 +1,5 @@
 //! A connection to the control store, whatever database is behind it, and its transactions.
-#![allow(missing_docs, unreachable_pub, reason = "diesel writes most of it")]
+#![allow(missing_docs, unreachable_pub, clippy::large_enum_variant, reason = "diesel writes most of it")]
 
 use diesel::{
     QueryResult, RunQueryDsl,

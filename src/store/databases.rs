@@ -1,10 +1,12 @@
 //! The users' databases that are attached here, and what is remembered of their journals outside of them.
 
 use diesel::prelude::*;
+use secrecy::SecretString;
 
 use super::{
     Conn,
     schema::{database, journal_mark},
+    secret::Key,
     stored,
 };
 use crate::{
@@ -25,13 +27,13 @@ pub struct JournalMark {
 
 /// All databases, by name.
 pub fn list(conn: &mut Conn) -> Result<Vec<Database>> {
-    let rows = database::table.order(database::name).load::<(String, String)>(conn)?;
+    let rows = database::table.order(database::name).select((database::name, database::url)).load::<(String, String)>(conn)?;
     Ok(rows.into_iter().map(|(name, url)| Database { name, url }).collect())
 }
 
 /// The database of that name. The error for an unknown one names those there are.
 pub fn get(conn: &mut Conn, name: &str) -> Result<Database> {
-    let found = database::table.find(name).first::<(String, String)>(conn).optional()?;
+    let found = database::table.find(name).select((database::name, database::url)).first::<(String, String)>(conn).optional()?;
     found.map_or_else(|| Err(unknown(conn, name)), |(name, url)| Ok(Database { name, url }))
 }
 
@@ -52,6 +54,23 @@ pub fn put(conn: &mut Conn, new: &Database) -> Result<()> {
         diesel::insert_into(database::table).values((database::name.eq(&new.name), database::url.eq(&new.url))).execute(conn)?;
     }
     Ok(())
+}
+
+/// The password for a database, where it has one that opens.
+pub fn password(conn: &mut Conn, key: &Key, name: &str) -> Result<Option<SecretString>> {
+    let sealed: Option<Option<Vec<u8>>> = database::table.find(name).select(database::password).first(conn).optional()?;
+    Ok(sealed.flatten().and_then(|sealed| key.unseal(&sealed, &purpose(name))))
+}
+
+/// Keeps the password for a database, sealed.
+pub fn set_password(conn: &mut Conn, key: &Key, name: &str, password: &SecretString) -> Result<()> {
+    let sealed = key.seal(password, &purpose(name))?;
+    diesel::update(database::table.find(name)).set(database::password.eq(sealed)).execute(conn)?;
+    Ok(())
+}
+
+fn purpose(name: &str) -> String {
+    format!("password of the database {name}")
 }
 
 /// Removes a database and what is attached of it. Its mark stays, so that the same name, attached again, goes on counting.
@@ -109,6 +128,29 @@ mod tests {
             store.write(|c| remove(c, "b")).unwrap();
             assert_eq!(store.read(list).unwrap().len(), 1);
             assert_eq!(store.write(|c| remove(c, "b")).unwrap_err().kind(), Kind::NotFound);
+        });
+    }
+
+    #[test]
+    fn a_password_is_kept_sealed_and_goes_with_its_database() {
+        TestStore::each(|new| {
+            use secrecy::ExposeSecret;
+            let store = new();
+            let kept = || store.read(|c| password(c, store.key(), "a")).unwrap().map(|secret| secret.expose_secret().to_owned());
+            store
+                .write(|c| {
+                    put(c, &database("a", "postgres://me@h/a"))?;
+                    set_password(c, store.key(), "a", &SecretString::from("tops3cret"))?;
+                    put(c, &database("a", "postgres://me@h/b"))
+                })
+                .unwrap();
+            assert_eq!(kept().as_deref(), Some("tops3cret"));
+            let stored: Vec<u8> =
+                store.read(|c| Ok(database::table.select(database::password).first::<Option<Vec<u8>>>(c)?)).unwrap().unwrap();
+            assert!(!stored.windows(9).any(|part| part == b"tops3cret"));
+            store.write(|c| remove(c, "a")).unwrap();
+            store.write(|c| put(c, &database("a", "x"))).unwrap();
+            assert_eq!(kept(), None);
         });
     }
 

@@ -72,7 +72,7 @@ struct Inner {
 
 /// How changes are noticed.
 enum Watch {
-    File(Mutex<Conn>),
+    File(Box<Mutex<Conn>>),
     /// Begun when it is first asked.
     Server(OnceLock<pg::Watch>),
 }
@@ -120,7 +120,7 @@ impl Store {
         };
         let key = open::prepare(&mut place.connect(Use::Write)?, &dir, keys)?;
         let watch = match &place {
-            Place::File(_) => Watch::File(Mutex::new(place.connect(Use::Write)?)),
+            Place::File(_) => Watch::File(Box::new(Mutex::new(place.connect(Use::Write)?))),
             Place::Server(_) => Watch::Server(OnceLock::new()),
         };
         let (pool, readers) = (Pool::new(&place, Use::Write)?, Pool::new(&place, Use::Read)?);

@@ -6,7 +6,7 @@ diesel::table! { clone (uuid) { uuid -> Text, since -> BigInt, } }
 
 diesel::table! { moved (uuid) { uuid -> Text, former -> Text, } }
 
-diesel::table! { database (name) { name -> Text, url -> Text, } }
+diesel::table! { database (name) { name -> Text, url -> Text, password -> Nullable<Binary>, } }
 
 diesel::table! { journal_mark (database) { database -> Text, epoch -> Text, incarnation -> BigInt, runs -> BigInt, } }
 

@@ -284,7 +284,7 @@ fn a_change_by_another_process_is_noticed_at_once_and_quiet_is_quiet() {
         };
         quiet(seen);
         other.read(site::find).unwrap();
-        other.write(|c| site::find(c)).unwrap();
+        other.write(site::find).unwrap();
         quiet(seen);
         let noticed = |seen| {
             let begun = Instant::now();

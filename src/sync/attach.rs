@@ -1,10 +1,13 @@
 //! Attaching databases: what is there, what it would become, and making it so.
 
+use secrecy::SecretString;
+
 use super::epoch;
 use crate::{
     connector::{Progress, Survey, Table},
     error::{Error, Kind, Result},
     model::{AttachedTable, Database, SiteId, TableSpec},
+    postgresql::address,
     site::Site,
     store::{attached, databases},
 };
@@ -26,7 +29,8 @@ pub fn survey(site: &Site, url: &str) -> Result<Vec<Survey>> {
 /// Attaches tables of a database under `name`; again with the same name adds tables. All names are checked before anything is written,
 /// and an interrupted attaching goes on when it is called again.
 pub fn attach(site: &Site, name: &str, url: &str, specs: &[TableSpec], progress: Progress<'_>) -> Result<Vec<Table>> {
-    let database = Database { name: name.to_owned(), url: absolute(url)? };
+    let (bare, password) = absolute(url)?;
+    let database = Database { name: name.to_owned(), url: bare };
     let known = site.store.read(|c| Ok((databases::list(c)?, attached::list(c)?)))?;
     if let Some(other) = known.0.iter().find(|other| other.name == name && other.url != database.url) {
         return Err(Error::new(Kind::Exists, format!("{name} is already the name of {}", other.url))
@@ -45,7 +49,8 @@ pub fn attach(site: &Site, name: &str, url: &str, specs: &[TableSpec], progress:
             return Err(Error::new(Kind::Exists, message).hint("Give this one another: --table TABLE=RESOURCE."));
         }
     }
-    let mut connector = site.connect(&database)?;
+    let whole = password.as_ref().map_or_else(|| database.url.clone(), |password| address::together(&database.url, password));
+    let mut connector = site.connect(&Database { url: whole, ..database.clone() })?;
     let fresh = connector.journal().is_err();
     connector.attach(specs, site.id, site.now(), progress)?;
     let tables = connector.tables()?;
@@ -53,6 +58,9 @@ pub fn attach(site: &Site, name: &str, url: &str, specs: &[TableSpec], progress:
     site.forget(name);
     site.store.write(|c| {
         databases::put(c, &database)?;
+        if let Some(password) = &password {
+            databases::set_password(c, site.store.key(), name, password)?;
+        }
         for table in &tables {
             let entry = AttachedTable { resource: table.resource.clone(), database: name.to_owned(), table: table.name.clone() };
             if attached::of(c, &table.resource)?.as_ref() != Some(&entry) {
@@ -103,11 +111,15 @@ pub fn new_identity(site: &Site) -> Result<SiteId> {
     Ok(row.uuid)
 }
 
-/// The URL with the full path of its file, so that it means the same from every folder.
-fn absolute(url: &str) -> Result<String> {
-    let path = url.strip_prefix("sqlite:").ok_or_else(|| Error::usage(format!("{url:?} is no database URL")).hint("Write sqlite:PATH."))?;
+/// The URL so that it means the same from every folder, and apart from it the password.
+fn absolute(url: &str) -> Result<(String, Option<SecretString>)> {
+    if address::is_postgres(url) {
+        return address::apart(url);
+    }
+    let wrong = || Error::usage(format!("{url:?} is no database URL")).hint("Write sqlite:PATH or postgres://USER@HOST/DATABASE.");
+    let path = url.strip_prefix("sqlite:").ok_or_else(wrong)?;
     let path = path.strip_prefix("//").unwrap_or(path);
     let full = std::fs::canonicalize(path)
         .map_err(|e| Error::not_found(format!("there is no file {path}")).because(e).hint("Name an SQLite database that exists."))?;
-    Ok(format!("sqlite:{}", full.display()))
+    Ok((format!("sqlite:{}", full.display()), None))
 }

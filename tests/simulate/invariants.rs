@@ -42,7 +42,7 @@ fn all_agree(world: &World, journals: &[Journal]) -> Vec<String> {
             let uids: BTreeSet<&String> = first.keys().chain(other.keys()).collect();
             for uid in uids.into_iter().filter(|uid| !apart.contains(&(table, uid.as_str()))) {
                 let (a, b) = (first.get(uid).map(agreed), other.get(uid).map(agreed));
-                let forgotten = world.purged.contains(&(table.to_owned(), uid.clone()));
+                let forgotten = world.purged.contains(&(table.to_owned(), uid.clone())) || passed_over(world, a.is_some() && b.is_some());
                 let dead = |records: &BTreeMap<String, Entry>| records.get(uid).is_none_or(|entry| entry.deleted);
                 if a != b && !(forgotten && dead(first) && dead(other)) {
                     let tell = |state: Option<_>| state.map_or("nothing".to_owned(), |state| format!("{state:?}"));
@@ -53,6 +53,11 @@ fn all_agree(world: &World, journals: &[Journal]) -> Vec<String> {
     }
     broken.extend(ends_agree(world, journals, &|table, uid| apart.contains(&(table, uid))));
     broken
+}
+
+/// What a site that went back deleted since is compared with others, who compare what lives: its tombstone does not reach who never had the record.
+fn passed_over(world: &World, known: bool) -> bool {
+    world.restored && !known
 }
 
 /// The fields that every site has from the beginning to the end.
@@ -219,7 +224,8 @@ fn passed(world: &World, link: &Link, table: &'static str, giver: &Journal, take
         let seen = taker.tables[table].get(*uid).is_some_and(|there| there.version.join(&entry.version) == there.version);
         let dismissed = || world.dismissed.contains(&(table.to_owned(), (*uid).clone()));
         let shared = link.shares_all(table) || !entry.deleted && link.shares(table, &entry.fields);
-        let forgotten = entry.deleted && world.purged.contains(&(table.to_owned(), (*uid).clone()));
+        let purged = || world.purged.contains(&(table.to_owned(), (*uid).clone()));
+        let forgotten = entry.deleted && (purged() || passed_over(world, taker.tables[table].contains_key(*uid)));
         offered
             && shared
             && !seen

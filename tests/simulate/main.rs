@@ -82,6 +82,7 @@ const ONCE: &[(u64, &str)] = &[
     (276, "what was deleted here was not given to a site that a backup had brought back to before"),
     (470, "a comparison passed over tombstones of records that never lived at both sites"),
     (1_329, "a retraction ended the waiting of what another site had given"),
+    (7_060, "a tombstone of a record that another site never had was looked for there after a backup was restored"),
     (1_358, "a conflict decided the same way again after that was taken back: the cursor had passed the record while it was held"),
 ];
 const TWINS: &str =

@@ -3,6 +3,7 @@
 use std::process::ExitCode;
 
 mod licences;
+mod postgres;
 mod simulate;
 mod steps;
 
@@ -29,6 +30,7 @@ const TEST: &[Step] = &[
         Task::Cargo(&["doc", "--workspace", "--no-deps"], &[("RUSTDOCFLAGS", "-D warnings")]),
     ),
     Step::new("licences of the dependencies, from cargo metadata", Task::Licences),
+    Step::new("PostgreSQL, for the tests: apt-get install postgresql", Task::Postgres),
     Step::new("cargo test --workspace --no-fail-fast", Task::Tests(&["test", "--workspace", "--no-fail-fast"])),
     Step::new("cargo run -- demo --once", Task::Cargo(&["run", "--", "demo", "--once"], &[])),
 ];

@@ -8,7 +8,7 @@ use std::{
     time::Instant,
 };
 
-use crate::licences;
+use crate::{licences, postgres};
 
 /// One thing that must succeed.
 pub(crate) struct Step {
@@ -24,6 +24,8 @@ pub(crate) enum Task {
     Tests(&'static [&'static str]),
     /// The licences of all dependencies.
     Licences,
+    /// PostgreSQL's programs, by which tests start a server of their own; installed where that can be done.
+    Postgres,
 }
 
 impl Step {
@@ -114,6 +116,7 @@ fn run(task: &Task, tally: &mut Tally) -> Result<(), String> {
         }
         Task::Tests(arguments) => count(cargo(arguments), tally),
         Task::Licences => licences::check(),
+        Task::Postgres => postgres::ready(),
     }
 }
 

@@ -5,7 +5,7 @@ use std::fmt::Write;
 use super::world::{Bench, Put};
 use crate::{
     connector::{
-        Connector, Sqlite,
+        Connector, Postgres, Sqlite, TestDatabase,
         memory::{Held, Memory, Schema},
     },
     model::Kind,
@@ -74,6 +74,25 @@ impl Bench for InMemory {
     }
 }
 
+/// The statement that adds a row, or changes one that is there.
+fn putting(table: &str, key: i64, columns: &[(&str, Put<'_>)], there: bool) -> String {
+    let (mut names, mut values, mut set) = (String::new(), String::new(), String::new());
+    for (column, put) in columns {
+        let value = match put {
+            Put::Null => "NULL".to_owned(),
+            Put::Text(text) => format!("'{text}'"),
+            Put::Row(key) => key.to_string(),
+        };
+        write!(names, ", {column}").unwrap();
+        write!(values, ", {value}").unwrap();
+        write!(set, ", {column} = {value}").unwrap();
+    }
+    match there {
+        false => format!("INSERT INTO {table} (id{names}) VALUES ({key}{values})"),
+        true => format!("UPDATE {table} SET {} WHERE id = {key}", set.trim_start_matches(", ")),
+    }
+}
+
 /// A file, and a connection of the application's own.
 pub(super) struct InSqlite {
     db: Sqlite,
@@ -103,23 +122,8 @@ impl Bench for InSqlite {
     }
 
     fn try_put(&mut self, table: &str, key: i64, columns: &[(&str, Put<'_>)]) -> bool {
-        let (mut names, mut values, mut set) = (String::new(), String::new(), String::new());
-        for (column, put) in columns {
-            let value = match put {
-                Put::Null => "NULL".to_owned(),
-                Put::Text(text) => format!("'{text}'"),
-                Put::Row(key) => key.to_string(),
-            };
-            write!(names, ", {column}").unwrap();
-            write!(values, ", {value}").unwrap();
-            write!(set, ", {column} = {value}").unwrap();
-        }
-        let there = self.app.query_row(&format!("SELECT count(*) FROM {table} WHERE id = {key}"), [], |row| row.get(0)).unwrap();
-        let sql = match there {
-            0 => format!("INSERT INTO {table} (id{names}) VALUES ({key}{values})"),
-            _ => format!("UPDATE {table} SET {} WHERE id = {key}", set.trim_start_matches(", ")),
-        };
-        self.app.execute(&sql, []).is_ok()
+        let there: i64 = self.app.query_row(&format!("SELECT count(*) FROM {table} WHERE id = {key}"), [], |row| row.get(0)).unwrap();
+        self.app.execute(&putting(table, key, columns, there > 0), []).is_ok()
     }
 
     fn try_delete(&mut self, table: &str, key: i64) -> bool {
@@ -150,5 +154,58 @@ impl Bench for InSqlite {
         let mut statement = self.app.prepare(sql).unwrap();
         let rows = statement.query_map([], |row| row.get(0)).unwrap();
         rows.collect::<rusqlite::Result<Vec<String>>>().unwrap().join(", ")
+    }
+}
+
+/// A database of a server's, and a connection of the application's own.
+pub(super) struct InPostgres {
+    db: Postgres,
+    app: TestDatabase,
+}
+
+impl InPostgres {
+    pub(super) fn new() -> InPostgres {
+        let mut app = TestDatabase::new();
+        app.sql(
+            "CREATE TABLE place (id integer PRIMARY KEY, name text NOT NULL UNIQUE, size text);
+             CREATE TABLE person (id integer PRIMARY KEY, name text UNIQUE, home integer REFERENCES place, friend integer REFERENCES person);
+             CREATE TABLE code (id integer PRIMARY KEY, name text NOT NULL UNIQUE, label text);",
+        );
+        InPostgres { db: Postgres::open(&app.url(), crate::model::Uuids::default()).unwrap(), app }
+    }
+}
+
+impl Bench for InPostgres {
+    fn db(&mut self) -> &mut dyn Connector {
+        &mut self.db
+    }
+
+    fn try_put(&mut self, table: &str, key: i64, columns: &[(&str, Put<'_>)]) -> bool {
+        let there = !self.app.rows(&format!("SELECT 1 FROM {table} WHERE id = {key}")).is_empty();
+        self.app.app.execute(&putting(table, key, columns, there), &[]).is_ok()
+    }
+
+    fn try_delete(&mut self, table: &str, key: i64) -> bool {
+        self.app.app.execute(&format!("DELETE FROM {table} WHERE id = {key}"), &[]).is_ok()
+    }
+
+    fn be_careless(&mut self) {
+        self.app.sql("SET session_replication_role = replica");
+    }
+
+    fn close_eyes(&mut self) {
+        self.app.sql("SET entente.applying = 'on'");
+    }
+
+    fn open_eyes(&mut self) {
+        self.app.sql("SET entente.applying = 'off'");
+    }
+
+    fn column(&mut self, table: &str, column: &str) -> String {
+        self.app.rows(&format!("SELECT id || '=' || COALESCE({column}::text, '-') FROM {table} ORDER BY id"))
+    }
+
+    fn history(&mut self) -> String {
+        self.app.rows("SELECT string_agg(uid || ' ' || side || ' ' || rule, ', ' ORDER BY id) FROM entente.history")
     }
 }

@@ -121,7 +121,7 @@ impl Sqlite {
         );
         let mut page = Page::default();
         let names = layout.prepare(&mut page)?;
-        let mut seen = Vec::new();
+        let (mut seen, mut others) = (Vec::new(), Vec::new());
         {
             let mut statement = self.conn.prepare_cached(&sql).told("read the journal")?;
             let mut rows = statement.query(params![layout.table.id, BATCH as i64]).told("read the journal")?;
@@ -129,9 +129,15 @@ impl Sqlite {
                 let noted = layout.read(row, &names, &self.sites, me.site, &mut page)?;
                 let record = &page.records[page.records.len() - 1];
                 let identity = layout.identity_at().map(|at| row.get_ref(at)).transpose().told("read the journal")?;
+                others.extend(layout.other_uid(identity, &noted, page.view(record).uid()).map(|uid| (noted.arrival, uid)));
                 let uid = (!noted.uid_known).then(|| layout.new_uid(page.view(record), identity.filter(|_| noted.present), &self.uuids));
                 seen.push((noted, uid));
             }
+        }
+        let others = self.without_aliases(layout, others)?;
+        if !others.is_empty() {
+            others.iter().try_for_each(|arrival| self.part(layout, *arrival))?;
+            return Ok(Vec::new());
         }
         for ((noted, uid), record) in seen.iter().zip(page.views()) {
             self.fold_one(layout, noted, uid.as_deref(), record, me)?;
@@ -143,6 +149,38 @@ impl Sqlite {
         let mut statement = self.conn.prepare_cached("UPDATE entente_table SET folded = ?2 WHERE id = ?1").told("write the journal")?;
         statement.execute(params![layout.table.id, folded]).told("write the journal")?;
         Ok(seen.iter().filter(|(noted, _)| noted.dangling.is_some()).map(|(noted, _)| noted.arrival).collect())
+    }
+
+    /// Of rows with other uids than their records those whose uid is no alias: an adopted record keeps in its row the uid that it had.
+    pub(super) fn without_aliases(&self, layout: &Layout, others: Vec<(i64, String)>) -> Result<Vec<i64>> {
+        let sql = format!("SELECT 1 FROM {} WHERE uid = ?1 AND heir IS NOT NULL", layout.state());
+        let mut left = Vec::new();
+        for (arrival, uid) in others {
+            let mut statement = self.conn.prepare_cached(&sql).told("read the journal")?;
+            if !statement.exists([stored_uid(&uid)]).told("read the journal")? {
+                left.push(arrival);
+            }
+        }
+        Ok(left)
+    }
+
+    /// A row that has become that of another record gets a state of its own; what was known under its key is gone.
+    fn part(&mut self, layout: &Layout, arrival: i64) -> Result<()> {
+        let (state, count) = (layout.state(), layout.key.len());
+        let ks: Vec<String> = (1..=count).map(|at| format!("k{at}")).collect();
+        let none: Vec<String> = ks.iter().map(|key| format!("{key} = NULL")).collect();
+        let marks: Vec<String> = (1..=count).map(|at| format!("?{}", at + 1)).collect();
+        let key: rusqlite::Result<Vec<Native>> =
+            self.conn.query_row(&layout.sql.key_of, [arrival], |row| (0..count).map(|at| row.get(at)).collect());
+        let values = std::iter::once(Native::Integer(arrival)).chain(key.told("read the journal")?);
+        let free = format!("UPDATE {state} SET deleted = 1, {} WHERE arrival = ?1", none.join(", "));
+        self.conn.execute(&free, [arrival]).told("write the journal")?;
+        let add = format!(
+            "INSERT INTO {state} (arrival, own, {}) VALUES ((SELECT MAX(arrival) + 1 FROM {state}), (SELECT own FROM {state} WHERE arrival = ?1), {})",
+            ks.join(", "),
+            marks.join(", ")
+        );
+        self.conn.execute(&add, rusqlite::params_from_iter(values)).told("write the journal").map(|_| ())
     }
 
     fn fold_one(&mut self, layout: &Layout, noted: &Seen, uid: Option<&str>, record: RecordView<'_>, me: Actor) -> Result<()> {

@@ -286,7 +286,7 @@ impl Sqlite {
         let sql = format!("{} WHERE s.own IS NULL {beyond} ORDER BY {keys} LIMIT {STEP}", layout.select(&from));
         let mut page = Page::default();
         let names = layout.prepare(&mut page)?;
-        let mut found = Vec::new();
+        let (mut found, mut others) = (Vec::new(), Vec::new());
         let mut last = None;
         {
             let mut statement = self.conn.prepare_cached(&sql).told("read the table")?;
@@ -300,16 +300,18 @@ impl Sqlite {
                 let identity = layout.identity_at().map(|at| row.get_ref(at)).transpose().told("read the table")?;
                 let record = &page.records[page.records.len() - 1];
                 let uid = (seen.arrival == 0).then(|| layout.new_uid(page.view(record), identity, &self.uuids));
+                others.extend(layout.other_uid(identity, &seen, page.view(record).uid()).map(|uid| (seen.arrival, uid)));
                 last = Some(key.clone());
                 found.push((seen, key, uid));
             }
         }
+        let others = self.without_aliases(layout, others)?;
         let mut arrival = self.max_arrival(layout)?;
         let mut swept = Swept { rows: found.len() as u64, ..Swept::default() };
         for ((seen, key, uid), record) in found.iter().zip(page.views()) {
             // A row stands where the journal has a tombstone: it was put back. One whose digest is unknown still refers to nothing.
             let put_back = record.record.deleted;
-            let changed = put_back || seen.digest != seen.dangling.is_none().then(|| record.digest());
+            let changed = put_back || others.contains(&seen.arrival) || seen.digest != seen.dangling.is_none().then(|| record.digest());
             swept.added += u64::from(uid.is_some() || put_back);
             swept.changed += u64::from(uid.is_none() && changed && !put_back);
             match uid {

@@ -10,12 +10,15 @@ use rusqlite::{Connection, Row, types::ValueRef};
 use super::{
     failure::Told,
     layout::{LET_GO, Layout},
-    values::{canonical_uuid, push, push_uid},
+    values::{push, push_uid},
 };
 use crate::{
-    connector::stored,
+    connector::{
+        known::{broken, canonical_uuid, natural_uid, read_version, uid_in_text},
+        stored,
+    },
     error::{Error, Result},
-    model::{Actor, Cell, Digest, Identity, Kind, Page, Record, RecordView, SiteId, Time, Uid, Uuids, Version},
+    model::{Cell, Digest, Identity, Kind, Page, Record, RecordView, SiteId, Time, Uid, Uuids, Version},
 };
 
 /// The numbers that stand for sites in this journal.
@@ -130,21 +133,6 @@ impl Sites {
         sites.sort_unstable();
         Ok(sites)
     }
-}
-
-/// Reads what [`Sites::write_version`] wrote; `site` knows the numbers.
-pub(super) fn read_version(text: &str, site: impl Fn(i64) -> Option<SiteId>) -> Result<Version> {
-    let entry = |entry: &str| {
-        let (actor, counter) = entry.split_once(':')?;
-        let (id, incarnation) = actor.split_once('.')?;
-        let site = site(id.parse().ok()?)?;
-        Some((Actor { site, incarnation: incarnation.parse().ok()? }, counter.parse().ok()?))
-    };
-    text.split(' ').filter(|text| !text.is_empty()).map(entry).collect::<Option<Version>>().ok_or_else(broken)
-}
-
-fn broken() -> Error {
-    Error::internal("the journal is damaged: it names a site that it does not know")
 }
 
 /// What the journal knows of a record beside what travels.
@@ -274,6 +262,11 @@ impl Layout {
         made.unwrap_or_else(|| Uid::of(uuids.next()).to_string())
     }
 
+    /// The uid that stands in a row where it is another than the journal knows: unless it is an alias, the row has become that of another record.
+    pub(super) fn other_uid(&self, identity: Option<ValueRef<'_>>, seen: &Seen, known: &str) -> Option<String> {
+        if seen.present && seen.uid_known { identity.and_then(uid_in_column).filter(|uid| uid != known) } else { None }
+    }
+
     /// Where the identity column stands in [`Layout::select`].
     pub(super) fn identity_at(&self) -> Option<usize> {
         self.data.iter().position(|data| data.is_identity).map(|at| FIRST_FIELD + at)
@@ -296,26 +289,7 @@ fn told_by_uid(value: ValueRef<'_>) -> bool {
 fn uid_in_column(value: ValueRef<'_>) -> Option<String> {
     match value {
         ValueRef::Blob(bytes) => uuid::Uuid::from_slice(bytes).ok().map(|uuid| uuid.urn().to_string()),
-        ValueRef::Text(text) => {
-            let text = std::str::from_utf8(text).ok()?;
-            match uuid::Uuid::try_parse(text) {
-                Ok(uuid) => Some(uuid.urn().to_string()),
-                Err(_) => crate::model::Uid::check(text).ok().map(str::to_owned),
-            }
-        }
+        ValueRef::Text(text) => uid_in_text(std::str::from_utf8(text).ok()?),
         _ => None,
     }
-}
-
-/// UUIDv5 of the resource and the canonical key values. `None` where a part of the key is null.
-fn natural_uid(resource: &str, record: RecordView<'_>, fields: &[String]) -> Option<String> {
-    let namespace = uuid::Uuid::new_v5(&uuid::Uuid::NAMESPACE_URL, format!("urn:entente:resource:{resource}").as_bytes());
-    let mut name = Vec::new();
-    for field in fields {
-        let value = record.get(field).filter(|value| value.kind != Kind::Null)?;
-        name.extend_from_slice(value.kind.word().as_bytes());
-        name.extend_from_slice(&(value.text.len() as u64).to_be_bytes());
-        name.extend_from_slice(value.text.as_bytes());
-    }
-    Some(uuid::Uuid::new_v5(&namespace, &name).urn().to_string())
 }

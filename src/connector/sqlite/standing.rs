@@ -8,11 +8,10 @@ use super::{
     Sqlite,
     failure::Told,
     layout::{LET_GO, Layout},
-    rows::read_version,
     values::{push_uid, stored_uid},
 };
 use crate::{
-    connector::{Living, Named, Overdue, Place, Purged, Standing},
+    connector::{Living, Named, Overdue, Place, Purged, Standing, known::read_version},
     error::Result,
     model::{Digest, Page, SiteId, Time},
 };

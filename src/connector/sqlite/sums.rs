@@ -17,10 +17,11 @@ use super::{
     Sqlite,
     failure::Told,
     layout::{Layout, state_of},
-    rows::{KnownSites, read_version},
+    rows::KnownSites,
     values::push_uid,
 };
 use crate::{
+    connector::known::read_version,
     error::Result,
     model::{Digest, Page, Sum},
 };

@@ -6,7 +6,7 @@ use rusqlite::{
 };
 
 use crate::{
-    connector::KeyPart,
+    connector::{KeyPart, known::canonical_uuid},
     error::{Error, Kind as Fault, Result},
     model::{Cell, Kind, Page, Value},
     wire,
@@ -182,13 +182,6 @@ pub(super) fn push_uid(stored: ValueRef<'_>, page: &mut Page) -> crate::model::S
         ValueRef::Text(text) => page.put(std::str::from_utf8(text).unwrap_or("")),
         _ => page.put(""),
     }
-}
-
-/// A UUID in the one form that is written: lower case with hyphens.
-pub(super) fn canonical_uuid(text: &str) -> Option<uuid::Uuid> {
-    let uuid = uuid::Uuid::try_parse(text).ok()?;
-    let mut buffer = uuid::Uuid::encode_buffer();
-    (uuid.hyphenated().encode_lower(&mut buffer) == text).then_some(uuid)
 }
 
 #[cfg(test)]

@@ -66,9 +66,10 @@ impl Bracket for Bare {
 /// A record that the database refuses is quarantined and does not hold up the others.
 pub fn import(db: &mut dyn Connector, table: &Table, page: &Page, terms: &Terms, bracket: &mut dyn Bracket) -> Result<Outcome> {
     refuse_incomplete(table, page)?;
-    let mut poison: HashSet<usize> = HashSet::new();
+    let (mut poison, mut busy, mut careful): (HashSet<usize>, u32, bool) = (HashSet::new(), 0, false);
     loop {
         let mut tx = db.begin()?;
+        let hasty = !careful && tx.hasten();
         if let Some(outcome) = bracket.before(tx.as_mut())? {
             return Ok(outcome);
         }
@@ -79,16 +80,34 @@ pub fn import(db: &mut dyn Connector, table: &Table, page: &Page, terms: &Terms,
             Ok(()) => {
                 bracket.after(tx.as_mut(), &outcome)?;
                 match tx.commit() {
+                    Err(error) if hasty && error.kind() == Kind::Constraint => careful = true,
                     // A constraint that waited for the commit does not tell whose it is: each record gets a transaction of its own.
                     Err(error) if error.kind() == Kind::Constraint => return one_by_one(db, table, page, terms, bracket),
+                    Err(error) if error.kind() == Kind::Busy && busy < PATIENCE => busy = wait(busy),
                     done => return done.map(|()| outcome),
                 }
             }
+            // Of the records that were written together one is refused: again, one by one.
+            Err(error) if hasty && error.kind() == Kind::Constraint => careful = true,
             // A trigger of the user's ended the transaction: again, without that record.
             Err(error) if tx.broken() && error.kind() == Kind::Constraint && poison.insert(at) => {}
+            // An application changed the same rows, or holds them.
+            Err(error) if error.kind() == Kind::Busy && busy < PATIENCE => {
+                drop(tx);
+                busy = wait(busy);
+            }
             Err(error) => return Err(error),
         }
     }
+}
+
+/// How often a page is tried again that met an application.
+const PATIENCE: u32 = 6;
+
+/// Leaves the rows to the application for a while, longer each time. Returns how often that was.
+fn wait(before: u32) -> u32 {
+    std::thread::sleep(std::time::Duration::from_millis(25 << before));
+    before + 1
 }
 
 /// Applies each record in a transaction of its own, and stores what goes with the page last: what is repeated changes nothing.

@@ -1,5 +1,5 @@
 use std::{
-    cell::Cell,
+    cell::{Cell, RefCell},
     path::PathBuf,
     sync::{
         Arc, Mutex,
@@ -9,7 +9,7 @@ use std::{
 
 use crate::{
     config::{Config, Overrides, Settings},
-    connector::Sqlite,
+    connector::{Postgres, Sqlite, TestDatabase},
     error::{Error, Kind, Result},
     model::{
         CompareAnswer, CompareRequest, Grant, Hello, Identity, Limits, Page, PullRequest, PushRequest, Receipt, Registered, Registration,
@@ -37,6 +37,8 @@ pub(super) struct TestSite {
     pub(super) site: Arc<Site>,
     pub(super) app: rusqlite::Connection,
     pub(super) file: PathBuf,
+    /// In place of that file: a database of PostgreSQL's.
+    postgres: Option<RefCell<TestDatabase>>,
     _folder: tempfile::TempDir,
 }
 
@@ -58,12 +60,27 @@ impl TestSite {
 
     fn within(name: &str, schema: &str, settings: Settings, around: Surroundings) -> TestSite {
         let folder = tempfile::tempdir().unwrap();
-        let settings = Settings { data: Some(folder.path().join("data")), name: Some(name.into()), page_records: Some(7), ..settings };
+        let page_records = settings.page_records.or(Some(7));
+        let settings = Settings { data: Some(folder.path().join("data")), name: Some(name.into()), page_records, ..settings };
         let site = Site::open_in(Config::load(Overrides { config: None, settings }).unwrap(), around).unwrap();
         let file = folder.path().join("app.db");
         let app = rusqlite::Connection::open(&file).unwrap();
         app.execute_batch(schema).unwrap();
-        TestSite { site, app, file, _folder: folder }
+        TestSite { site, app, file, postgres: None, _folder: folder }
+    }
+
+    /// A site whose application has these tables in a PostgreSQL database.
+    pub(super) fn on_postgres(name: &str, schema: &str) -> TestSite {
+        TestSite::on_postgres_with(name, schema, Settings::default())
+    }
+
+    /// The same with settings of its own.
+    pub(super) fn on_postgres_with(name: &str, schema: &str, settings: Settings) -> TestSite {
+        let mut database = TestDatabase::new();
+        database.sql(schema);
+        let mut site = TestSite::with(name, "", settings);
+        site.postgres = Some(RefCell::new(database));
+        site
     }
 
     /// Another machine with all that is here: a clone, or what a backup brings back later.
@@ -85,11 +102,14 @@ impl TestSite {
         let around = Surroundings { clock, ..Surroundings::default() };
         let site = Site::open_in(Config::load(Overrides { config: None, settings }).unwrap(), around).unwrap();
         let app = rusqlite::Connection::open(&file).unwrap();
-        TestSite { site, app, file, _folder: folder }
+        TestSite { site, app, file, postgres: None, _folder: folder }
     }
 
     pub(super) fn url(&self) -> String {
-        format!("sqlite:{}", self.file.display())
+        match &self.postgres {
+            Some(database) => database.borrow().url(),
+            None => format!("sqlite:{}", self.file.display()),
+        }
     }
 
     pub(super) fn attach(&self, specs: &[TableSpec]) {
@@ -101,11 +121,27 @@ impl TestSite {
     }
 
     pub(super) fn sql(&self, sql: &str) {
-        self.app.execute_batch(sql).unwrap();
+        match &self.postgres {
+            Some(database) => database.borrow_mut().sql(sql),
+            None => self.app.execute_batch(sql).unwrap(),
+        }
+    }
+
+    /// The address of the PostgreSQL database for another user.
+    pub(super) fn url_as(&self, user: &str) -> String {
+        self.postgres.as_ref().unwrap().borrow().url_as(user)
+    }
+
+    /// A further connection to the PostgreSQL database.
+    pub(super) fn another(&self) -> ::postgres::Client {
+        self.postgres.as_ref().unwrap().borrow().another()
     }
 
     /// The rows of a query, values joined by `|`, rows by a space.
     pub(super) fn rows(&self, sql: &str) -> String {
+        if let Some(database) = &self.postgres {
+            return database.borrow_mut().rows(sql);
+        }
         let mut statement = self.app.prepare(sql).unwrap();
         let columns = statement.column_count();
         let rows = statement
@@ -198,11 +234,11 @@ impl Drop for TestSite {
     /// Whatever happened, the running sums are those of the records.
     fn drop(&mut self) {
         if !std::thread::panicking() {
-            assert!(
-                Sqlite::open(&self.file, Uuids::default()).and_then(|mut db| db.sums_hold()).unwrap(),
-                "the sums of {}",
-                self.site.name
-            );
+            let hold = match &self.postgres {
+                Some(database) => Postgres::open(&database.borrow().url(), Uuids::default()).and_then(|mut db| db.sums_hold()),
+                None => Sqlite::open(&self.file, Uuids::default()).and_then(|mut db| db.sums_hold()),
+            };
+            assert!(hold.unwrap(), "the sums of {}", self.site.name);
         }
     }
 }

@@ -54,6 +54,8 @@ pub(super) struct Transaction<'a> {
     last_arrival: Option<(i64, i64)>,
     /// Uids of records whose agreed content is to be noted, by table.
     based: HashMap<i64, Vec<Native>>,
+    /// The row that was written last got another key.
+    moved: bool,
     done: bool,
 }
 
@@ -79,6 +81,7 @@ impl<'a> Transaction<'a> {
             children: HashMap::new(),
             last_arrival: None,
             based: HashMap::new(),
+            moved: false,
             done: false,
         })
     }
@@ -105,6 +108,28 @@ impl<'a> Transaction<'a> {
         self.db.conn.prepare_cached(&sql).and_then(|mut s| s.execute(params_from_iter(values))).told("write the journal")?;
         self.marked = everything.then_some(layout.table.id);
         Ok(())
+    }
+
+    /// The tombstone of another record gives up a key that a row has now.
+    fn free_key(&self, layout: &Layout, key: &Key) -> Result<()> {
+        let numbers = || 1..=key.0.len();
+        let set: Vec<String> = numbers().map(|at| format!("k{at} = NULL")).collect();
+        let same: Vec<String> = numbers().map(|at| format!("k{at} = ?{at}")).collect();
+        let sql = format!("UPDATE {} SET {} WHERE deleted = 1 AND {}", layout.state(), set.join(", "), same.join(" AND "));
+        let values = key.0.iter().map(Bound::of_key);
+        self.db.conn.prepare_cached(&sql).and_then(|mut s| s.execute(params_from_iter(values))).told("write the journal").map(|_| ())
+    }
+
+    /// Tells the triggers that a further row is ours: the one that the row which was marked becomes.
+    fn mark_too(&mut self, layout: &Layout, key: &Key) -> Result<()> {
+        if self.marked == Some(layout.table.id) {
+            return Ok(());
+        }
+        let names: String = (1..=key.0.len()).map(|at| format!(", k{at}")).collect();
+        let marks: String = (1..=key.0.len()).map(|at| format!(", ?{}", at + 1)).collect();
+        let sql = format!("INSERT INTO entente_applying (tab, everything{names}) VALUES (?1, 0{marks})");
+        let values = [Bound::Integer(layout.table.id)].into_iter().chain(key.0.iter().map(Bound::of_key));
+        self.db.conn.prepare_cached(&sql).and_then(|mut s| s.execute(params_from_iter(values))).told("write the journal").map(|_| ())
     }
 
     fn unmark(&mut self) -> Result<()> {
@@ -243,7 +268,10 @@ impl<'a> Transaction<'a> {
                         run
                     ])
                     .told("write the journal")?;
-                if let Some(key) = key.filter(|_| !found.living) {
+                if let Some(key) = key.filter(|_| !found.living || self.moved) {
+                    if self.moved {
+                        self.free_key(layout, &key)?;
+                    }
                     let set: Vec<String> = (1..=key.0.len()).map(|at| format!("k{at} = ?{at}")).collect();
                     let sql = format!("UPDATE {state} SET {} WHERE arrival = ?{}", set.join(", "), key.0.len() + 1);
                     let values = key.0.iter().map(Bound::of_key).chain([Bound::Integer(arrival)]);

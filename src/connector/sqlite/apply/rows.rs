@@ -11,10 +11,11 @@ use super::{
 use crate::{
     connector::{
         Effect, Found, Key, KeyPart, Target, Targets, Write,
+        known::canonical_uuid,
         sqlite::{
             failure::{Told, quoted},
             layout::{Data, Layout, Link, where_key},
-            values::{Affinity, Bound, Fit, canonical_uuid, fit, key_part},
+            values::{Affinity, Bound, Fit, fit, key_part},
         },
     },
     error::{Error, Kind as Fault, Result},
@@ -97,6 +98,7 @@ impl Transaction<'_> {
     }
 
     pub(super) fn write_row(&mut self, layout: &Layout, write: &Write<'_>, targets: &Targets) -> Result<Option<Key>> {
+        self.moved = false;
         let (record, only) = match write.effect {
             Effect::Keep => return Ok(None),
             Effect::Delete => {
@@ -168,9 +170,15 @@ impl Transaction<'_> {
             return Ok(key);
         }
         if living {
+            let after = moved(layout, &key, plan, &values);
+            if after != key {
+                self.mark_too(layout, &after)?;
+            }
             values.extend(key.0.iter().map(Bound::of_key));
             let mut statement = self.db.conn.prepare_cached(&plan.update).told("change the row")?;
             run(&mut statement, &values).told("change the row")?;
+            self.moved = after != key;
+            return Ok(after);
         } else {
             if layout.own_key {
                 values.extend(key.0.iter().map(Bound::of_key));
@@ -242,6 +250,18 @@ impl Transaction<'_> {
         let read = format!("SELECT typeof({column}) = typeof(?1) FROM temp.entente_probe");
         self.db.conn.prepare_cached(&read).and_then(|mut s| s.query_row([&bound], |row| row.get(0))).told("test a value")
     }
+}
+
+/// The key of a row after a plan's values are put into it.
+fn moved(layout: &Layout, key: &Key, plan: &Plan, values: &[Bound<'_>]) -> Key {
+    if layout.own_key {
+        return key.clone();
+    }
+    let part = |(column, former): (&String, &KeyPart)| {
+        let at = plan.columns.iter().position(|name| name == column);
+        at.and_then(|at| values.get(at)).map_or_else(|| former.clone(), |value| value.clone().into_key())
+    };
+    Key(layout.key.iter().zip(&key.0).map(part).collect())
 }
 
 /// Runs a statement with values bound in order.

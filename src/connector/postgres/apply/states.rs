@@ -1,0 +1,201 @@
+//! The states of records that were written.
+
+use super::Transaction;
+use crate::{
+    connector::{
+        Effect, Found, Key, KeyPart, Write,
+        postgres::{
+            args::{Arg, Columns},
+            fold::columns,
+            layout::Layout,
+        },
+        stored,
+    },
+    error::Result,
+    model::{Page, Record, RecordView, SiteId, Time, Version},
+};
+
+/// States to be stored together.
+#[derive(Default)]
+pub(super) struct States {
+    pub(super) added: Vec<Vec<Arg<'static>>>,
+    pub(super) changed: Vec<Vec<Arg<'static>>>,
+    /// New keys of states that had no row, or whose row got another key, by their new arrival.
+    pub(super) keyed: Vec<Vec<Arg<'static>>>,
+}
+
+impl Transaction<'_> {
+    /// Arrivals are counted here instead of looked up: nobody else gives any while this transaction lasts.
+    pub(super) fn next_arrival(&mut self, layout: &Layout) -> Result<i64> {
+        let last = match self.last_arrival.filter(|(table, _)| *table == layout.table.id) {
+            Some((_, last)) => last,
+            None => self.db.max_arrival(layout)?,
+        };
+        self.last_arrival = Some((layout.table.id, last + 1));
+        Ok(last + 1)
+    }
+
+    /// Adds the state that a record gets to those that are to be stored. Returns its version.
+    pub(super) fn state_of(
+        &mut self,
+        layout: &Layout,
+        write: &Write<'_>,
+        key: Option<&Key>,
+        peer: SiteId,
+        states: &mut States,
+    ) -> Result<Version> {
+        let arrival = self.next_arrival(layout)?;
+        let mut version = write.state.version.clone();
+        if write.state.tick {
+            version.set(self.me, u64::try_from(arrival).unwrap_or(0));
+        }
+        let extra = self.extra_of(layout, write)?;
+        let db = &mut *self.db;
+        let text = db.sites.write_version(&mut db.link, &version)?;
+        let (origin, author) = (db.sites.id(&mut db.link, write.state.origin)?, db.sites.id(&mut db.link, write.state.author)?);
+        let settled = db.sites.write_set(&mut db.link, &write.state.settled)?;
+        let from = if write.state.shared { Some(db.sites.id(&mut db.link, peer)?) } else { None };
+        let heir = write.heir.map(str::to_owned);
+        let digest = Arg::Bytes(write.digest.0.to_vec().into());
+        let run = Arg::Int(i64::try_from(write.run).unwrap_or(i64::MAX));
+        let common = [
+            write.deleted.into(),
+            write.state.modified_on.0.into(),
+            text.into(),
+            origin.into(),
+            author.into(),
+            settled.into(),
+            from.into(),
+            heir.into(),
+        ];
+        match write.local {
+            None => {
+                let mut state: Vec<Arg<'static>> = vec![arrival.into(), write.uid.to_owned().into()];
+                state.extend(common);
+                state.extend([extra.flatten().into(), digest, run]);
+                match key {
+                    Some(key) => state.extend(key.0.iter().map(owned)),
+                    None => state.extend(vec![Arg::Null; layout.key.len()]),
+                }
+                states.added.push(state);
+            }
+            Some(found) => {
+                let replace = extra.is_some();
+                let mut state: Vec<Arg<'static>> = vec![found.arrival.into(), arrival.into()];
+                state.extend(common);
+                state.extend([extra.flatten().into(), replace.into(), digest, run]);
+                states.changed.push(state);
+                if let Some(key) = key.filter(|_| !found.living || self.moved) {
+                    states.keyed.push(std::iter::once(arrival.into()).chain(key.0.iter().map(owned)).collect());
+                }
+            }
+        }
+        Ok(version)
+    }
+
+    /// Tombstones of other records give up keys that rows have now.
+    pub(super) fn free_keys(&mut self, layout: &Layout, states: &States) -> Result<()> {
+        let count = layout.key.len();
+        if layout.own_key {
+            return Ok(());
+        }
+        let added = states.added.iter().map(|state| &state[state.len() - count..]);
+        let keys: Vec<Vec<Arg<'_>>> =
+            added.chain(states.keyed.iter().map(|state| &state[1..])).filter(|key| !key.contains(&Arg::Null)).map(<[_]>::to_vec).collect();
+        if keys.is_empty() {
+            return Ok(());
+        }
+        let set: Vec<String> = (1..=count).map(|at| format!("k{at} = NULL")).collect();
+        let same: Vec<String> = (1..=count).map(|at| format!("s.k{at} = w.k{at}")).collect();
+        let arrays: Vec<String> = layout.key.iter().enumerate().map(|(at, key)| format!("${}::{}[]", at + 1, key.bare())).collect();
+        let sql = format!(
+            "UPDATE {} s SET {} FROM unnest({}) w({}) WHERE s.deleted AND {}",
+            layout.state(),
+            set.join(", "),
+            arrays.join(", "),
+            layout.ks(""),
+            same.join(" AND ")
+        );
+        self.db.link.run(&sql, &columns(keys), "write the journal").map(drop)
+    }
+
+    /// Stores states.
+    pub(super) fn store(&mut self, layout: &Layout, states: States) -> Result<()> {
+        self.free_keys(layout, &states)?;
+        let (state, ks) = (layout.state(), layout.ks(""));
+        let keys = |first: usize| -> String {
+            layout.key.iter().enumerate().map(|(at, key)| format!(", ${}::{}[]", first + at, key.bare())).collect()
+        };
+        if !states.added.is_empty() {
+            let sql = format!(
+                "INSERT INTO {state} (arrival, uid, deleted, modified_on, version, origin, author, settled, received_from, heir, extra, digest, run, made, {ks})
+                 SELECT arrival, uid, deleted, modified_on, version, origin, author, settled, received_from, heir, extra, digest, run, run, {ks}
+                 FROM unnest($1::bigint[], $2::text[], $3::boolean[], $4::bigint[], $5::text[], $6::bigint[], $7::bigint[], $8::text[], $9::bigint[],
+                   $10::text[], $11::text[], $12::bytea[], $13::bigint[]{})
+                   w(arrival, uid, deleted, modified_on, version, origin, author, settled, received_from, heir, extra, digest, run, {ks})
+                 RETURNING NULL::text, NULL::text, NULL::bytea, uid, version, digest",
+                keys(14)
+            );
+            self.db.change(layout, &sql, &columns(states.added))?;
+        }
+        if !states.changed.is_empty() {
+            let from = "SELECT * FROM unnest($1::bigint[], $2::bigint[], $3::boolean[], $4::bigint[], $5::text[], $6::bigint[], $7::bigint[], $8::text[],
+                          $9::bigint[], $10::text[], $11::text[], $12::boolean[], $13::bytea[], $14::bigint[])
+                        n(arrival, next, deleted, modified_on, version, origin, author, settled, received_from, heir, extra, replace, digest, run)";
+            self.db.change(layout, &layout.change(&Layout::taken(), from), &columns(states.changed))?;
+        }
+        if !states.keyed.is_empty() {
+            let set: Vec<String> = (1..=layout.key.len()).map(|at| format!("k{at} = w.k{at}")).collect();
+            let sql = format!(
+                "UPDATE {state} s SET {} FROM unnest($1::bigint[]{}) w(arrival, {ks}) WHERE s.arrival = w.arrival",
+                set.join(", "),
+                keys(2)
+            );
+            self.db.link.run(&sql, &columns(states.keyed), "write the journal")?;
+        }
+        Ok(())
+    }
+
+    /// Fields without a column, to be kept aside. The outer `None`: what is there stays.
+    fn extra_of(&mut self, layout: &Layout, write: &Write<'_>) -> Result<Option<Option<String>>> {
+        let (record, only) = match write.effect {
+            Effect::Put(record) => (record, None),
+            Effect::Some(record, only) => (record, Some(only)),
+            Effect::Keep | Effect::Delete => return Ok(write.deleted.then_some(None)),
+        };
+        let taken = |field: &str| !layout.knows(field) && only.is_none_or(|only| only.iter().any(|name| name == field));
+        if !record.fields().any(|(field, _)| taken(field)) {
+            return Ok(write.local.is_none().then_some(None));
+        }
+        // Those that the version does not name keep what they have.
+        let kept = self.extra_here(layout, write.local, |field| taken(field) && record.get(field).is_some())?;
+        let kept = kept.views().next();
+        let fields = record.fields().filter(|(field, _)| taken(field)).chain(kept.into_iter().flat_map(RecordView::fields));
+        stored::write_extra(fields).map(Some)
+    }
+
+    /// The fields that are kept aside for a record, but the known ones, as a record alone in a page.
+    fn extra_here(&mut self, layout: &Layout, local: Option<Found>, known: impl Fn(&str) -> bool) -> Result<Page> {
+        let mut page = Page::default();
+        let Some(found) = local else { return Ok(page) };
+        let sql = format!("SELECT extra FROM {} WHERE arrival = $1::bigint", layout.state());
+        let row = self.db.link.maybe(&sql, &[found.arrival.into()], "read the journal")?;
+        let mark = page.mark();
+        let text = row.as_ref().map(|row| row.text(0)).transpose()?.flatten();
+        stored::read_extra(text.unwrap_or("[]"), &mut page, known)?;
+        let record = Record::new(page.put(""), SiteId(uuid::Uuid::nil()), Time(0));
+        page.finish(record, mark);
+        Ok(page)
+    }
+}
+
+/// A key part that outlives its key.
+pub(super) fn owned(part: &KeyPart) -> Arg<'static> {
+    match Arg::of_key(part) {
+        Arg::Text(text) => text.into_owned().into(),
+        Arg::Bytes(bytes) => Arg::Bytes(bytes.into_owned().into()),
+        Arg::Int(value) => Arg::Int(value),
+        Arg::Flag(value) => Arg::Flag(value),
+        Arg::Null | Arg::List(_) => Arg::Null,
+    }
+}

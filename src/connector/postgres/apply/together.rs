@@ -1,0 +1,297 @@
+//! Writes that are carried out together: new rows and their states by COPY, the others by one statement for all that have the same columns.
+//!
+//! What a value would be changed to is asked of the database for a whole column at once. Whatever fails, fails for all of them: then the page is
+//! done again, one record at a time.
+
+use std::{io::Write as _, sync::Arc};
+
+use super::{
+    Transaction,
+    rows::{Values, moved},
+    states::{States, owned},
+};
+use crate::{
+    connector::{
+        Effect, Key, Targets, Write,
+        postgres::{
+            args::{Arg, Columns},
+            failure::quoted,
+            fold::columns,
+            layout::{Data, Layout},
+            link::Link,
+        },
+    },
+    error::{Error, Kind as Fault, Result},
+    model::{SiteId, Sum},
+};
+
+/// The columns of a new state but its key, in the order of [`States::added`].
+const STATE: &str = "arrival, uid, deleted, modified_on, version, origin, author, settled, received_from, heir, extra, digest, run";
+
+/// Where the run stands among them.
+const RUN: usize = 12;
+
+/// Rows of values.
+type Rows = Vec<Vec<Arg<'static>>>;
+
+/// What waits to be written, of one table.
+pub(super) struct Batch {
+    layout: Arc<Layout>,
+    /// By columns: the rows as COPY wants them, and how many there are.
+    inserts: Vec<(Vec<String>, String, u64)>,
+    /// By columns with their types: the new values, then the key.
+    updates: Vec<(Vec<(String, String)>, Rows)>,
+    deletes: Rows,
+    /// By column: texts that have to read back as they are.
+    asks: Vec<(Data, Vec<String>)>,
+    states: States,
+    came: Sum,
+}
+
+impl Batch {
+    fn new(layout: Arc<Layout>) -> Batch {
+        let (inserts, updates, deletes, asks) = (Vec::new(), Vec::new(), Vec::new(), Vec::new());
+        Batch { layout, inserts, updates, deletes, asks, states: States::default(), came: Sum::default() }
+    }
+
+    /// Has a text read back later.
+    pub(super) fn ask(&mut self, data: &Data, text: &str) {
+        match self.asks.iter_mut().find(|(known, _)| known.column == data.column) {
+            Some((_, texts)) => texts.push(text.to_owned()),
+            None => self.asks.push((data.clone(), vec![text.to_owned()])),
+        }
+    }
+
+    fn insert(&mut self, columns: Vec<String>, values: &[Arg<'_>]) {
+        let at = self.inserts.iter().position(|(known, ..)| *known == columns).unwrap_or_else(|| {
+            self.inserts.push((columns, String::new(), 0));
+            self.inserts.len() - 1
+        });
+        push_line(values, &mut self.inserts[at].1);
+        self.inserts[at].2 += 1;
+    }
+
+    fn update(&mut self, columns: Vec<(String, String)>, values: Vec<Arg<'static>>) {
+        match self.updates.iter_mut().find(|(known, _)| *known == columns) {
+            Some((_, rows)) => rows.push(values),
+            None => self.updates.push((columns, vec![values])),
+        }
+    }
+}
+
+impl Transaction<'_> {
+    /// Notes a write that is carried out later.
+    pub(super) fn write_later(&mut self, layout: &Arc<Layout>, write: &Write<'_>, peer: SiteId, targets: &Targets) -> Result<Option<Key>> {
+        if self.batch.as_ref().is_some_and(|batch| batch.layout.table.id != layout.table.id) {
+            self.flush()?;
+        }
+        let mut batch = self.batch.take().unwrap_or_else(|| Batch::new(layout.clone()));
+        let done = self.note_write(&mut batch, layout, write, peer, targets);
+        self.batch = Some(batch);
+        done
+    }
+
+    fn note_write(
+        &mut self,
+        batch: &mut Batch,
+        layout: &Layout,
+        write: &Write<'_>,
+        peer: SiteId,
+        targets: &Targets,
+    ) -> Result<Option<Key>> {
+        let living = write.local.is_some_and(|found| found.living);
+        let former = match write.local {
+            Some(found) => match self.keys.get(&(layout.table.id, found.arrival)) {
+                Some(key) => Some(key.clone()),
+                None => self.local_key(layout, write.local)?,
+            },
+            None => None,
+        };
+        let (record, only) = match write.effect {
+            Effect::Keep => (None, None),
+            Effect::Delete => {
+                batch.deletes.extend(former.as_ref().filter(|_| living).map(|key| key.0.iter().map(owned).collect()));
+                (None, None)
+            }
+            Effect::Put(record) => (Some(record), None),
+            Effect::Some(record, only) => (Some(record), Some(only)),
+        };
+        let mut key = None;
+        self.moved = false;
+        if let Some(record) = record {
+            let own = match (&former, living) {
+                (Some(key), true) => key.clone(),
+                _ => self.key_for(layout, record, former, targets)?,
+            };
+            let values = self.values(layout, record, only, targets, &own, Some(&mut *batch))?;
+            key = match living {
+                true => {
+                    let after = moved(layout, &own, &values);
+                    self.moved = after != own;
+                    note_update(batch, layout, values, &own);
+                    Some(after)
+                }
+                false => {
+                    let (columns, args) = self.whole_row(layout, record, values, &own)?;
+                    batch.insert(columns, &args);
+                    Some(own)
+                }
+            };
+        }
+        let version = self.state_of(layout, write, key.as_ref(), peer, &mut batch.states)?;
+        if write.local.is_none() {
+            batch.came += Sum::of(write.uid, &version, write.digest);
+        }
+        Ok(key)
+    }
+
+    /// Carries out what was noted.
+    pub(super) fn flush(&mut self) -> Result<()> {
+        let (batch, lost) = (self.batch.take(), std::mem::take(&mut self.lost));
+        let done = batch.map_or(Ok(()), |batch| self.carry_out(batch)).and_then(|()| self.remember_all(&lost));
+        self.broken |= done.is_err();
+        done
+    }
+
+    fn carry_out(&mut self, mut batch: Batch) -> Result<()> {
+        let layout = batch.layout.clone();
+        for (data, texts) in &batch.asks {
+            let sql = format!("SELECT COALESCE(bool_and(v::{}::text = v), true) FROM unnest($1::text[]) w(v)", data.declared);
+            if !self.db.link.one(&sql, &[Arg::texts(texts)], "test values")?.flag(0)? {
+                return Err(Error::new(Fault::Constraint, format!("column {:?} would change a value", data.column)));
+            }
+        }
+        self.delete_all(&layout, std::mem::take(&mut batch.deletes))?;
+        for (columns, rows) in std::mem::take(&mut batch.updates) {
+            self.update_all(&layout, &columns, rows)?;
+        }
+        for (columns, text, count) in &batch.inserts {
+            let sql = format!("COPY {} ({}) FROM STDIN", layout.rel, columns.join(", "));
+            all_of(copy(&mut self.db.link, &sql, text, "add the rows")?, *count)?;
+        }
+        self.free_keys(&layout, &batch.states)?;
+        let added = std::mem::take(&mut batch.states.added);
+        if !added.is_empty() {
+            let mut text = String::new();
+            for mut state in added {
+                // The run comes once more, as the one that made the record.
+                state.insert(RUN + 1, state[RUN].clone());
+                push_line(&state, &mut text);
+            }
+            let sql = format!("COPY {} ({STATE}, made, {}) FROM STDIN", layout.state(), layout.ks(""));
+            copy(&mut self.db.link, &sql, &text, "write the journal")?;
+        }
+        self.db.count(layout.table.id, Sum::default(), batch.came);
+        self.store(&layout, batch.states)
+    }
+
+    fn remember_all(&mut self, lost: &[Vec<Arg<'static>>]) -> Result<()> {
+        if lost.is_empty() {
+            return Ok(());
+        }
+        let mut text = String::new();
+        lost.iter().for_each(|version| push_line(version, &mut text));
+        let sql = "COPY entente.history (tab, uid, at, site, run, side, rule, record) FROM STDIN";
+        copy(&mut self.db.link, sql, &text, "write the history").map(drop)
+    }
+
+    fn delete_all(&mut self, layout: &Layout, keys: Vec<Vec<Arg<'static>>>) -> Result<()> {
+        if keys.is_empty() {
+            return Ok(());
+        }
+        let count = keys.len() as u64;
+        let arrays: Vec<String> = layout.key.iter().enumerate().map(|(at, key)| format!("${}::{}[]", at + 1, key.bare())).collect();
+        let on = layout.on_key("t", "w");
+        let sql = format!("DELETE FROM {} t USING unnest({}) w({}) WHERE {on}", layout.rel, arrays.join(", "), layout.ks(""));
+        all_of(self.db.link.run(&sql, &columns(keys), "delete the rows")?, count)
+    }
+
+    fn update_all(&mut self, layout: &Layout, set: &[(String, String)], rows: Rows) -> Result<()> {
+        let count = rows.len() as u64;
+        let mut arrays: Vec<String> = (1..=set.len()).map(|at| format!("${at}::text[]")).collect();
+        arrays.extend(layout.key.iter().enumerate().map(|(at, key)| format!("${}::{}[]", set.len() + at + 1, key.bare())));
+        let names: Vec<String> = (1..=set.len()).map(|at| format!("v{at}")).collect();
+        let values: Vec<String> = set.iter().enumerate().map(|(at, (column, kind))| format!("{column} = w.v{}::{kind}", at + 1)).collect();
+        let sql = format!(
+            "UPDATE {} t SET {} FROM unnest({}) w({}, {}) WHERE {}",
+            layout.rel,
+            values.join(", "),
+            arrays.join(", "),
+            names.join(", "),
+            layout.ks(""),
+            layout.on_key("t", "w")
+        );
+        all_of(self.db.link.run(&sql, &columns(rows), "change the rows")?, count)
+    }
+}
+
+fn note_update(batch: &mut Batch, layout: &Layout, values: Values<'_>, key: &Key) {
+    if values.is_empty() {
+        return;
+    }
+    let mut columns: Vec<(String, String)> = Vec::with_capacity(values.len());
+    let mut row: Vec<Arg<'static>> = Vec::with_capacity(values.len() + key.0.len());
+    for (column, value) in values {
+        columns.push((quoted(column), layout.declared(column).to_owned()));
+        row.push(value.as_text());
+    }
+    row.extend(key.0.iter().map(owned));
+    batch.update(columns, row);
+}
+
+fn all_of(done: u64, wanted: u64) -> Result<()> {
+    if done == wanted {
+        return Ok(());
+    }
+    Err(Error::new(Fault::Constraint, "a trigger or rule of this database did not let rows be written"))
+}
+
+/// Appends a row as COPY reads it.
+fn push_line(values: &[Arg<'_>], out: &mut String) {
+    let mut text = String::new();
+    for (at, value) in values.iter().enumerate() {
+        if at > 0 {
+            out.push('\t');
+        }
+        if *value == Arg::Null {
+            out.push_str("\\N");
+            continue;
+        }
+        text.clear();
+        value.write(&mut text);
+        for letter in text.chars() {
+            match letter {
+                '\\' => out.push_str("\\\\"),
+                '\t' => out.push_str("\\t"),
+                '\n' => out.push_str("\\n"),
+                '\r' => out.push_str("\\r"),
+                letter => out.push(letter),
+            }
+        }
+    }
+    out.push('\n');
+}
+
+/// Sends rows, and tells how many there are by now.
+fn copy(link: &mut Link, sql: &str, text: &str, doing: &str) -> Result<u64> {
+    use crate::connector::postgres::failure::Told;
+    let mut writer = link.client()?.copy_in(sql).told(doing)?;
+    let sent = writer.write_all(text.as_bytes());
+    sent.map_err(|e| Error::new(Fault::Unreachable, format!("could not {doing}")).because(e))?;
+    writer.finish().told(doing)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_line_for_copy_keeps_whatever_is_in_it() {
+        let mut line = String::new();
+        push_line(
+            &[Arg::text("a\tb\\N\n\r"), Arg::Null, Arg::text("\\."), Arg::Bytes(vec![0, 255].into()), Arg::Flag(true), Arg::Int(-1)],
+            &mut line,
+        );
+        assert_eq!(line, "a\\tb\\\\N\\n\\r\t\\N\t\\\\.\t\\\\x00ff\tt\t-1\n");
+    }
+}

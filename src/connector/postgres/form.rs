@@ -1,0 +1,285 @@
+//! Canonical values ↔ PostgreSQL's types (SYNC.md 7).
+
+use super::args::{Arg, integer};
+use crate::{
+    error::{Error, Kind as Fault, Result},
+    model::{Cell, Kind, Page, Value},
+    wire,
+};
+
+/// How the values of a column travel, and what the column may do to them.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) enum Form {
+    Boolean,
+    Integer,
+    /// Digits before and after the point, where they are limited.
+    Decimal(Option<(i32, i32)>),
+    Real4,
+    Real8,
+    /// At most so many characters.
+    Text(Option<i32>),
+    /// As text, but blanks at the end mean nothing.
+    Padded(Option<i32>),
+    Date,
+    /// At most so many decimals of a second.
+    Clock(i32),
+    Local(i32),
+    Instant(i32),
+    Uuid,
+    Json,
+    Jsonb,
+    Bytes,
+    /// Travels as the text that PostgreSQL writes of it.
+    Other,
+}
+
+/// Whether a column keeps a value as it is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Fit {
+    Yes,
+    No,
+    /// Only PostgreSQL itself can tell.
+    Ask,
+}
+
+impl Form {
+    /// That of a type, by its name in pg_catalog and its modifier; `None` for a type of anybody else's.
+    pub(super) fn of(name: Option<&str>, modifier: i32) -> Form {
+        let decimals = if modifier < 0 { 6 } else { modifier };
+        let length = (modifier >= 4).then_some(modifier - 4);
+        match name.unwrap_or_default() {
+            "bool" => Form::Boolean,
+            "int2" | "int4" | "int8" => Form::Integer,
+            "numeric" => Form::Decimal(length.map(|packed| {
+                let (precision, scale) = (packed >> 16, ((packed & 0x7ff) ^ 1024) - 1024);
+                (precision - scale, scale)
+            })),
+            "float4" => Form::Real4,
+            "float8" => Form::Real8,
+            "text" => Form::Text(None),
+            "varchar" => Form::Text(length),
+            "bpchar" => Form::Padded(length),
+            "date" => Form::Date,
+            "time" => Form::Clock(decimals),
+            "timestamp" => Form::Local(decimals),
+            "timestamptz" => Form::Instant(decimals),
+            "uuid" => Form::Uuid,
+            "json" => Form::Json,
+            "jsonb" => Form::Jsonb,
+            "bytea" => Form::Bytes,
+            _ => Form::Other,
+        }
+    }
+
+    /// The kind of value that a column of this form holds.
+    pub(super) fn kind(&self) -> Kind {
+        match self {
+            Form::Boolean => Kind::Boolean,
+            Form::Integer => Kind::Integer,
+            Form::Decimal(_) => Kind::Decimal,
+            Form::Real4 | Form::Real8 => Kind::Real,
+            Form::Text(_) | Form::Padded(_) | Form::Other => Kind::Text,
+            Form::Date => Kind::Date,
+            Form::Clock(_) => Kind::Clock,
+            Form::Local(_) => Kind::Local,
+            Form::Instant(_) => Kind::Instant,
+            Form::Uuid => Kind::Uuid,
+            Form::Json | Form::Jsonb => Kind::Json,
+            Form::Bytes => Kind::Bytes,
+        }
+    }
+
+    /// The expression by which a column is read.
+    pub(super) fn read(&self, column: &str) -> String {
+        match self {
+            Form::Boolean | Form::Integer | Form::Text(_) | Form::Bytes | Form::Uuid | Form::Real8 | Form::Real4 => column.to_owned(),
+            _ => format!("{column}::text"),
+        }
+    }
+
+    /// Adds a cell with the canonical form of what was read. `Err` says why it has none.
+    pub(super) fn push(&self, page: &mut Page, field: u16, raw: Option<&[u8]>) -> std::result::Result<(), String> {
+        let Some(raw) = raw else {
+            let text = page.put("");
+            page.cell(Cell { field, resource: 0, kind: Kind::Null, text });
+            return Ok(());
+        };
+        let mut kind = self.kind();
+        let told = page.put_with(|out| match self {
+            Form::Boolean => {
+                out.push_str(if raw == [1] { "true" } else { "false" });
+                Ok(())
+            }
+            Form::Integer => integer(raw).map(|value| wire::value::push_integer(value, out)).ok_or_else(String::new),
+            Form::Real8 => raw.try_into().map(|raw| wire::value::push_real(f64::from_be_bytes(raw), out)).map_err(|_| String::new()),
+            Form::Real4 => raw.try_into().map(|raw| push_real4(f32::from_be_bytes(raw), out)).map_err(|_| String::new()),
+            Form::Uuid => uuid::Uuid::from_slice(raw).map(|uuid| wire::value::push_uuid(uuid, out)).map_err(|_| String::new()),
+            Form::Bytes => {
+                wire::value::push_bytes(raw, out);
+                Ok(())
+            }
+            _ => match std::str::from_utf8(raw) {
+                Ok(text) => push_text(kind, text, out),
+                Err(_) => {
+                    // A database whose encoding is SQL_ASCII takes any bytes.
+                    kind = Kind::Opaque;
+                    wire::value::push_bytes(raw, out);
+                    Ok(())
+                }
+            },
+        });
+        let text = told?;
+        page.cell(Cell { field, resource: 0, kind, text });
+        Ok(())
+    }
+
+    /// Whether a column keeps a value as it is.
+    pub(super) fn fit(&self, value: Value<'_>) -> Fit {
+        if value.kind == Kind::Null {
+            return Fit::Yes;
+        }
+        if value.kind != self.kind() || value.text.contains('\0') {
+            return Fit::No;
+        }
+        let decimals = |most: i32| {
+            value.text.trim_end_matches('Z').rsplit_once('.').map_or(0, |(_, f)| f.trim_end_matches('0').len()) <= most.max(0) as usize
+        };
+        let at_most = |most: Option<i32>| most.is_none_or(|most| value.text.chars().count() <= most.max(0) as usize);
+        let fits = match self {
+            Form::Decimal(Some((_, scale))) => {
+                !matches!(value.text, "Infinity" | "-Infinity")
+                    && value.text.split_once('.').map_or(0, |(_, f)| f.len()) as i32 <= (*scale).max(0)
+                    && (*scale >= 0 || value.text == "NaN" || trailing_zeros(value.text) >= -*scale)
+            }
+            Form::Real4 => value.text.parse::<f32>().is_ok_and(|narrow| {
+                let mut text = String::new();
+                push_real4(narrow, &mut text);
+                text == value.text
+            }),
+            Form::Text(most) => at_most(*most),
+            Form::Padded(most) => at_most(*most) && !value.text.ends_with(' '),
+            Form::Clock(most) | Form::Local(most) | Form::Instant(most) => decimals(*most),
+            Form::Jsonb | Form::Other => return Fit::Ask,
+            _ => true,
+        };
+        if fits { Fit::Yes } else { Fit::No }
+    }
+
+    /// A canonical value as the server reads it.
+    pub(super) fn arg<'a>(value: Value<'a>) -> Result<Arg<'a>> {
+        Ok(match value.kind {
+            Kind::Null => Arg::Null,
+            Kind::Bytes => Arg::Bytes(wire::value::bytes(value.text)?.into()),
+            Kind::Integer => Arg::Int(wire::value::integer(value.text)?),
+            Kind::Opaque | Kind::Reference => {
+                return Err(Error::new(
+                    Fault::Constraint,
+                    format!("PostgreSQL has no type that keeps a value of kind {}", value.kind.word()),
+                ));
+            }
+            _ => Arg::text(value.text),
+        })
+    }
+
+    /// One word for what travels, by which a change of the schema is noticed.
+    pub(super) fn word(&self) -> String {
+        match self {
+            Form::Other => "text of its own".into(),
+            Form::Jsonb => "jsonb".into(),
+            form => form.kind().word().to_owned(),
+        }
+    }
+}
+
+/// Trailing zeros of a whole number; many for 0.
+fn trailing_zeros(text: &str) -> i32 {
+    if text == "0" { i32::MAX } else { i32::try_from(text.len() - text.trim_end_matches('0').len()).unwrap_or(0) }
+}
+
+/// The shortest text that reads back as the same narrow float.
+fn push_real4(value: f32, out: &mut String) {
+    use std::fmt::Write;
+    match value {
+        _ if value.is_nan() => out.push_str("NaN"),
+        f32::INFINITY => out.push_str("Infinity"),
+        f32::NEG_INFINITY => out.push_str("-Infinity"),
+        // Writing into a String cannot fail.
+        _ => _ = write!(out, "{value:?}"),
+    }
+}
+
+fn push_text(kind: Kind, text: &str, out: &mut String) -> std::result::Result<(), String> {
+    let inexpressible = || {
+        let shown: String = text.chars().take(60).collect();
+        format!("holds {shown:?}, which cannot travel as {}", kind.word())
+    };
+    match kind {
+        Kind::Text => {
+            out.push_str(text);
+            Ok(())
+        }
+        Kind::Instant => {
+            let utc = text.strip_suffix("+00").ok_or_else(inexpressible)?;
+            wire::value::canonical(kind, &format!("{utc}Z"), out).map_err(|_| inexpressible())
+        }
+        _ => wire::value::canonical(kind, text, out).map_err(|_| inexpressible()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn value(kind: Kind, text: &str) -> Value<'_> {
+        Value { kind, resource: "", text }
+    }
+
+    #[test]
+    fn a_value_that_a_column_would_change_does_not_fit() {
+        let money = Form::of(Some("numeric"), ((10 << 16) | 2) + 4);
+        let hundreds = Form::of(Some("numeric"), ((5 << 16) | (-2 & 0x7ff)) + 4);
+        assert_eq!((&money, &hundreds), (&Form::Decimal(Some((8, 2))), &Form::Decimal(Some((7, -2)))));
+        for (form, value, want) in [
+            (Form::Boolean, value(Kind::Boolean, "true"), Fit::Yes),
+            (Form::Boolean, value(Kind::Integer, "1"), Fit::No),
+            (Form::Integer, value(Kind::Text, "1"), Fit::No),
+            (Form::Text(None), value(Kind::Integer, "1"), Fit::No),
+            (Form::Text(None), value(Kind::Text, "a\0b"), Fit::No),
+            (Form::Text(Some(3)), value(Kind::Text, "äöü"), Fit::Yes),
+            (Form::Text(Some(3)), value(Kind::Text, "abc "), Fit::No),
+            (Form::Padded(Some(3)), value(Kind::Text, "ab "), Fit::No),
+            (Form::Padded(Some(3)), value(Kind::Text, "ab"), Fit::Yes),
+            (money.clone(), value(Kind::Decimal, "1.25"), Fit::Yes),
+            (money.clone(), value(Kind::Decimal, "1.255"), Fit::No),
+            (money, value(Kind::Decimal, "Infinity"), Fit::No),
+            (hundreds.clone(), value(Kind::Decimal, "1200"), Fit::Yes),
+            (hundreds, value(Kind::Decimal, "1250"), Fit::No),
+            (Form::Decimal(None), value(Kind::Decimal, "1.2555555555555555555555555"), Fit::Yes),
+            (Form::Real4, value(Kind::Real, "0.1"), Fit::Yes),
+            (Form::Real4, value(Kind::Real, "0.123456789"), Fit::No),
+            (Form::Real8, value(Kind::Real, "NaN"), Fit::Yes),
+            (Form::Instant(0), value(Kind::Instant, "2026-01-02T03:04:05.000000Z"), Fit::Yes),
+            (Form::Instant(0), value(Kind::Instant, "2026-01-02T03:04:05.500000Z"), Fit::No),
+            (Form::Clock(3), value(Kind::Clock, "03:04:05"), Fit::Yes),
+            (Form::Clock(3), value(Kind::Clock, "03:04:05.123400"), Fit::No),
+            (Form::Jsonb, value(Kind::Json, "{}"), Fit::Ask),
+            (Form::Other, value(Kind::Text, "x"), Fit::Ask),
+            (Form::Other, value(Kind::Null, ""), Fit::Yes),
+        ] {
+            assert_eq!(form.fit(value), want, "{form:?} {value:?}");
+        }
+    }
+
+    #[test]
+    fn what_has_no_canonical_form_is_named() {
+        for (form, raw) in [
+            (Form::Instant(6), "infinity"),
+            (Form::Local(6), "0044-03-15 00:00:00 BC"),
+            (Form::Date, "20000-01-01"),
+            (Form::Instant(6), "20000-01-01 00:00:00+00"),
+        ] {
+            let why = form.push(&mut Page::default(), 0, Some(raw.as_bytes())).unwrap_err();
+            assert!(why.contains(raw) && why.contains(form.kind().word()), "{why}");
+        }
+    }
+}

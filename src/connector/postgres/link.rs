@@ -1,0 +1,153 @@
+//! One connection: opened with the settings by which values are written in one way only, and its prepared statements.
+
+use std::collections::HashMap;
+
+use postgres::{Client, Config, NoTls, Row, Statement, types::ToSql};
+
+use super::{args::Arg, failure::Told};
+use crate::{
+    error::{Error, Kind, Result},
+    postgresql::{self, Address},
+};
+
+/// How long we wait for another program that holds what we need.
+const BUSY: &str = "10s";
+
+/// The oldest version whose transaction numbers and snapshots can be stored.
+const OLDEST: i64 = 130_000;
+
+/// The most statements that are kept prepared.
+const PREPARED: usize = 256;
+
+/// The settings that decide how values are written, and how long we wait. Row security off: rows that a policy hides from us would be taken for
+/// deleted, so that the server is to refuse the query instead.
+const SETTINGS: &str = "SET datestyle = 'ISO, YMD'; SET intervalstyle = 'iso_8601'; SET timezone = 'UTC'; SET extra_float_digits = 3;
+    SET bytea_output = 'hex'; SET lc_monetary = 'C'; SET xmloption = 'content'; SET standard_conforming_strings = on; SET quote_all_identifiers = off;
+    SET synchronous_commit = on; SET jit = off; SET row_security = off; SET default_transaction_isolation = 'read committed'; SET default_transaction_read_only = off;";
+
+/// A connection.
+pub(super) struct Link {
+    /// Until the connection is dropped.
+    client: Option<Client>,
+    prepared: HashMap<String, Statement>,
+}
+
+impl Link {
+    /// Opens the database at a URL.
+    pub(super) fn open(url: &str) -> Result<Link> {
+        let (config, tls) = postgresql::connector(&Address::parse(url)?)?;
+        let config = Config::from(config);
+        let client = match tls {
+            None => config.connect(NoTls),
+            Some(tls) => config.connect(tls),
+        };
+        let client = client.map_err(|e| match e.code() {
+            Some(_) => super::failure::failure(e, "open the database"),
+            None => Error::new(Kind::Unreachable, "could not reach the database server")
+                .because(e)
+                .hint(
+                    "Is the address right, is the server running, and may this machine reach it? A certificate by an authority of your own wants \
+                     sslrootcert=FILE in the address, and the name that stands in it; sslmode=disable does without TLS.",
+                ),
+        })?;
+        let mut link = Link { client: Some(client), prepared: HashMap::new() };
+        link.batch(&format!("{SETTINGS} SET lock_timeout = '{BUSY}'"), "open the database")?;
+        link.refuse_old()?;
+        Ok(link)
+    }
+
+    fn refuse_old(&mut self) -> Result<()> {
+        let row = self.one(
+            "SELECT current_setting('server_version_num')::bigint, current_setting('server_version')",
+            &[],
+            "ask for the version",
+        )?;
+        use super::args::Columns;
+        check_version(row.int(0)?.unwrap_or(0), row.text(1)?.unwrap_or_default())
+    }
+
+    /// Whether the connection is lost.
+    pub(super) fn lost(&self) -> bool {
+        self.client.as_ref().is_none_or(Client::is_closed)
+    }
+
+    pub(super) fn client(&mut self) -> Result<&mut Client> {
+        self.client.as_mut().ok_or_else(|| Error::internal("the connection is gone"))
+    }
+
+    /// Forgets all prepared statements: what they were made for changed.
+    pub(super) fn forget(&mut self) {
+        self.prepared.clear();
+    }
+
+    fn prepare(&mut self, sql: &str, doing: &str) -> Result<Statement> {
+        if let Some(known) = self.prepared.get(sql) {
+            return Ok(known.clone());
+        }
+        let statement = self.client()?.prepare(sql).told(doing)?;
+        if self.prepared.len() >= PREPARED {
+            self.prepared.clear();
+        }
+        self.prepared.insert(sql.to_owned(), statement.clone());
+        Ok(statement)
+    }
+
+    /// All rows of a query.
+    pub(super) fn query(&mut self, sql: &str, args: &[Arg<'_>], doing: &str) -> Result<Vec<Row>> {
+        let statement = self.prepare(sql, doing)?;
+        let args: Vec<&(dyn ToSql + Sync)> = args.iter().map(|arg| arg as &(dyn ToSql + Sync)).collect();
+        self.client()?.query(&statement, &args).told(doing)
+    }
+
+    /// The one row of a query that has at most one.
+    pub(super) fn maybe(&mut self, sql: &str, args: &[Arg<'_>], doing: &str) -> Result<Option<Row>> {
+        Ok(self.query(sql, args, doing)?.pop())
+    }
+
+    /// The one row of a query that has one.
+    pub(super) fn one(&mut self, sql: &str, args: &[Arg<'_>], doing: &str) -> Result<Row> {
+        self.maybe(sql, args, doing)?.ok_or_else(|| Error::internal(format!("could not {doing}: there is nothing")))
+    }
+
+    /// Runs a statement and tells how many rows it changed.
+    pub(super) fn run(&mut self, sql: &str, args: &[Arg<'_>], doing: &str) -> Result<u64> {
+        let statement = self.prepare(sql, doing)?;
+        let args: Vec<&(dyn ToSql + Sync)> = args.iter().map(|arg| arg as &(dyn ToSql + Sync)).collect();
+        self.client()?.execute(&statement, &args).told(doing)
+    }
+
+    /// Runs statements without values.
+    pub(super) fn batch(&mut self, sql: &str, doing: &str) -> Result<()> {
+        self.client()?.batch_execute(sql).told(doing)
+    }
+}
+
+impl Drop for Link {
+    /// Saying goodbye blocks, which a thread that runs asynchronous tasks must not do.
+    fn drop(&mut self) {
+        let client = self.client.take();
+        if tokio::runtime::Handle::try_current().is_ok() {
+            drop(std::thread::spawn(move || drop(client)));
+        }
+    }
+}
+
+fn check_version(number: i64, name: &str) -> Result<()> {
+    if number >= OLDEST {
+        return Ok(());
+    }
+    let message = format!("the server is PostgreSQL {name}, and 13 is the oldest that can be attached");
+    Err(Error::new(Kind::Unsupported, message).hint("Upgrade the server."))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_server_that_is_too_old_is_refused_by_its_version() {
+        let error = check_version(120_022, "12.22").unwrap_err();
+        assert!(error.kind() == Kind::Unsupported && error.to_string().contains("PostgreSQL 12.22"));
+        assert!(check_version(130_000, "13.0").is_ok());
+    }
+}

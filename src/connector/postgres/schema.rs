@@ -1,0 +1,112 @@
+//! What is attached, and noticing that the user's schema changed.
+
+use std::{collections::HashSet, sync::Arc};
+
+use super::{
+    Postgres,
+    args::Columns,
+    layout::{Entry, Layout},
+    shape::Shape,
+};
+use crate::{
+    connector::Table,
+    error::{Error, Result},
+    model::{Actor, TableSpec},
+};
+
+impl Postgres {
+    pub(super) fn installed(&mut self) -> Result<bool> {
+        let sql = "SELECT to_regclass('entente.journal') IS NOT NULL";
+        self.link.one(sql, &[], "read the schema")?.flag(0)
+    }
+
+    pub(super) fn require_journal(&mut self) -> Result<()> {
+        if self.installed()? {
+            return Ok(());
+        }
+        Err(Error::not_found("this database has no journal").hint("Attach it first: entente attach NAME URL --table T."))
+    }
+
+    /// Who writes here: our site under its present incarnation.
+    pub(super) fn me(&mut self) -> Result<Actor> {
+        let row = self.link.one("SELECT site, incarnation FROM entente.journal", &[], "read the journal")?;
+        Ok(Actor { site: row.owned(0)?.parse()?, incarnation: row.int(1)?.and_then(|i| u32::try_from(i).ok()).unwrap_or(0) })
+    }
+
+    /// The layouts of all attached tables, made anew when the schema changed.
+    pub(super) fn refresh(&mut self) -> Result<()> {
+        // What was there is most likely there still: then one look is enough.
+        let seen = if self.schema.is_some() { self.fingerprint().ok() } else { None };
+        let schema = match seen {
+            Some(seen) => Some(seen),
+            None if self.installed()? => Some(self.fingerprint()?),
+            None => None,
+        };
+        if schema.is_some() && schema == self.schema {
+            return Ok(());
+        }
+        self.layouts.clear();
+        self.link.forget();
+        if schema.is_some() {
+            self.sites.load(&mut self.link)?;
+            let entries = self.entries()?;
+            // A table that was dropped or changed beyond use does not stop the others; whoever asks for it is told.
+            self.layouts = entries.iter().filter_map(|entry| Layout::make(entry, &entries).map(Arc::new).ok()).collect();
+            self.settle_all()?;
+        }
+        // What could not be settled is tried again: what it refers to may have come.
+        self.schema = if self.unsettled.is_empty() && schema.is_some() { Some(self.fingerprint()?) } else { None };
+        Ok(())
+    }
+
+    /// Changes whenever an attached table, or what is attached, does: what stands in the catalogue, by the transactions that wrote it.
+    fn fingerprint(&mut self) -> Result<String> {
+        let sql = "WITH own AS (SELECT t.id, t.xmin AS by, c.oid FROM entente.tab t LEFT JOIN pg_catalog.pg_namespace n ON n.nspname = t.nsp
+              LEFT JOIN pg_catalog.pg_class c ON c.relnamespace = n.oid AND c.relname = t.rel),
+            seen AS (
+              SELECT 't' || id || ':' || by || ':' || COALESCE(oid, 0) AS x FROM own
+              UNION ALL SELECT 'a' || a.attrelid || ':' || a.attnum || ':' || a.xmin FROM pg_catalog.pg_attribute a JOIN own ON own.oid = a.attrelid
+              UNION ALL SELECT 'd' || d.oid || ':' || d.xmin FROM pg_catalog.pg_attrdef d JOIN own ON own.oid = d.adrelid
+              UNION ALL SELECT 'c' || f.oid || ':' || f.xmin FROM pg_catalog.pg_constraint f JOIN own ON own.oid = f.conrelid
+              UNION ALL SELECT 'i' || i.indexrelid FROM pg_catalog.pg_index i JOIN own ON own.oid = i.indrelid
+              UNION ALL SELECT 'p' || p.relid::oid FROM own CROSS JOIN LATERAL pg_partition_tree(own.oid::regclass) p WHERE own.oid IS NOT NULL
+              UNION ALL SELECT 'b' || c.oid FROM pg_catalog.pg_class c JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
+                WHERE n.nspname = 'entente' AND c.relname LIKE 'base\\_%' AND c.relkind = 'r')
+            SELECT md5(COALESCE(string_agg(x, ',' ORDER BY x), '')) FROM seen";
+        self.link.one(sql, &[], "read the schema")?.owned(0)
+    }
+
+    pub(super) fn entries(&mut self) -> Result<Vec<Entry>> {
+        let sql = "SELECT id, nsp, rel, spec, ready, to_regclass('entente.base_' || id) IS NOT NULL FROM entente.tab ORDER BY id";
+        let mut entries = Vec::new();
+        for row in self.link.query(sql, &[], "read the journal")? {
+            let spec: TableSpec = serde_json::from_str(&row.owned(3)?).map_err(|e| Error::internal("the journal is damaged").because(e))?;
+            if let Some(shape) = Shape::find(&mut self.link, &row.owned(1)?, &row.owned(2)?)? {
+                entries.push(Entry { id: row.int(0)?.unwrap_or(0), ready: row.flag(4)?, bases: row.flag(5)?, spec, shape });
+            }
+        }
+        Ok(entries)
+    }
+
+    pub(super) fn layout(&mut self, table: &Table) -> Result<Arc<Layout>> {
+        self.refresh()?;
+        self.refuse_unsettled(table)?;
+        let found = self.layouts.iter().find(|layout| layout.table.id == table.id);
+        found.cloned().ok_or_else(|| {
+            Error::not_found(format!("table {:?} is gone, or was changed so that it cannot be shared", table.name))
+                .hint("See `entente attach NAME URL`, which lists what can be attached, and attach it again.")
+        })
+    }
+
+    /// A table and, before it, all that it refers to, directly or not.
+    pub(super) fn with_parents(&self, layout: &Layout) -> Vec<Arc<Layout>> {
+        fn visit(all: &[Arc<Layout>], id: i64, seen: &mut HashSet<i64>, order: &mut Vec<Arc<Layout>>) {
+            let Some(layout) = all.iter().find(|layout| layout.table.id == id).filter(|_| seen.insert(id)) else { return };
+            layout.references.iter().for_each(|link| visit(all, link.parent_id, seen, order));
+            order.push(layout.clone());
+        }
+        let mut order = Vec::new();
+        visit(&self.layouts, layout.table.id, &mut HashSet::new(), &mut order);
+        order
+    }
+}
