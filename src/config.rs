@@ -142,17 +142,8 @@ impl Config {
     ///
     /// Errors ([`crate::error::Kind::Usage`]) name the key and where it stands: an unknown key, a value outside its range, a file that cannot be read.
     pub fn load(overrides: Overrides) -> Result<Config> {
-        let ours = std::env::vars_os().filter(|(name, _)| {
-            let name = name.to_string_lossy();
-            name.starts_with("ENTENTE_") || password::VARIABLES.contains(&name.as_ref())
-        });
-        let text = |(name, value): (std::ffi::OsString, std::ffi::OsString)| {
-            let name = name.to_string_lossy().into_owned();
-            let value = value.into_string().map_err(|_| Error::usage(format!("{name} is not Unicode")))?;
-            Ok((name, value))
-        };
         let home = directories::ProjectDirs::from("", "", "entente").map(|dirs| dirs.data_dir().to_owned());
-        Config::from_layers(overrides, &ours.map(text).collect::<Result<_>>()?, home)
+        Config::from_layers(overrides, &environment()?, home)
     }
 
     /// The same from what is given: flags, the environment, and the data directory where neither names one.
@@ -176,6 +167,26 @@ impl std::fmt::Debug for Config {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("Config").field("data", &self.data).field("listen", &self.listen).finish_non_exhaustive()
     }
+}
+
+/// The variables of this process that mean us.
+fn environment() -> Result<BTreeMap<String, String>> {
+    let ours = std::env::vars_os().filter(|(name, _)| {
+        let name = name.to_string_lossy();
+        name.starts_with("ENTENTE_") || password::VARIABLES.contains(&name.as_ref())
+    });
+    let text = |(name, value): (std::ffi::OsString, std::ffi::OsString)| {
+        let name = name.to_string_lossy().into_owned();
+        let value = value.into_string().map_err(|_| Error::usage(format!("{name} is not Unicode")))?;
+        Ok((name, value))
+    };
+    ours.map(text).collect()
+}
+
+/// The place that a text stands for ([`database`]), with the password that the environment of this process knows for it.
+pub fn place(text: &str) -> Result<Option<Address>> {
+    let env = environment()?;
+    database(text)?.map(|server| password::found(server, &env)).transpose()
 }
 
 fn variable<T: FromStr<Err: std::fmt::Display>>(env: &BTreeMap<String, String>, key: &str) -> Result<Option<T>> {

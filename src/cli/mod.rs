@@ -11,6 +11,7 @@ mod interrupt;
 mod job;
 mod log;
 mod logging;
+mod move_store;
 mod output;
 mod password;
 mod pause;
@@ -102,6 +103,7 @@ enum Verb {
     Rollback(history::Rollback),
     Pause(pause::Pause),
     Resume(pause::Resume),
+    MoveStore(move_store::MoveStore),
 }
 
 /// How a verb ended that did what it could.
@@ -185,6 +187,7 @@ fn run(verb: Verb, context: &Context) -> Result<Ending> {
         Verb::Rollback(verb) => verb.run(context),
         Verb::Pause(verb) => verb.run(context),
         Verb::Resume(verb) => verb.run(context),
+        Verb::MoveStore(verb) => verb.run(context),
     }
 }
 

@@ -23,6 +23,7 @@ pub mod housekeeping;
 pub mod jobs;
 pub mod leases;
 pub mod log;
+pub mod moving;
 pub mod password;
 pub mod repositories;
 pub mod resources;

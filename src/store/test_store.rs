@@ -20,7 +20,7 @@ enum Behind {
 pub(super) type Make<'m> = &'m dyn Fn() -> TestStore;
 
 pub(super) struct TestStore {
-    store: Store,
+    pub(super) store: Store,
     pub(super) dir: tempfile::TempDir,
     /// Last, so that nobody uses it any more when it goes.
     pub(super) server: Option<TestDatabase>,

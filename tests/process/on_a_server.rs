@@ -139,3 +139,42 @@ fn a_worker_hears_of_a_job_made_due_within_a_tenth_of_a_second() {
         assert!(took[2] < 100_000, "{command}: {took:?} microseconds");
     }
 }
+
+#[test]
+fn a_store_moves_to_a_server_and_back_and_the_old_place_says_where_it_is() {
+    let (house, database) = (House::new(), TestDatabase::new());
+    let url = database.url();
+    let first = house.ok("s", "init --name s --format json").json();
+    house.ok("s", "user add laptop --role peer --password-file password");
+    house.ok("s", "repository add hub --url http://127.0.0.1:9 --user u --password-file password");
+    let up = house.start("s", "up --listen 127.0.0.1:0");
+    house.run("s", &format!("move-store {url}")).fails(1).complains("Somebody has this control store open").complains("serve, worker, up");
+    up.signal("TERM");
+    assert!(up.ends().0.success());
+
+    house.ok("s", &format!("move-store {url}")).says("The control store is at postgres://tester@").says("rows");
+    let site = house.ok("s", "site --format json").json();
+    assert_eq!((&site["uuid"], site["repositories"].as_i64()), (&first["uuid"], Some(1)));
+    assert!(site["database"].as_str().is_some_and(|place| place.starts_with("postgres://tester@")), "{site}");
+    assert_eq!(house.ok("s", "user list --format json").json()[0]["name"], "laptop");
+    house.run("s", "--database sqlite: site").fails(1).complains("was moved from here to postgres://tester@");
+    house.run("s", &format!("move-store {url}")).fails(2).complains("there already");
+
+    let up = house.start("s", "up --listen 127.0.0.1:0");
+    house.run("s", "move-store sqlite:").fails(1).complains("Somebody has this control store open");
+    up.signal("KILL");
+    drop(up);
+    until("both have ended", || house.run("s", "move-store sqlite: --format json").code == Some(0));
+    let site = house.ok("s", "site --format json").json();
+    assert_eq!((&site["uuid"], site["database"].is_null()), (&first["uuid"], true));
+    house.run("s", &format!("--database {url} site")).fails(1).complains("was moved from here to the data directory");
+    let log = house.ok("s", "log --format json").json();
+    assert_eq!(log.to_string().matches("The control store was moved from").count(), 2);
+
+    let warned = with(&house, "s", &format!("move-store {url}"), &[("ENTENTE_DATABASE", "sqlite:")]).ok();
+    warned.complains("ENTENTE_DATABASE");
+    house.run("t", &format!("move-store {url}")).fails(1).complains("no control store that could be moved");
+    house.ok("t", "init --name t");
+    house.run("t", &format!("move-store {url}")).fails(1).complains("another site, s");
+    house.run("t", "move-store postgres://me:tops3cret@h/x").fails(2).complains("--database-password-file");
+}

@@ -4,6 +4,8 @@ mod driver;
 mod trouble;
 mod watch;
 
+use std::time::Duration;
+
 use diesel_async::AsyncPgConnection;
 use tokio_postgres::{Client, NoTls};
 
@@ -32,7 +34,13 @@ const LISTEN: &str = "LISTEN entente_control";
 /// Held by every connection, shared, for as long as it lives; whoever moves the store away holds it alone.
 const PRESENT: &str = "SELECT pg_try_advisory_lock_shared(7306934703218655490)";
 /// The same alone.
-pub(super) const EXCLUSIVE: &str = "pg_try_advisory_lock(7306934703218655490)";
+const EXCLUSIVE: &str = "SELECT pg_try_advisory_lock(7306934703218655490)";
+/// Who holds it alone holds nobody up, and may wait for the other place.
+const PATIENT: &str = "SET statement_timeout = 0; SET idle_in_transaction_session_timeout = 0";
+
+/// How often, and with what pauses, it is tried to be there.
+const TRIES: u32 = 20;
+const PAUSE: Duration = Duration::from_millis(100);
 
 /// The oldest version whose transaction numbers can be asked for.
 const OLDEST: i32 = 130_000;
@@ -98,12 +106,22 @@ async fn set_up(client: &Client, used: Use, presence: Presence) -> Result<()> {
     check_version(row.get::<_, String>(0).parse().unwrap_or(0), row.get(1))?;
     client.batch_execute(SETTINGS).await.map_err(told)?;
     client.batch_execute(if used == Use::Read { READ } else { WRITE }).await.map_err(told)?;
-    let present = match presence {
-        Presence::Shared => PRESENT.to_owned(),
-        Presence::Alone => format!("SELECT {EXCLUSIVE}"),
-    };
-    let got: bool = client.query_one(&present, &[]).await.map_err(told)?.get(0);
-    if got { Ok(()) } else { Err(taken(presence)) }
+    present(client, presence).await
+}
+
+async fn present(client: &Client, presence: Presence) -> Result<()> {
+    let query = if presence == Presence::Alone { EXCLUSIVE } else { PRESENT };
+    if presence == Presence::Alone {
+        client.batch_execute(PATIENT).await.map_err(told)?;
+    }
+    // The server takes a moment to see that a process has ended.
+    for _ in 0..TRIES {
+        if client.query_one(query, &[]).await.map_err(told)?.get(0) {
+            return Ok(());
+        }
+        tokio::time::sleep(PAUSE).await;
+    }
+    Err(taken(presence))
 }
 
 fn taken(presence: Presence) -> Error {
