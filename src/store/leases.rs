@@ -67,10 +67,15 @@ pub(super) fn holds(conn: &mut Conn, repository: RepositoryId, holder: &str, now
     Ok(held.count().get_result::<i64>(conn)? > 0)
 }
 
+/// All who hold a repository.
+pub(super) fn holders(conn: &mut Conn) -> Result<Vec<String>> {
+    let held = lease::table.filter(lease::holder.is_not_null());
+    Ok(held.select(lease::holder.assume_not_null()).distinct().load(conn)?)
+}
+
 /// Frees every repository whose holder is no longer alive. Returns how many.
 pub(super) fn release_dead(conn: &mut Conn, alive: &dyn Fn(&str) -> bool) -> Result<usize> {
-    let holders = lease::table.filter(lease::holder.is_not_null()).select(lease::holder.assume_not_null()).distinct();
-    let dead: Vec<String> = holders.load::<String>(conn)?.into_iter().filter(|holder| !alive(holder)).collect();
+    let dead: Vec<String> = holders(conn)?.into_iter().filter(|holder| !alive(holder)).collect();
     let nobody = (lease::holder.eq(None::<String>), lease::since.eq(None::<i64>), lease::until.eq(None::<i64>));
     Ok(diesel::update(lease::table.filter(lease::holder.eq_any(dead))).set(nobody).execute(conn)?)
 }

@@ -18,6 +18,7 @@ pub mod accounts;
 pub mod attached;
 pub mod clones;
 pub mod databases;
+pub mod guesses;
 pub mod holder;
 pub mod housekeeping;
 pub mod jobs;
@@ -32,6 +33,7 @@ pub mod setup_code;
 pub mod site;
 pub mod tokens;
 pub mod verified;
+pub mod visits;
 
 #[cfg(test)]
 mod test_store;

@@ -123,6 +123,10 @@ diesel::table! { setup_code (id) { id -> BigInt, digest -> Binary, created_on ->
 
 diesel::table! { key_check (id) { id -> BigInt, sealed -> Binary, } }
 
+diesel::table! { guess (digest) { digest -> Binary, count -> BigInt, last -> BigInt, } }
+
+diesel::table! { visit (entry) { entry -> BigInt, repository -> BigInt, resource -> Text, run -> BigInt, } }
+
 diesel::table! { verified (resource) { resource -> BigInt, at -> BigInt, } }
 
 diesel::table! {

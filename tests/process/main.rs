@@ -8,6 +8,7 @@ mod examples;
 mod house;
 mod killed;
 mod on_a_server;
+mod several;
 mod stay;
 mod sweep;
 mod tour;

@@ -126,6 +126,14 @@ pub fn next_due(conn: &mut Conn) -> Result<Option<Time>> {
     Ok(sql_query(NEXT_DUE).get_result::<DueRow>(conn)?.due.map(Time))
 }
 
+/// All who hold a job or a repository.
+pub fn holders(conn: &mut Conn) -> Result<Vec<String>> {
+    let mut holders = leases::holders(conn)?;
+    let of_jobs = job::table.filter(job::lease_holder.is_not_null()).select(job::lease_holder.assume_not_null()).distinct();
+    holders.extend(of_jobs.load::<String>(conn)?);
+    Ok(holders)
+}
+
 /// Frees every job and repository whose holder is no longer alive, so that nobody has to wait for the end of its lease. Returns how many.
 pub fn release_dead(conn: &mut Conn, alive: &dyn Fn(&str) -> bool) -> Result<usize> {
     let holders = job::table.filter(job::lease_holder.is_not_null()).select(job::lease_holder.assume_not_null()).distinct();

@@ -10,7 +10,7 @@ use crate::{
     model::{Job, JobId, RepositoryId, Time, Timing},
 };
 
-pub use due::{Leased, Ran, finish, lease_due, make_due, next_due, release_dead, renew};
+pub use due::{Leased, Ran, finish, holders, lease_due, make_due, next_due, release_dead, renew};
 
 #[derive(Queryable, Selectable)]
 #[diesel(table_name = job)]

@@ -147,6 +147,11 @@ fn a_run_whose_process_cannot_be_seen_goes_on_as_long_as_it_holds_its_repository
         store.write(|c| leases::take(c, repository, "elsewhere:1:1", Time(0), now)).unwrap();
         assert_eq!(interrupt(Time(now.0 - 1)), 0);
         assert_eq!(interrupt(now), 1);
+        let taken = LogEntry { direction: Direction::Incoming, ..entry_at(0, Action::Pull, Outcome::Running) };
+        let incoming = add(&store, &taken);
+        store.write(|c| Ok(diesel::update(log::table.find(incoming)).set(log::holder.eq("elsewhere:1:1")).execute(c)?)).unwrap();
+        let hour = Time(0).plus_seconds(INCOMING);
+        assert_eq!((interrupt(hour), interrupt(Time(hour.0 + 1))), (0, 1), "a page is not taken in for an hour");
         let outcome = |id| store.read(|c| get(c, id)).unwrap().outcome;
         assert_eq!((outcome(seen), outcome(unseen)), (Outcome::Running, Outcome::Interrupted), "one that is seen to live goes on");
     });

@@ -112,6 +112,8 @@ tables! {
     token by digest: Vec<u8> { digest: Vec<u8>, account: String, repository: i64, expires_on: i64, }
     setup_code by id: i64 { id: i64, digest: Vec<u8>, created_on: i64, }
     key_check by id: i64 { id: i64, sealed: Vec<u8>, }
+    guess by digest: Vec<u8> { digest: Vec<u8>, count: i64, last: i64, }
+    visit by entry: i64 { entry: i64, repository: i64, resource: String, run: i64, }
     verified by resource: i64 { resource: i64, at: i64, }
     housekeeping by id: i64 { id: i64, last: Option<i64>, holder: Option<String>, until: Option<i64>, }
 }

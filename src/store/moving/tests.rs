@@ -4,8 +4,8 @@ use super::*;
 use crate::{
     model::{Account, Grant, Job, Repository, Resource, Role, SiteId, Timing},
     store::{
-        accounts, attached, clones, databases, housekeeping, jobs, leases, password::Hashed, repositories, resources, setup_code,
-        test_store::TestStore, tokens, verified,
+        accounts, attached, clones, databases, guesses, housekeeping, jobs, leases, password::Hashed, repositories, resources, setup_code,
+        test_store::TestStore, tokens, verified, visits,
     },
 };
 
@@ -36,6 +36,8 @@ fn full() -> TestStore {
             accounts::add(c, &Account { name: "a".into(), role: Role::Peer, grant, bound: None }, &Hashed::decoy())?;
             tokens::issue(c, "a", 1, Time(0), 60)?;
             setup_code::make(c, Time(1))?;
+            guesses::set(c, "who", guesses::Failures { count: 3, last: Time(4) })?;
+            visits::set(c, 1, "t", 7, 12)?;
             housekeeping::done(c, Time(7))?;
             for number in 0..1234 {
                 let message = format!("entry {number} \u{1F600}");

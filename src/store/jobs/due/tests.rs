@@ -153,6 +153,12 @@ fn what_a_dead_worker_held_is_free_and_what_a_living_one_holds_is_not() {
         lease(&store, 10).unwrap();
         store.write(|c| lease_due(c, holder::me(), Time(10), Time(99))).unwrap().unwrap();
         store.write(|c| leases::take(c, a, "w:1:1", Time(10), Time(99))).unwrap();
+        let mut held = store.read(holders).unwrap();
+        held.sort();
+        held.dedup();
+        let mut want = vec![holder::me().to_owned(), "w:1:1".to_owned()];
+        want.sort();
+        assert_eq!(held, want);
         assert_eq!(store.write(|c| release_dead(c, &|holder| holder != "w:1:1")).unwrap(), 2);
         assert_eq!([lease_id(&store, 10), lease_id(&store, 10)], [Some(id), None]);
     });
