@@ -14,7 +14,12 @@ use std::{
 
 use serde::Deserialize;
 
-use crate::error::{Error, Result};
+pub mod remembered;
+
+use crate::{
+    error::{Error, Result},
+    postgresql::{Address, address::is_postgres, password},
+};
 
 /// The file's name in the data directory.
 const FILE: &str = "entente.toml";
@@ -24,6 +29,8 @@ const FILE: &str = "entente.toml";
 pub struct Config {
     /// The data directory, absolute.
     pub data: PathBuf,
+    /// The server that the control store is on; `None` = it is in the data directory.
+    pub database: Option<Address>,
     /// The name this site is given when it is first used.
     pub name: Option<String>,
     /// Where the web server listens.
@@ -92,6 +99,8 @@ macro_rules! settings {
 settings! {
     /// The data directory.
     data: PathBuf,
+    /// `postgres://…`, or `sqlite:` for the data directory.
+    database: String,
     /// The site's name.
     name: String,
     /// `ADDRESS:PORT`.
@@ -133,14 +142,8 @@ impl Config {
     ///
     /// Errors ([`crate::error::Kind::Usage`]) name the key and where it stands: an unknown key, a value outside its range, a file that cannot be read.
     pub fn load(overrides: Overrides) -> Result<Config> {
-        let ours = std::env::vars_os().filter(|(name, _)| name.to_string_lossy().starts_with("ENTENTE_"));
-        let text = |(name, value): (std::ffi::OsString, std::ffi::OsString)| {
-            let name = name.to_string_lossy().into_owned();
-            let value = value.into_string().map_err(|_| Error::usage(format!("{name} is not Unicode")))?;
-            Ok((name, value))
-        };
         let home = directories::ProjectDirs::from("", "", "entente").map(|dirs| dirs.data_dir().to_owned());
-        Config::from_layers(overrides, &ours.map(text).collect::<Result<_>>()?, home)
+        Config::from_layers(overrides, &environment()?, home)
     }
 
     /// The same from what is given: flags, the environment, and the data directory where neither names one.
@@ -153,7 +156,9 @@ impl Config {
                 (home.as_deref().map(read_own).transpose()?.unwrap_or_default(), home)
             }
         };
-        check(upper.over(file), home)
+        let mut config = check(upper.over(file), home)?;
+        config.database = config.database.map(|database| password::found(database, env)).transpose()?;
+        Ok(config)
     }
 }
 
@@ -162,6 +167,26 @@ impl std::fmt::Debug for Config {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("Config").field("data", &self.data).field("listen", &self.listen).finish_non_exhaustive()
     }
+}
+
+/// The variables of this process that mean us.
+fn environment() -> Result<BTreeMap<String, String>> {
+    let ours = std::env::vars_os().filter(|(name, _)| {
+        let name = name.to_string_lossy();
+        name.starts_with("ENTENTE_") || password::VARIABLES.contains(&name.as_ref())
+    });
+    let text = |(name, value): (std::ffi::OsString, std::ffi::OsString)| {
+        let name = name.to_string_lossy().into_owned();
+        let value = value.into_string().map_err(|_| Error::usage(format!("{name} is not Unicode")))?;
+        Ok((name, value))
+    };
+    ours.map(text).collect()
+}
+
+/// The place that a text stands for ([`database`]), with the password that the environment of this process knows for it.
+pub fn place(text: &str) -> Result<Option<Address>> {
+    let env = environment()?;
+    database(text)?.map(|server| password::found(server, &env)).transpose()
 }
 
 fn variable<T: FromStr<Err: std::fmt::Display>>(env: &BTreeMap<String, String>, key: &str) -> Result<Option<T>> {
@@ -201,9 +226,12 @@ fn read(path: &Path) -> Result<Settings> {
 
 fn check(all: Settings, home: Option<PathBuf>) -> Result<Config> {
     let data = all.data.or(home).ok_or_else(|| Error::usage("No data directory is known for this user").hint("Name one with --data."))?;
+    let data =
+        std::path::absolute(&data).map_err(|error| Error::usage(format!("{} is no data directory", data.display())).because(error))?;
+    let database = all.database.map_or_else(|| remembered::find(&data), |text| database(&text))?;
     Ok(Config {
-        data: std::path::absolute(&data)
-            .map_err(|error| Error::usage(format!("{} is no data directory", data.display())).because(error))?,
+        data,
+        database,
         name: all.name.map(name).transpose()?,
         listen: address(all.listen.as_deref().unwrap_or("127.0.0.1:8080"))?,
         tls: pair(all.tls_cert, all.tls_key)?,
@@ -221,6 +249,16 @@ fn check(all: Settings, home: Option<PathBuf>) -> Result<Config> {
         history_versions: within("history_versions", all.history_versions.unwrap_or(100), 1..=1_000_000)?,
         log_level: level(all.log_level.unwrap_or_else(|| "info".into()))?,
     })
+}
+
+/// What stands for a control store: an address of a server, or `sqlite:` for the data directory. An error does not repeat it.
+pub fn database(text: &str) -> Result<Option<Address>> {
+    match text {
+        "sqlite" | "sqlite:" => Ok(None),
+        url if is_postgres(url) => Address::parse(url).map(Some),
+        _ => Err(Error::usage("`database` is no address of a control store")
+            .hint("Write postgres://USER@HOST/DATABASE, or sqlite: for the data directory.")),
+    }
 }
 
 fn name(name: String) -> Result<String> {

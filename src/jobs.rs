@@ -19,7 +19,7 @@ use crate::{
     model::{Job, Outcome as Went, Repository, RepositoryId, Time, Timing},
     site::Site,
     store::{
-        self, holder,
+        self, guesses, holder,
         jobs::{self, Leased, Ran},
         log, repositories, resources, tokens,
     },
@@ -34,6 +34,9 @@ use crate::{
 const LEASE: i64 = 30;
 const HEARTBEAT: Duration = Duration::from_secs(8);
 
+/// How often a worker looks whether something was made due: "run now" is to begin within a tenth of a second.
+const POLL: Duration = Duration::from_millis(50);
+
 /// A repository that was in use is tried again after so many seconds.
 const IN_USE: i64 = 5;
 
@@ -42,6 +45,12 @@ const LOOK: Duration = Duration::from_secs(1);
 
 /// How often the worker looks whether the daily housekeeping is due.
 const HOUSE: Duration = Duration::from_secs(60);
+
+/// How often it is looked whether a process of this machine was killed that held something, in seconds.
+const TAKE_OVER: u32 = 3;
+
+/// Who failed to log in is forgotten after a day.
+const DAY: i64 = 86_400;
 
 /// The longest pause between two tries to listen at a peer, seconds.
 const LISTEN_PAUSE: u64 = 60;
@@ -103,7 +112,7 @@ pub fn work_once(site: &Arc<Site>, shutdown: impl Future<Output = ()>) -> Result
 }
 
 fn runner(site: &Arc<Site>) -> Runner<SiteQueue, SiteWork> {
-    let options = Options { at_a_time: site.config.workers as usize, heartbeat: HEARTBEAT, ..Options::default() };
+    let options = Options { at_a_time: site.config.workers as usize, heartbeat: HEARTBEAT, poll: POLL, ..Options::default() };
     Runner::new(SiteQueue { site: site.clone(), seen: AtomicI64::new(0) }, SiteWork { site: site.clone() }, options)
 }
 
@@ -114,17 +123,26 @@ fn runtime() -> Result<tokio::runtime::Runtime> {
 
 /// What a process that was killed left behind: its leases are free, its runs are in the log as interrupted. Old entries go.
 pub fn recover(site: &Site) -> Result<()> {
-    let alive = |holder: &str| !holder::is_dead_here(holder);
+    release_dead(site)?;
     let now = site.now();
+    site.store.write(|c| {
+        tokens::purge(c, now)?;
+        guesses::purge(c, now.plus_seconds(-DAY))
+    })?;
+    housekeeping::forget_log(site, now)
+}
+
+/// Frees what processes of this machine held that are gone, and says in the log that their runs were interrupted.
+fn release_dead(site: &Site) -> Result<()> {
+    let alive = |holder: &str| !holder::is_dead_here(holder);
     let interrupted = site.store.write(|c| {
         jobs::release_dead(c, &alive)?;
-        tokens::purge(c, now)?;
-        log::interrupt_running(c, &alive, now)
+        log::interrupt_running(c, &alive, site.now())
     })?;
     if interrupted > 0 {
         tracing::warn!("{interrupted} runs had been interrupted; they are repeated at their next time and nothing is lost.");
     }
-    housekeeping::forget_log(site, now)
+    Ok(())
 }
 
 /// The jobs in the store.
@@ -317,10 +335,18 @@ impl Followers {
     }
 }
 
-/// Does the daily housekeeping whenever it is due.
+/// Does the daily housekeeping whenever it is due, and takes over what other workers left when they were killed.
 fn keep_house(site: &Site, stop: &AtomicBool) {
     let mut waited = HOUSE;
+    let mut seconds = 0_u32;
     while !stop.load(Ordering::Relaxed) {
+        seconds = seconds.wrapping_add(1);
+        if seconds.is_multiple_of(TAKE_OVER)
+            && somebody_died(site, seconds)
+            && let Err(error) = release_dead(site)
+        {
+            tracing::warn!("What another process left could not be taken over: {}", error.chain());
+        }
         if waited >= HOUSE {
             waited = Duration::ZERO;
             if let Err(error) = housekeeping::run_when_due(site, &chrono::Local) {
@@ -330,6 +356,12 @@ fn keep_house(site: &Site, stop: &AtomicBool) {
         std::thread::sleep(LOOK);
         waited += LOOK;
     }
+}
+
+/// Whether a process of this machine is gone that held something; of others' it is asked once a minute, by what is left in the log.
+fn somebody_died(site: &Site, seconds: u32) -> bool {
+    seconds.is_multiple_of(TAKE_OVER * 20)
+        || site.store.read(jobs::holders).is_ok_and(|all| all.iter().any(|one| holder::is_dead_here(one)))
 }
 
 fn shares(site: &Site, repository: RepositoryId, resource: &str) -> bool {

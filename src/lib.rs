@@ -2,7 +2,8 @@
 //!
 //! # The map, from the ground up
 //!
-//! Ground, no I/O and no clock: [`error`], [`config`], [`model`] (the words), [`decide`] (who wins), [`wire`] (bytes ↔ values).
+//! Ground, no I/O and no clock: [`error`], [`config`], [`model`] (the words), [`decide`] (who wins), [`wire`] (bytes ↔ values),
+//! [`postgresql`] (what it takes to reach a PostgreSQL server).
 //! First floor, one door to each part of the world: [`store`] (the control store), [`connector`] (the users' data and its journal),
 //! [`peer`] (other sites as we call them). Second floor: [`site`] (this installation, opened once) and [`sync`] (the engine).
 //! Roof: [`web`] (other sites as they call us) and [`jobs`] (what the worker does).
@@ -22,6 +23,7 @@ pub mod error;
 pub mod jobs;
 pub mod model;
 pub mod peer;
+pub mod postgresql;
 pub mod site;
 pub mod store;
 pub mod sync;

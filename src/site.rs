@@ -11,12 +11,13 @@ use chrono::Utc;
 
 use crate::{
     config::Config,
-    connector::{Connector, Postgres, Sqlite, address},
+    connector::{Connector, Postgres, Sqlite},
     decide::Decider,
     error::{Error, Kind, Result},
-    model::{Database, ItemId, Limits, LogId, Repository, RepositoryId, SiteId, Sum, Time, Uuids},
+    model::{Database, ItemId, Limits, Repository, RepositoryId, SiteId, Sum, Time, Uuids},
     peer::{Entente, Peer, Settings, Timeouts},
-    store::{Store, databases, site},
+    postgresql::address,
+    store::{Keys, Store, databases, site},
 };
 
 /// How many idle connections to one database are kept.
@@ -38,8 +39,6 @@ pub struct Site {
     around: Surroundings,
     idle: Mutex<HashMap<String, Vec<Box<dyn Connector>>>>,
     peers: Mutex<HashMap<RepositoryId, (Repository, Arc<Entente>)>>,
-    /// By repository and resource: the number of their last run with us, and its entry in our log.
-    visits: Mutex<HashMap<(RepositoryId, String), (u64, LogId)>>,
     /// What a comparison needs again in its next call.
     compared: Mutex<Option<(Compared, Versions, Time)>>,
 }
@@ -79,9 +78,19 @@ impl Site {
         Site::open_in(config, Surroundings::default())
     }
 
+    /// As [`Site::open`], but the key of the control store is lost: from now on it is the one in the data directory.
+    pub fn open_with_new_key(config: Config) -> Result<Arc<Site>> {
+        let store = Store::open_at(&config.data, config.database.as_ref(), Keys::Renewed)?;
+        Site::with(store, config, Surroundings::default())
+    }
+
     /// As [`Site::open`], in surroundings of the caller's choice.
     pub fn open_in(config: Config, around: Surroundings) -> Result<Arc<Site>> {
-        let store = Store::open(&config.data)?;
+        let store = Store::open_at(&config.data, config.database.as_ref(), Keys::Known)?;
+        Site::with(store, config, around)
+    }
+
+    fn with(store: Store, config: Config, around: Surroundings) -> Result<Arc<Site>> {
         let name = config.name.clone().unwrap_or_else(host_name);
         let known = store.read(site::find)?;
         let row = match known {
@@ -96,7 +105,6 @@ impl Site {
             around,
             idle: Mutex::default(),
             peers: Mutex::default(),
-            visits: Mutex::default(),
             compared: Mutex::default(),
         }))
     }
@@ -157,17 +165,6 @@ impl Site {
         let peer = Arc::new(Entente::new(self.line(repository)?)?);
         peers.insert(repository.id, (repository.clone(), peer.clone()));
         Ok(peer)
-    }
-
-    /// The entry in the log of the run with this number that a repository makes with a resource, where this process has made one.
-    pub fn visit(&self, of: &(RepositoryId, String), run: u64) -> Option<LogId> {
-        let visits = self.visits.lock().unwrap_or_else(PoisonError::into_inner);
-        visits.get(of).filter(|(known, _)| *known == run).map(|(_, entry)| *entry)
-    }
-
-    /// Remembers that entry in place of the one before.
-    pub fn set_visit(&self, of: (RepositoryId, String), run: u64, entry: LogId) {
-        self.visits.lock().unwrap_or_else(PoisonError::into_inner).insert(of, (run, entry));
     }
 
     /// The records of a resource in this state, where it was compared a moment ago.

@@ -17,15 +17,16 @@ mod source;
 /// A module at the top and the others that it may import.
 const MAY_IMPORT: &[(&str, &[&str])] = &[
     ("error", &[]),
-    ("config", &["error"]),
+    ("postgresql", &["error"]),
+    ("config", &["error", "postgresql"]),
     ("model", &["error"]),
     ("decide", &["error", "model"]),
     ("wire", &["error", "model"]),
-    ("store", &["error", "model"]),
-    ("connector", &["error", "model", "wire"]),
+    ("store", &["error", "model", "postgresql"]),
+    ("connector", &["error", "model", "wire", "postgresql"]),
     ("peer", &["error", "model", "wire"]),
-    ("sync", &["error", "model", "decide", "store", "connector", "peer", "site"]),
-    ("site", &["error", "model", "config", "decide", "store", "connector", "peer"]),
+    ("sync", &["error", "model", "decide", "store", "connector", "peer", "postgresql", "site"]),
+    ("site", &["error", "model", "config", "decide", "store", "connector", "peer", "postgresql"]),
     ("web", &["error", "model", "config", "wire", "store", "sync", "site"]),
     ("jobs", &["error", "model", "store", "sync", "site"]),
 ];
@@ -39,10 +40,11 @@ const HOMES: &[(&str, &[&str])] = &[
     ("clap*", &["cli", "main"]),
     ("diesel*", &["store"]),
     ("entente_worker", &["jobs", "cli", "main"]),
-    ("postgres", &["connector"]),
+    // The server that tests start is asked whether it is up.
+    ("postgres", &["connector", "postgresql"]),
     ("quick_xml", &["wire"]),
     ("reqwest", &["peer"]),
-    ("tokio_postgres*", &["connector"]),
+    ("tokio_postgres*", &["postgresql", "store"]),
     // The demo plays an application that owns a database.
     ("rusqlite", &["connector", "cli"]),
 ];

@@ -9,7 +9,7 @@
 mod apps;
 mod limits;
 #[expect(dead_code, reason = "tests use more of it")]
-#[path = "../../src/connector/postgres/server.rs"]
+#[path = "../../src/postgresql/server.rs"]
 mod server;
 mod sites;
 

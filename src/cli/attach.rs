@@ -2,9 +2,10 @@
 
 use clap::Args;
 use entente::{
-    connector::{Survey, Table, address},
+    connector::{Survey, Table},
     error::{Error, Result},
     model::{Identity, TableSpec},
+    postgresql::address,
     sync,
 };
 use serde_json::{Value, json};

@@ -11,6 +11,7 @@ mod interrupt;
 mod job;
 mod log;
 mod logging;
+mod move_store;
 mod output;
 mod password;
 mod pause;
@@ -34,7 +35,7 @@ use std::{path::PathBuf, process::ExitCode, sync::Arc};
 use clap::{Args, Parser, Subcommand};
 use entente::{
     config::{Config, Overrides, Settings},
-    error::{Kind, Result},
+    error::{Error, Kind, Result},
     site::Site,
 };
 use output::{Format, complain};
@@ -60,6 +61,13 @@ struct Everywhere {
     /// The configuration file [environment: ENTENTE_CONFIG; default: entente.toml in the data directory]
     #[arg(long, global = true, value_name = "FILE")]
     config: Option<PathBuf>,
+    /// The control store on a PostgreSQL server, postgres://USER@HOST/DATABASE, or `sqlite:` for the data directory; `init` remembers it
+    /// [environment: ENTENTE_DATABASE]
+    #[arg(long, global = true, value_name = "URL")]
+    database: Option<String>,
+    /// A file with the password for it in its first line [environment: PGPASSWORD, PGPASSFILE]
+    #[arg(long, global = true, value_name = "FILE")]
+    database_password_file: Option<PathBuf>,
     /// What is printed: text for people, or one JSON document
     #[arg(long, global = true, value_enum, default_value_t = Format::Text)]
     format: Format,
@@ -95,6 +103,7 @@ enum Verb {
     Rollback(history::Rollback),
     Pause(pause::Pause),
     Resume(pause::Resume),
+    MoveStore(move_store::MoveStore),
 }
 
 /// How a verb ended that did what it could.
@@ -111,8 +120,18 @@ struct Context {
 
 impl Context {
     fn config(&self, flags: Settings) -> Result<Config> {
-        let settings = Settings { data: self.everywhere.data.clone().or(flags.data), ..flags };
-        Config::load(Overrides { config: self.everywhere.config.clone(), settings })
+        let Everywhere { data, config, database, database_password_file, .. } = &self.everywhere;
+        let database = database.as_deref().map(password::none_in).transpose()?.or(flags.database);
+        let settings = Settings { data: data.clone().or(flags.data), database, ..flags };
+        let mut config = Config::load(Overrides { config: config.clone(), settings })?;
+        if let Some(file) = database_password_file {
+            let server = config.database.ok_or_else(|| {
+                Error::usage("--database-password-file is for a control store on a server, and none is named")
+                    .hint("Name it with --database.")
+            })?;
+            config.database = Some(server.with(password::in_file(file)?));
+        }
+        Ok(config)
     }
 
     fn site(&self) -> Result<Arc<Site>> {
@@ -168,6 +187,7 @@ fn run(verb: Verb, context: &Context) -> Result<Ending> {
         Verb::Rollback(verb) => verb.run(context),
         Verb::Pause(verb) => verb.run(context),
         Verb::Resume(verb) => verb.run(context),
+        Verb::MoveStore(verb) => verb.run(context),
     }
 }
 

@@ -7,7 +7,10 @@ use std::{
 };
 
 use clap::Args;
-use entente::error::{Error, Result};
+use entente::{
+    config::database,
+    error::{Error, Result},
+};
 use secrecy::SecretString;
 
 /// The most that is read of a password file.
@@ -48,19 +51,35 @@ impl Source {
     }
 
     fn in_file(&self) -> Result<Option<SecretString>> {
-        let Some(path) = &self.password_file else { return Ok(None) };
-        let mut text = String::new();
-        let read = match path == Path::new("-") {
-            true => io::stdin().lock().take(MOST).read_to_string(&mut text),
-            false => File::open(path).and_then(|file| file.take(MOST).read_to_string(&mut text)),
-        };
-        let off = |error| Error::usage(format!("The password file {} cannot be read", path.display())).because(error);
-        read.map_err(off)?;
-        let password = text.lines().next().unwrap_or_default();
-        if password.is_empty() {
-            return Err(Error::usage(format!("The password file {} has no password in its first line", path.display())));
+        self.password_file.as_deref().map(in_file).transpose()
+    }
+}
+
+/// The password in the first line of a file; `-` is stdin.
+pub(super) fn in_file(path: &Path) -> Result<SecretString> {
+    let mut text = String::new();
+    let read = match path == Path::new("-") {
+        true => io::stdin().lock().take(MOST).read_to_string(&mut text),
+        false => File::open(path).and_then(|file| file.take(MOST).read_to_string(&mut text)),
+    };
+    read.map_err(|error| Error::usage(format!("The password file {} cannot be read", path.display())).because(error))?;
+    let password = text.lines().next().unwrap_or_default();
+    if password.is_empty() {
+        return Err(Error::usage(format!("The password file {} has no password in its first line", path.display())));
+    }
+    Ok(SecretString::from(password))
+}
+
+/// An address from the command line, which must not have a password in it.
+pub(super) fn none_in(url: &str) -> Result<String> {
+    match database(url)? {
+        Some(address) if address.password().is_some() => {
+            Err(Error::usage("a password on the command line can be read by others on this machine").hint(
+                "Write the address without it, and give it with --database-password-file, PGPASSWORD or a passfile (~/.pgpass); or give the whole \
+                 address in ENTENTE_DATABASE.",
+            ))
         }
-        Ok(Some(SecretString::from(password)))
+        _ => Ok(url.to_owned()),
     }
 }
 

@@ -43,7 +43,8 @@ fn show(site: &Site, context: &Context) -> Result<Ending> {
         let tables = |database: &Database| attached.iter().filter(|table| table.database == database.name).map(named).collect::<Vec<_>>();
         let databases: Vec<_> = databases.iter().map(|d| json!({"name": d.name, "url": d.url, "tables": tables(d)})).collect();
         json!({
-            "uuid": site.id, "name": site.name, "version": env!("CARGO_PKG_VERSION"), "data": site.config.data, "url": site.config.url,
+            "uuid": site.id, "name": site.name, "version": env!("CARGO_PKG_VERSION"), "data": site.config.data,
+            "database": site.store.database().map(ToString::to_string), "url": site.config.url,
             "paused": paused, "setup_code_open": code, "repositories": repositories, "databases": databases,
         })
     };
@@ -53,6 +54,7 @@ fn show(site: &Site, context: &Context) -> Result<Ending> {
             ("UUID", site.id.to_string()),
             ("version", env!("CARGO_PKG_VERSION").to_owned()),
             ("data", site.config.data.display().to_string()),
+            ("control store", site.store.database().map_or_else(|| "in the data directory".into(), ToString::to_string)),
             ("own address", site.config.url.clone().unwrap_or_else(|| "not told to others (`url` in entente.toml)".into())),
             ("paused", yes(paused)),
             ("repositories", repositories.to_string()),

@@ -10,9 +10,11 @@ use std::{
 use clap::{Args, ValueEnum};
 use entente::{
     error::{Error, Result},
+    postgresql::Address,
     site::Site,
 };
 use sd_notify::NotifyState;
+use secrecy::{ExposeSecret, SecretString};
 use tokio::{
     io::{AsyncBufReadExt, BufReader},
     process::{Child, Command},
@@ -47,6 +49,8 @@ struct Part {
     verb: &'static str,
     program: PathBuf,
     flags: Vec<OsString>,
+    /// Where the control store is. Flags could be read by everybody.
+    database: SecretString,
     /// It says in a line on stdout when it is ready; one that never did has not begun.
     speaks: bool,
 }
@@ -56,11 +60,17 @@ impl Up {
         // What is wrong with the words or the data directory is told here, once.
         let config = context.config(self.door.clone().settings())?;
         let common = common(context, &config.data);
+        let database = config.database.as_ref().map_or_else(|| "sqlite:".into(), Address::whole);
         drop(Site::open(config)?);
         let interrupt = Interrupt::listen()?;
         let program = std::env::current_exe().map_err(|e| Error::internal("This program cannot be found again").because(e))?;
-        let part =
-            |verb, flags: Vec<OsString>, speaks| Part { verb, program: program.clone(), flags: [common.clone(), flags].concat(), speaks };
+        let part = |verb, flags: Vec<OsString>, speaks| Part {
+            verb,
+            program: program.clone(),
+            flags: [common.clone(), flags].concat(),
+            database: database.clone(),
+            speaks,
+        };
         let serve = part("serve", self.door.flags(), true);
         let worker = part("worker", Vec::new(), false);
         let runtime = runtime::Builder::new_current_thread().enable_all().build();
@@ -99,6 +109,7 @@ impl Part {
     fn start(&self) -> Result<Child> {
         let mut command = Command::new(&self.program);
         command.arg(self.verb).args(&self.flags).arg("--until-stdin-ends").stdin(Stdio::piped()).env_remove("NOTIFY_SOCKET");
+        command.env("ENTENTE_DATABASE", self.database.expose_secret());
         if self.speaks {
             command.stdout(Stdio::piped());
         }

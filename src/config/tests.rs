@@ -23,6 +23,7 @@ fn nothing_written_gives_the_defaults() {
     let config = Config::from_layers(Overrides::default(), &env(&[]), Some("/nowhere/entente".into())).unwrap();
     let want = Config {
         data: "/nowhere/entente".into(),
+        database: None,
         name: None,
         listen: "127.0.0.1:8080".parse().unwrap(),
         tls: None,
@@ -155,5 +156,41 @@ fn the_schema_knows_every_key_with_its_default_and_no_other() {
         for outside in [property["minimum"].as_i64().unwrap() - 1, property["maximum"].as_i64().unwrap() + 1] {
             assert!(from(&format!("{key} = {outside}"), &[]).is_err(), "{key} = {outside}");
         }
+    }
+}
+
+#[test]
+fn the_store_is_where_flag_environment_file_or_what_is_remembered_say_and_a_password_is_found_for_it() {
+    let home = tempfile::tempdir().unwrap();
+    let remembered = Address::parse("postgres://me:own@remembered/app").unwrap();
+    remembered::set(home.path(), Some(&remembered)).unwrap();
+    #[cfg(unix)]
+    {
+        use std::os::unix::fs::PermissionsExt;
+        assert_eq!(fs::metadata(home.path().join(remembered::FILE)).unwrap().permissions().mode() & 0o777, 0o600);
+    }
+    let load = |flag: Option<&str>, pairs: &[(&str, &str)]| {
+        let overrides = flags(Settings { database: flag.map(str::to_owned), ..Settings::default() });
+        let config = Config::from_layers(overrides, &env(pairs), Some(home.path().to_owned())).unwrap();
+        config.database.map(|database| secrecy::ExposeSecret::expose_secret(&database.whole()).to_owned())
+    };
+    let (variable, password) = (("ENTENTE_DATABASE", "postgres://me@env/app"), ("PGPASSWORD", "x"));
+    assert_eq!(load(None, &[password]).as_deref(), Some("postgres://me:own@remembered/app"));
+    assert_eq!(load(None, &[variable, password]).as_deref(), Some("postgres://me:x@env/app"));
+    assert_eq!(load(Some("postgresql://me@flag/app"), &[variable]).as_deref(), Some("postgres://me@flag/app"));
+    assert_eq!(load(Some("sqlite:"), &[variable]), None);
+    fs::write(home.path().join(FILE), "database = 'postgres://me@file/app'").unwrap();
+    assert_eq!(load(None, &[]).as_deref(), Some("postgres://me@file/app"));
+    fs::remove_file(home.path().join(FILE)).unwrap();
+    remembered::set(home.path(), None).unwrap();
+    assert_eq!(load(None, &[password]), None);
+}
+
+#[test]
+fn a_place_that_is_none_is_refused_without_its_password() {
+    for url in ["mysql://me:tops3cret@h/x", "postgres://me:tops3cret@h", "tops3cret"] {
+        let error = from(&format!("database = '{url}'"), &[]).unwrap_err();
+        assert!(error.kind() == Kind::Usage && !error.chain().contains("tops3cret"), "{}", error.chain());
+        assert!(error.next_step().unwrap().contains("postgres://USER@HOST/DATABASE"));
     }
 }

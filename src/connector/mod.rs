@@ -16,9 +16,9 @@ mod stored;
 
 use std::collections::HashMap;
 
+pub use self::postgres::Postgres;
 #[cfg(test)]
-pub(crate) use self::postgres::server::TestDatabase;
-pub use self::postgres::{Postgres, address};
+pub(crate) use crate::postgresql::server::TestDatabase;
 pub use kept::{Clash, ConflictEntry, Conflicts, Effected, Effects, HistoryEntry, Lost, Verdict};
 pub use sqlite::Sqlite;
 pub use standing::{Living, Named, Overdue, Place, Purged, Standing};

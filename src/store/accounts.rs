@@ -156,53 +156,59 @@ mod tests {
 
     #[test]
     fn an_account_is_read_as_it_was_written() {
-        let store = TestStore::new();
-        let mut some = account("b");
-        some.grant.resources = Some(vec!["a, \"b\"".into(), "ö".into()]);
-        some.bound = Some(SiteId::random());
-        store
-            .write(|c| {
-                add(c, &some, &some_hash())?;
-                add(c, &account("a"), &some_hash())
-            })
-            .unwrap();
-        assert_eq!(store.read(list).unwrap(), [account("a"), some.clone()]);
-        assert_eq!(store.read(|c| get(c, "b")).unwrap(), some);
-        assert_eq!(store.write(|c| add(c, &account("a"), &some_hash())).unwrap_err().kind(), Kind::Exists);
-        assert!(store.write(|c| add(c, &account("a:b"), &some_hash())).is_err(), "a colon ends a name in HTTP");
-        store.write(|c| remove(c, "b")).unwrap();
-        assert_eq!(store.write(|c| remove(c, "b")).unwrap_err().to_string(), "There is no account \"b\"; known are a");
+        TestStore::each(|new| {
+            let store = new();
+            let mut some = account("b");
+            some.grant.resources = Some(vec!["a, \"b\"".into(), "ö".into()]);
+            some.bound = Some(SiteId::random());
+            store
+                .write(|c| {
+                    add(c, &some, &some_hash())?;
+                    add(c, &account("a"), &some_hash())
+                })
+                .unwrap();
+            assert_eq!(store.read(list).unwrap(), [account("a"), some.clone()]);
+            assert_eq!(store.read(|c| get(c, "b")).unwrap(), some);
+            assert_eq!(store.write(|c| add(c, &account("a"), &some_hash())).unwrap_err().kind(), Kind::Exists);
+            assert!(store.write(|c| add(c, &account("a:b"), &some_hash())).is_err(), "a colon ends a name in HTTP");
+            store.write(|c| remove(c, "b")).unwrap();
+            assert_eq!(store.write(|c| remove(c, "b")).unwrap_err().to_string(), "There is no account \"b\"; known are a");
+        });
     }
 
     #[test]
     fn only_the_password_opens_an_account_and_a_new_one_replaces_the_old_and_ends_sessions() {
-        let store = TestStore::new();
-        let repository = store.repository("hub");
-        let (old, new) = (SecretString::from("old pass"), SecretString::from("new pass"));
-        let hash = Hashed::of(&old).unwrap();
-        let token = store
-            .write(|c| {
-                add(c, &account("a"), &hash)?;
-                tokens::issue(c, "a", repository, Time(0), 60)
-            })
-            .unwrap();
-        assert_eq!(authenticate(&store, "a", &old).unwrap(), Some(account("a")));
-        assert_eq!(authenticate(&store, "a", &new).unwrap(), None);
-        assert_eq!(authenticate(&store, "nobody", &old).unwrap(), None);
-        let hash = Hashed::of(&new).unwrap();
-        store.write(|c| set_password(c, "a", &hash)).unwrap();
-        assert_eq!(authenticate(&store, "a", &old).unwrap(), None);
-        assert_eq!(authenticate(&store, "a", &new).unwrap(), Some(account("a")));
-        assert!(store.read(|c| tokens::find(c, &token, Time(1))).unwrap().is_none());
+        TestStore::each(|new| {
+            let store = new();
+            let repository = store.repository("hub");
+            let (old, new) = (SecretString::from("old pass"), SecretString::from("new pass"));
+            let hash = Hashed::of(&old).unwrap();
+            let token = store
+                .write(|c| {
+                    add(c, &account("a"), &hash)?;
+                    tokens::issue(c, "a", repository, Time(0), 60)
+                })
+                .unwrap();
+            assert_eq!(authenticate(&store, "a", &old).unwrap(), Some(account("a")));
+            assert_eq!(authenticate(&store, "a", &new).unwrap(), None);
+            assert_eq!(authenticate(&store, "nobody", &old).unwrap(), None);
+            let hash = Hashed::of(&new).unwrap();
+            store.write(|c| set_password(c, "a", &hash)).unwrap();
+            assert_eq!(authenticate(&store, "a", &old).unwrap(), None);
+            assert_eq!(authenticate(&store, "a", &new).unwrap(), Some(account("a")));
+            assert!(store.read(|c| tokens::find(c, &token, Time(1))).unwrap().is_none());
+        });
     }
 
     #[test]
     fn an_account_belongs_to_the_first_site_that_uses_it() {
-        let store = TestStore::new();
-        let (first, second) = (SiteId::random(), SiteId::random());
-        store.write(|c| add(c, &account("a"), &some_hash())).unwrap();
-        let bind = |site| store.write(|c| bind(c, "a", site)).unwrap();
-        assert_eq!([bind(first), bind(first), bind(second)], [Bound::Now, Bound::Already, Bound::ToAnother(first)]);
-        assert_eq!(store.write(|c| super::bind(c, "b", first)).unwrap_err().kind(), Kind::NotFound);
+        TestStore::each(|new| {
+            let store = new();
+            let (first, second) = (SiteId::random(), SiteId::random());
+            store.write(|c| add(c, &account("a"), &some_hash())).unwrap();
+            let bind = |site| store.write(|c| bind(c, "a", site)).unwrap();
+            assert_eq!([bind(first), bind(first), bind(second)], [Bound::Now, Bound::Already, Bound::ToAnother(first)]);
+            assert_eq!(store.write(|c| super::bind(c, "b", first)).unwrap_err().kind(), Kind::NotFound);
+        });
     }
 }

@@ -70,15 +70,18 @@ mod tests {
     use super::*;
     use crate::{
         model::Database,
-        store::{databases, test_store::TestStore},
+        store::{
+            databases,
+            test_store::{Make, TestStore},
+        },
     };
 
     fn table(resource: &str, database: &str, table: &str) -> AttachedTable {
         AttachedTable { resource: resource.into(), database: database.into(), table: table.into() }
     }
 
-    fn store() -> TestStore {
-        let store = TestStore::new();
+    fn store(new: Make<'_>) -> TestStore {
+        let store = new();
         for name in ["a", "b"] {
             store.write(|c| databases::put(c, &Database { name: name.into(), url: "sqlite:x".into() })).unwrap();
         }
@@ -87,33 +90,37 @@ mod tests {
 
     #[test]
     fn a_resource_is_one_table_and_a_table_one_resource() {
-        let store = store();
-        store
-            .write(|c| {
-                put(c, &table("r", "a", "t"))?;
-                put(c, &table("r", "a", "t"))
-            })
-            .unwrap();
-        for other in [table("r", "b", "t"), table("r", "a", "u"), table("s", "a", "t")] {
-            let error = store.write(|c| put(c, &other)).unwrap_err();
-            assert_eq!(error.kind(), Kind::Exists);
-            assert!(error.to_string().contains("\"t\" of the database \"a\" is attached as the resource \"r\""), "{error}");
-        }
-        assert_eq!(store.read(list).unwrap(), [table("r", "a", "t")]);
-        assert_eq!(store.read(|c| of(c, "s")).unwrap(), None);
+        TestStore::each(|new| {
+            let store = store(new);
+            store
+                .write(|c| {
+                    put(c, &table("r", "a", "t"))?;
+                    put(c, &table("r", "a", "t"))
+                })
+                .unwrap();
+            for other in [table("r", "b", "t"), table("r", "a", "u"), table("s", "a", "t")] {
+                let error = store.write(|c| put(c, &other)).unwrap_err();
+                assert_eq!(error.kind(), Kind::Exists);
+                assert!(error.to_string().contains("\"t\" of the database \"a\" is attached as the resource \"r\""), "{error}");
+            }
+            assert_eq!(store.read(list).unwrap(), [table("r", "a", "t")]);
+            assert_eq!(store.read(|c| of(c, "s")).unwrap(), None);
+        });
     }
 
     #[test]
     fn tables_go_one_by_one_or_with_their_database() {
-        let store = store();
-        store.write(|c| ["r", "s", "t"].iter().try_for_each(|name| put(c, &table(name, "a", name)))).unwrap();
-        store.write(|c| put(c, &table("z", "b", "z"))).unwrap();
-        store.write(|c| remove(c, "s")).unwrap();
-        assert_eq!(store.read(list).unwrap().len(), 3);
-        store.write(|c| remove_database(c, "a")).unwrap();
-        assert_eq!(store.read(list).unwrap(), [table("z", "b", "z")]);
-        store.write(|c| databases::remove(c, "b")).unwrap();
-        assert_eq!(store.read(list).unwrap(), []);
-        assert_eq!(store.write(|c| put(c, &table("z", "b", "z"))).unwrap_err().kind(), Kind::NotFound);
+        TestStore::each(|new| {
+            let store = store(new);
+            store.write(|c| ["r", "s", "t"].iter().try_for_each(|name| put(c, &table(name, "a", name)))).unwrap();
+            store.write(|c| put(c, &table("z", "b", "z"))).unwrap();
+            store.write(|c| remove(c, "s")).unwrap();
+            assert_eq!(store.read(list).unwrap().len(), 3);
+            store.write(|c| remove_database(c, "a")).unwrap();
+            assert_eq!(store.read(list).unwrap(), [table("z", "b", "z")]);
+            store.write(|c| databases::remove(c, "b")).unwrap();
+            assert_eq!(store.read(list).unwrap(), []);
+            assert_eq!(store.write(|c| put(c, &table("z", "b", "z"))).unwrap_err().kind(), Kind::NotFound);
+        });
     }
 }

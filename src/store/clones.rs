@@ -51,22 +51,26 @@ mod tests {
 
     #[test]
     fn a_site_is_two_machines_from_the_first_word_of_it_until_that_is_settled() {
-        let (store, site, other) = (TestStore::new(), SiteId::random(), SiteId::random());
-        assert_eq!(store.read(|c| since(c, site)).unwrap(), None);
-        assert!(store.write(|c| note(c, site, Time(5))).unwrap());
-        assert!(!store.write(|c| note(c, site, Time(9))).unwrap());
-        assert_eq!(store.read(|c| Ok((since(c, site)?, since(c, other)?))).unwrap(), (Some(Time(5)), None));
-        assert!(store.write(|c| settle(c, site)).unwrap());
-        assert!(!store.write(|c| settle(c, site)).unwrap());
-        assert_eq!(store.read(|c| since(c, site)).unwrap(), None);
+        TestStore::each(|new| {
+            let (store, site, other) = (new(), SiteId::random(), SiteId::random());
+            assert_eq!(store.read(|c| since(c, site)).unwrap(), None);
+            assert!(store.write(|c| note(c, site, Time(5))).unwrap());
+            assert!(!store.write(|c| note(c, site, Time(9))).unwrap());
+            assert_eq!(store.read(|c| Ok((since(c, site)?, since(c, other)?))).unwrap(), (Some(Time(5)), None));
+            assert!(store.write(|c| settle(c, site)).unwrap());
+            assert!(!store.write(|c| settle(c, site)).unwrap());
+            assert_eq!(store.read(|c| since(c, site)).unwrap(), None);
+        });
     }
 
     #[test]
     fn what_a_site_says_of_its_past_is_news_once() {
-        let (store, site, former) = (TestStore::new(), SiteId::random(), SiteId::random());
-        let news = |former| store.write(|c| moved(c, site, former)).unwrap();
-        assert!(!store.read(|c| has_moved(c, site)).unwrap());
-        assert!(news(former) && !news(former) && !news(SiteId::random()));
-        assert!(store.read(|c| has_moved(c, site)).unwrap());
+        TestStore::each(|new| {
+            let (store, site, former) = (new(), SiteId::random(), SiteId::random());
+            let news = |former| store.write(|c| moved(c, site, former)).unwrap();
+            assert!(!store.read(|c| has_moved(c, site)).unwrap());
+            assert!(news(former) && !news(former) && !news(SiteId::random()));
+            assert!(store.read(|c| has_moved(c, site)).unwrap());
+        });
     }
 }

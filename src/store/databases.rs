@@ -112,61 +112,68 @@ mod tests {
 
     #[test]
     fn a_database_is_put_changed_and_removed_by_name() {
-        let store = TestStore::new();
-        assert!(store.read(|c| get(c, "app")).unwrap_err().to_string().contains("none is attached"));
-        store
-            .write(|c| {
-                put(c, &database("b", "sqlite:b"))?;
-                put(c, &database("a", "sqlite:a"))?;
-                put(c, &database("b", "sqlite:c"))
-            })
-            .unwrap();
-        assert_eq!(store.read(list).unwrap(), [database("a", "sqlite:a"), database("b", "sqlite:c")]);
-        let error = store.read(|c| get(c, "app")).unwrap_err();
-        assert_eq!((error.kind(), error.to_string().as_str()), (Kind::NotFound, "There is no database \"app\"; attached are a, b"));
-        store.write(|c| remove(c, "b")).unwrap();
-        assert_eq!(store.read(list).unwrap().len(), 1);
-        assert_eq!(store.write(|c| remove(c, "b")).unwrap_err().kind(), Kind::NotFound);
+        TestStore::each(|new| {
+            let store = new();
+            assert!(store.read(|c| get(c, "app")).unwrap_err().to_string().contains("none is attached"));
+            store
+                .write(|c| {
+                    put(c, &database("b", "sqlite:b"))?;
+                    put(c, &database("a", "sqlite:a"))?;
+                    put(c, &database("b", "sqlite:c"))
+                })
+                .unwrap();
+            assert_eq!(store.read(list).unwrap(), [database("a", "sqlite:a"), database("b", "sqlite:c")]);
+            let error = store.read(|c| get(c, "app")).unwrap_err();
+            assert_eq!((error.kind(), error.to_string().as_str()), (Kind::NotFound, "There is no database \"app\"; attached are a, b"));
+            store.write(|c| remove(c, "b")).unwrap();
+            assert_eq!(store.read(list).unwrap().len(), 1);
+            assert_eq!(store.write(|c| remove(c, "b")).unwrap_err().kind(), Kind::NotFound);
+        });
     }
 
     #[test]
     fn a_password_is_kept_sealed_and_goes_with_its_database() {
-        use secrecy::ExposeSecret;
-        let store = TestStore::new();
-        let kept = || store.read(|c| password(c, store.key(), "a")).unwrap().map(|secret| secret.expose_secret().to_owned());
-        store
-            .write(|c| {
-                put(c, &database("a", "postgres://me@h/a"))?;
-                set_password(c, store.key(), "a", &SecretString::from("tops3cret"))?;
-                put(c, &database("a", "postgres://me@h/b"))
-            })
-            .unwrap();
-        assert_eq!(kept().as_deref(), Some("tops3cret"));
-        let stored: Vec<u8> = store.read(|c| Ok(database::table.select(database::password).first::<Option<Vec<u8>>>(c)?)).unwrap().unwrap();
-        assert!(!stored.windows(9).any(|part| part == b"tops3cret"));
-        store.write(|c| remove(c, "a")).unwrap();
-        store.write(|c| put(c, &database("a", "x"))).unwrap();
-        assert_eq!(kept(), None);
+        TestStore::each(|new| {
+            use secrecy::ExposeSecret;
+            let store = new();
+            let kept = || store.read(|c| password(c, store.key(), "a")).unwrap().map(|secret| secret.expose_secret().to_owned());
+            store
+                .write(|c| {
+                    put(c, &database("a", "postgres://me@h/a"))?;
+                    set_password(c, store.key(), "a", &SecretString::from("tops3cret"))?;
+                    put(c, &database("a", "postgres://me@h/b"))
+                })
+                .unwrap();
+            assert_eq!(kept().as_deref(), Some("tops3cret"));
+            let stored: Vec<u8> =
+                store.read(|c| Ok(database::table.select(database::password).first::<Option<Vec<u8>>>(c)?)).unwrap().unwrap();
+            assert!(!stored.windows(9).any(|part| part == b"tops3cret"));
+            store.write(|c| remove(c, "a")).unwrap();
+            store.write(|c| put(c, &database("a", "x"))).unwrap();
+            assert_eq!(kept(), None);
+        });
     }
 
     #[test]
     fn a_mark_outlives_its_database() {
-        let store = TestStore::new();
-        let mut seen = JournalMark { epoch: "e".into(), incarnation: 1, runs: 7 };
-        store
-            .write(|c| {
-                put(c, &database("a", "sqlite:a"))?;
-                set_mark(c, "a", &seen)
-            })
-            .unwrap();
-        seen.runs = u64::MAX / 4;
-        store
-            .write(|c| {
-                set_mark(c, "a", &seen)?;
-                remove(c, "a")
-            })
-            .unwrap();
-        assert_eq!(store.read(|c| mark(c, "a")).unwrap(), Some(seen));
-        assert_eq!(store.read(|c| mark(c, "b")).unwrap(), None);
+        TestStore::each(|new| {
+            let store = new();
+            let mut seen = JournalMark { epoch: "e".into(), incarnation: 1, runs: 7 };
+            store
+                .write(|c| {
+                    put(c, &database("a", "sqlite:a"))?;
+                    set_mark(c, "a", &seen)
+                })
+                .unwrap();
+            seen.runs = u64::MAX / 4;
+            store
+                .write(|c| {
+                    set_mark(c, "a", &seen)?;
+                    remove(c, "a")
+                })
+                .unwrap();
+            assert_eq!(store.read(|c| mark(c, "a")).unwrap(), Some(seen));
+            assert_eq!(store.read(|c| mark(c, "b")).unwrap(), None);
+        });
     }
 }

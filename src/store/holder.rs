@@ -2,8 +2,8 @@
 
 use std::sync::OnceLock;
 
-/// This process: `host:pid:start`, start in the system's own count. Inside a container, `host` carries the number of its process space, so
-/// that two containers of one host name never judge each other's processes.
+/// This process: `host/boot:pid:start`, start in the system's own count. `boot` is a part of a number that a machine draws whenever it starts, so that two
+/// machines of one name (clones, `localhost`) never judge each other's processes. Inside a container it carries the number of the process space, too.
 pub fn me() -> &'static str {
     static ME: OnceLock<String> = OnceLock::new();
     ME.get_or_init(|| {
@@ -40,11 +40,16 @@ mod system {
 
     pub(super) const KNOWS: bool = true;
 
+    /// As much of the boot's number as tells few machines apart.
+    const BOOT: usize = 8;
+
     pub(super) fn here() -> String {
         let host = fs::read_to_string("/proc/sys/kernel/hostname").unwrap_or_default();
+        let boot = fs::read_to_string("/proc/sys/kernel/random/boot_id").unwrap_or_default();
+        let boot: String = boot.chars().filter(char::is_ascii_hexdigit).take(BOOT).collect();
         let space = fs::read_link("/proc/self/ns/pid").map(|space| space.to_string_lossy().into_owned()).unwrap_or_default();
         let inside = if space.is_empty() || space == OUTERMOST { "" } else { space.trim_start_matches("pid:") };
-        format!("{}{inside}", host.trim())
+        format!("{}/{boot}{inside}", host.trim())
     }
 
     /// Clock ticks from boot to the start of a process; `None` if it is not there or has ended and only waits for its parent.
@@ -78,6 +83,18 @@ mod tests {
     fn we_are_alive_and_what_cannot_be_known_is_not_called_dead() {
         for holder in [me(), "elsewhere:1:1", "", "x", "a:b:c", ":::"] {
             assert!(!is_dead_here(holder), "{holder}");
+        }
+    }
+
+    #[cfg(target_os = "linux")]
+    #[test]
+    fn another_machine_of_our_name_is_not_judged() {
+        let (process, _start) = me().rsplit_once(':').unwrap();
+        let (host, pid) = process.rsplit_once(':').unwrap();
+        let (name, boot) = host.split_once('/').unwrap();
+        assert!(boot.len() >= 8 && is_dead_here(&format!("{host}:{pid}:1")), "ours, with a number that was another's: {host}");
+        for other in [format!("{name}/00000000:{pid}:1"), format!("{name}:{pid}:1")] {
+            assert!(!is_dead_here(&other) && !is_seen_from_here(&other), "{other}");
         }
     }
 

@@ -42,18 +42,20 @@ mod tests {
 
     #[test]
     fn of_two_workers_one_does_it_and_only_once() {
-        let store = TestStore::new();
-        let take = |holder: &str, last, now| store.write(|c| take(c, holder, Time(last), Time(now), Time(now + 30))).unwrap();
-        assert_eq!(store.read(last).unwrap(), None);
-        store.write(|c| done(c, Time(5))).unwrap();
-        assert!(take("one:1:1", 5, 100));
-        assert!(!take("two:1:1", 5, 129), "it is held");
-        assert!(store.write(|c| renew(c, "one:1:1", Time(200))).unwrap());
-        assert!(!take("two:1:1", 5, 199) && take("two:1:1", 5, 200), "until its time is over");
-        assert!(!store.write(|c| renew(c, "one:1:1", Time(999))).unwrap());
-        store.write(|c| done(c, Time(210))).unwrap();
-        assert!(!take("one:1:1", 5, 220), "it was done since");
-        assert_eq!(store.read(last).unwrap(), Some(Time(210)));
-        assert!(take("one:1:1", 210, 300));
+        TestStore::each(|new| {
+            let store = new();
+            let take = |holder: &str, last, now| store.write(|c| take(c, holder, Time(last), Time(now), Time(now + 30))).unwrap();
+            assert_eq!(store.read(last).unwrap(), None);
+            store.write(|c| done(c, Time(5))).unwrap();
+            assert!(take("one:1:1", 5, 100));
+            assert!(!take("two:1:1", 5, 129), "it is held");
+            assert!(store.write(|c| renew(c, "one:1:1", Time(200))).unwrap());
+            assert!(!take("two:1:1", 5, 199) && take("two:1:1", 5, 200), "until its time is over");
+            assert!(!store.write(|c| renew(c, "one:1:1", Time(999))).unwrap());
+            store.write(|c| done(c, Time(210))).unwrap();
+            assert!(!take("one:1:1", 5, 220), "it was done since");
+            assert_eq!(store.read(last).unwrap(), Some(Time(210)));
+            assert!(take("one:1:1", 210, 300));
+        });
     }
 }

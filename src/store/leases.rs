@@ -67,10 +67,15 @@ pub(super) fn holds(conn: &mut Conn, repository: RepositoryId, holder: &str, now
     Ok(held.count().get_result::<i64>(conn)? > 0)
 }
 
+/// All who hold a repository.
+pub(super) fn holders(conn: &mut Conn) -> Result<Vec<String>> {
+    let held = lease::table.filter(lease::holder.is_not_null());
+    Ok(held.select(lease::holder.assume_not_null()).distinct().load(conn)?)
+}
+
 /// Frees every repository whose holder is no longer alive. Returns how many.
 pub(super) fn release_dead(conn: &mut Conn, alive: &dyn Fn(&str) -> bool) -> Result<usize> {
-    let holders = lease::table.filter(lease::holder.is_not_null()).select(lease::holder.assume_not_null()).distinct();
-    let dead: Vec<String> = holders.load::<String>(conn)?.into_iter().filter(|holder| !alive(holder)).collect();
+    let dead: Vec<String> = holders(conn)?.into_iter().filter(|holder| !alive(holder)).collect();
     let nobody = (lease::holder.eq(None::<String>), lease::since.eq(None::<i64>), lease::until.eq(None::<i64>));
     Ok(diesel::update(lease::table.filter(lease::holder.eq_any(dead))).set(nobody).execute(conn)?)
 }
@@ -82,30 +87,34 @@ mod tests {
 
     #[test]
     fn one_holds_a_repository_until_it_is_given_back_or_its_time_is_over() {
-        let store = TestStore::new();
-        let id = store.repository("a");
-        let take = |holder: &str, now| store.write(|c| take(c, id, holder, Time(now), Time(now + 30))).unwrap();
-        assert_eq!(take("one:1:1", 100), Taken::Yes(1));
-        let held = Taken::HeldBy { holder: "one:1:1".into(), since: Time(100), until: Time(130) };
-        assert_eq!((take("two:1:1", 129), take("one:1:1", 129)), (held.clone(), held));
-        assert_eq!(take("two:1:1", 130), Taken::Yes(2));
-        assert!(!store.write(|c| renew(c, id, 1, Time(999))).unwrap() && !store.write(|c| release(c, id, 1)).unwrap());
-        assert!(store.write(|c| renew(c, id, 2, Time(500))).unwrap());
-        assert!(matches!(take("one:1:1", 499), Taken::HeldBy { .. }));
-        assert!(store.write(|c| release(c, id, 2)).unwrap());
-        assert!(!store.write(|c| renew(c, id, 2, Time(999))).unwrap(), "what was given back is not held on to");
-        assert_eq!(take("one:1:1", 140), Taken::Yes(3));
-        assert_eq!(store.write(|c| super::take(c, 99, "x", Time(0), Time(1))).unwrap_err().kind(), Kind::NotFound);
+        TestStore::each(|new| {
+            let store = new();
+            let id = store.repository("a");
+            let take = |holder: &str, now| store.write(|c| take(c, id, holder, Time(now), Time(now + 30))).unwrap();
+            assert_eq!(take("one:1:1", 100), Taken::Yes(1));
+            let held = Taken::HeldBy { holder: "one:1:1".into(), since: Time(100), until: Time(130) };
+            assert_eq!((take("two:1:1", 129), take("one:1:1", 129)), (held.clone(), held));
+            assert_eq!(take("two:1:1", 130), Taken::Yes(2));
+            assert!(!store.write(|c| renew(c, id, 1, Time(999))).unwrap() && !store.write(|c| release(c, id, 1)).unwrap());
+            assert!(store.write(|c| renew(c, id, 2, Time(500))).unwrap());
+            assert!(matches!(take("one:1:1", 499), Taken::HeldBy { .. }));
+            assert!(store.write(|c| release(c, id, 2)).unwrap());
+            assert!(!store.write(|c| renew(c, id, 2, Time(999))).unwrap(), "what was given back is not held on to");
+            assert_eq!(take("one:1:1", 140), Taken::Yes(3));
+            assert_eq!(store.write(|c| super::take(c, 99, "x", Time(0), Time(1))).unwrap_err().kind(), Kind::NotFound);
+        });
     }
 
     #[cfg(target_os = "linux")]
     #[test]
     fn the_lease_of_a_dead_process_of_this_machine_is_taken_at_once() {
-        let store = TestStore::new();
-        let (id, forever) = (store.repository("a"), Time(i64::MAX));
-        let dead = holder::me().rsplit_once(':').map(|(process, _)| format!("{process}:1")).unwrap();
-        assert_eq!(store.write(|c| take(c, id, &dead, Time(1), forever)).unwrap(), Taken::Yes(1));
-        assert_eq!(store.write(|c| take(c, id, holder::me(), Time(2), forever)).unwrap(), Taken::Yes(2));
-        assert!(matches!(store.write(|c| take(c, id, "x", Time(3), forever)).unwrap(), Taken::HeldBy { .. }), "we are alive");
+        TestStore::each(|new| {
+            let store = new();
+            let (id, forever) = (store.repository("a"), Time(i64::MAX));
+            let dead = holder::me().rsplit_once(':').map(|(process, _)| format!("{process}:1")).unwrap();
+            assert_eq!(store.write(|c| take(c, id, &dead, Time(1), forever)).unwrap(), Taken::Yes(1));
+            assert_eq!(store.write(|c| take(c, id, holder::me(), Time(2), forever)).unwrap(), Taken::Yes(2));
+            assert!(matches!(store.write(|c| take(c, id, "x", Time(3), forever)).unwrap(), Taken::HeldBy { .. }), "we are alive");
+        });
     }
 }

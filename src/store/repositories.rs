@@ -189,66 +189,77 @@ mod tests {
 
     #[test]
     fn a_repository_is_read_as_it_was_written() {
-        let store = TestStore::new();
-        let added = store.write(|c| add(c, store.key(), &full("hub"))).unwrap();
-        assert!(added.id > 0);
-        let (by_name, by_number) = store.read(|c| Ok((get(c, store.key(), "hub")?, by_id(c, store.key(), added.id)?))).unwrap();
-        assert_eq!((told(&by_name), told(&by_number)), (told(&added), told(&added)));
-        assert_eq!(told(&store.read(|c| by_uuid(c, store.key(), added.uuid.unwrap())).unwrap().unwrap()), told(&added));
-        assert!(store.read(|c| by_uuid(c, store.key(), SiteId::random())).unwrap().is_none());
-        assert!(!format!("{added:?}").contains("tops3cret"));
+        TestStore::each(|new| {
+            let store = new();
+            let added = store.write(|c| add(c, store.key(), &full("hub"))).unwrap();
+            assert!(added.id > 0);
+            let (by_name, by_number) = store.read(|c| Ok((get(c, store.key(), "hub")?, by_id(c, store.key(), added.id)?))).unwrap();
+            assert_eq!((told(&by_name), told(&by_number)), (told(&added), told(&added)));
+            assert_eq!(told(&store.read(|c| by_uuid(c, store.key(), added.uuid.unwrap())).unwrap().unwrap()), told(&added));
+            assert!(store.read(|c| by_uuid(c, store.key(), SiteId::random())).unwrap().is_none());
+            assert!(!format!("{added:?}").contains("tops3cret"));
+        });
     }
 
     #[test]
     fn an_update_clears_what_it_leaves_out_and_a_renamed_one_keeps_its_password() {
-        let store = TestStore::new();
-        let added = store.write(|c| add(c, store.key(), &full("hub"))).unwrap();
-        let renamed = Repository { name: "centre".into(), proxy: None, ..added };
-        store.write(|c| update(c, store.key(), &renamed)).unwrap();
-        assert_eq!(told(&store.read(|c| get(c, store.key(), "centre")).unwrap()), told(&renamed));
-        let bare = Repository { id: renamed.id, ..Repository::new("centre") };
-        store.write(|c| update(c, store.key(), &bare)).unwrap();
-        assert_eq!(told(&store.read(|c| get(c, store.key(), "centre")).unwrap()), told(&bare));
-        let gone = Repository { id: 99, ..Repository::new("x") };
-        assert_eq!(store.write(|c| update(c, store.key(), &gone)).unwrap_err().kind(), Kind::NotFound);
+        TestStore::each(|new| {
+            let store = new();
+            let added = store.write(|c| add(c, store.key(), &full("hub"))).unwrap();
+            let renamed = Repository { name: "centre".into(), proxy: None, ..added };
+            store.write(|c| update(c, store.key(), &renamed)).unwrap();
+            assert_eq!(told(&store.read(|c| get(c, store.key(), "centre")).unwrap()), told(&renamed));
+            let bare = Repository { id: renamed.id, ..Repository::new("centre") };
+            store.write(|c| update(c, store.key(), &bare)).unwrap();
+            assert_eq!(told(&store.read(|c| get(c, store.key(), "centre")).unwrap()), told(&bare));
+            let gone = Repository { id: 99, ..Repository::new("x") };
+            assert_eq!(store.write(|c| update(c, store.key(), &gone)).unwrap_err().kind(), Kind::NotFound);
+        });
     }
 
     #[test]
     fn names_and_uuids_are_unique_and_an_unknown_name_is_told_the_known_ones() {
-        let store = TestStore::new();
-        let first = store.write(|c| add(c, store.key(), &full("b"))).unwrap();
-        store.repository("a");
-        let same_uuid = Repository { uuid: first.uuid, ..Repository::new("c") };
-        for (clash, part) in [(Repository::new("a"), "a repository \"a\""), (same_uuid, "The repository \"b\" has the UUID urn:uuid:")] {
-            let error = store.write(|c| add(c, store.key(), &clash)).unwrap_err();
-            assert!(error.kind() == Kind::Exists && error.to_string().contains(part), "{error}");
-        }
-        let error = store.read(|c| get(c, store.key(), "x")).unwrap_err();
-        assert_eq!(error.to_string(), "There is no repository \"x\"; known are a, b");
-        assert!(store.write(|c| add(c, store.key(), &Repository::new(""))).is_err(), "validity is checked");
+        TestStore::each(|new| {
+            let store = new();
+            let first = store.write(|c| add(c, store.key(), &full("b"))).unwrap();
+            store.repository("a");
+            let same_uuid = Repository { uuid: first.uuid, ..Repository::new("c") };
+            for (clash, part) in [(Repository::new("a"), "a repository \"a\""), (same_uuid, "The repository \"b\" has the UUID urn:uuid:")]
+            {
+                let error = store.write(|c| add(c, store.key(), &clash)).unwrap_err();
+                assert!(error.kind() == Kind::Exists && error.to_string().contains(part), "{error}");
+            }
+            let error = store.read(|c| get(c, store.key(), "x")).unwrap_err();
+            assert_eq!(error.to_string(), "There is no repository \"x\"; known are a, b");
+            assert!(store.write(|c| add(c, store.key(), &Repository::new(""))).is_err(), "validity is checked");
+        });
     }
 
     #[test]
     fn a_repository_takes_all_that_is_its_own_with_it_and_its_number_is_never_given_again() {
-        let store = TestStore::new();
-        let id = store.repository("a");
-        store
-            .write(|c| {
-                resources::add(c, &Resource::new(id, "t"))?;
-                jobs::add(c, &Job::new(id, Timing::Every(60)))
-            })
-            .unwrap();
-        store.write(|c| remove(c, "a")).unwrap();
-        assert!(store.read(|c| Ok(jobs::list(c)?.is_empty() && resources::list(c, id)?.is_empty())).unwrap());
-        assert_ne!(store.repository("a"), id);
-        assert_eq!(store.write(|c| remove(c, "b")).unwrap_err().kind(), Kind::NotFound);
+        TestStore::each(|new| {
+            let store = new();
+            let id = store.repository("a");
+            store
+                .write(|c| {
+                    resources::add(c, &Resource::new(id, "t"))?;
+                    jobs::add(c, &Job::new(id, Timing::Every(60)))
+                })
+                .unwrap();
+            store.write(|c| remove(c, "a")).unwrap();
+            assert!(store.read(|c| Ok(jobs::list(c)?.is_empty() && resources::list(c, id)?.is_empty())).unwrap());
+            assert_ne!(store.repository("a"), id);
+            assert_eq!(store.write(|c| remove(c, "b")).unwrap_err().kind(), Kind::NotFound);
+        });
     }
 
     #[test]
     fn without_the_key_a_repository_is_there_but_not_valid() {
-        let (store, other) = (TestStore::new(), TestStore::new());
-        store.write(|c| add(c, store.key(), &full("hub"))).unwrap();
-        let found = store.read(|c| get(c, other.key(), "hub")).unwrap();
-        assert!(found.password.is_none() && found.validate().is_err());
+        TestStore::each(|new| {
+            let (store, other) = (new(), new());
+            store.write(|c| add(c, store.key(), &full("hub"))).unwrap();
+            let found = store.read(|c| get(c, other.key(), "hub")).unwrap();
+            assert!(found.password.is_none() && found.validate().is_err());
+        });
     }
 }

@@ -151,41 +151,45 @@ mod tests {
 
     #[test]
     fn a_resource_is_read_as_it_was_written_and_changed() {
-        let store = TestStore::new();
-        let repository = store.repository("a");
-        let mut some = Resource {
-            mode: Mode::Pull,
-            strategy: "create,delete".parse().unwrap(),
-            update: Policy::This,
-            conflict: Policy::Manual,
-            merge_fields: true,
-            accept_twins: true,
-            filters: vec!["~.a=\"b\"".into(), "~.c__like=d*".into()],
-            ..Resource::new(repository, "t")
-        };
-        some = store.write(|c| add(c, &some)).unwrap();
-        assert_eq!(store.read(|c| get(c, repository, "t")).unwrap(), Some(some.clone()));
-        let plain = Resource { id: some.id, ..Resource::new(repository, "u") };
-        store.write(|c| update(c, &plain)).unwrap();
-        assert_eq!(store.read(|c| list(c, repository)).unwrap(), [plain]);
-        store.write(|c| remove(c, repository, "u")).unwrap();
-        assert_eq!(store.read(|c| get(c, repository, "u")).unwrap(), None);
-        assert_eq!(store.write(|c| remove(c, repository, "u")).unwrap_err().kind(), Kind::NotFound);
+        TestStore::each(|new| {
+            let store = new();
+            let repository = store.repository("a");
+            let mut some = Resource {
+                mode: Mode::Pull,
+                strategy: "create,delete".parse().unwrap(),
+                update: Policy::This,
+                conflict: Policy::Manual,
+                merge_fields: true,
+                accept_twins: true,
+                filters: vec!["~.a=\"b\"".into(), "~.c__like=d*".into()],
+                ..Resource::new(repository, "t")
+            };
+            some = store.write(|c| add(c, &some)).unwrap();
+            assert_eq!(store.read(|c| get(c, repository, "t")).unwrap(), Some(some.clone()));
+            let plain = Resource { id: some.id, ..Resource::new(repository, "u") };
+            store.write(|c| update(c, &plain)).unwrap();
+            assert_eq!(store.read(|c| list(c, repository)).unwrap(), [plain]);
+            store.write(|c| remove(c, repository, "u")).unwrap();
+            assert_eq!(store.read(|c| get(c, repository, "u")).unwrap(), None);
+            assert_eq!(store.write(|c| remove(c, repository, "u")).unwrap_err().kind(), Kind::NotFound);
+        });
     }
 
     #[test]
     fn a_name_is_unique_within_a_repository_only() {
-        let store = TestStore::new();
-        let (a, b) = (store.repository("a"), store.repository("b"));
-        let first = store
-            .write(|c| {
-                add(c, &Resource::new(b, "t"))?;
-                add(c, &Resource::new(a, "u"))?;
-                add(c, &Resource::new(a, "t"))
-            })
-            .unwrap();
-        assert_eq!(store.write(|c| add(c, &Resource::new(a, "t"))).unwrap_err().kind(), Kind::Exists);
-        assert_eq!(store.write(|c| update(c, &Resource { name: "u".into(), ..first })).unwrap_err().kind(), Kind::Exists);
-        assert_eq!(store.write(|c| add(c, &Resource::new(99, "t"))).unwrap_err().kind(), Kind::NotFound);
+        TestStore::each(|new| {
+            let store = new();
+            let (a, b) = (store.repository("a"), store.repository("b"));
+            let first = store
+                .write(|c| {
+                    add(c, &Resource::new(b, "t"))?;
+                    add(c, &Resource::new(a, "u"))?;
+                    add(c, &Resource::new(a, "t"))
+                })
+                .unwrap();
+            assert_eq!(store.write(|c| add(c, &Resource::new(a, "t"))).unwrap_err().kind(), Kind::Exists);
+            assert_eq!(store.write(|c| update(c, &Resource { name: "u".into(), ..first })).unwrap_err().kind(), Kind::Exists);
+            assert_eq!(store.write(|c| add(c, &Resource::new(99, "t"))).unwrap_err().kind(), Kind::NotFound);
+        });
     }
 }

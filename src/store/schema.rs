@@ -1,6 +1,6 @@
 //! The tables as diesel sees them; `migrations/control` makes them.
 
-diesel::table! { site (id) { id -> BigInt, uuid -> Text, name -> Text, created_on -> BigInt, paused -> Bool, proxy -> Nullable<Text>, formerly -> Nullable<Text>, } }
+diesel::table! { site (id) { id -> BigInt, uuid -> Text, name -> Text, created_on -> BigInt, paused -> Bool, proxy -> Nullable<Text>, formerly -> Nullable<Text>, moved_to -> Nullable<Text>, } }
 
 diesel::table! { clone (uuid) { uuid -> Text, since -> BigInt, } }
 
@@ -120,6 +120,12 @@ diesel::table! {
 diesel::table! { token (digest) { digest -> Binary, account -> Text, repository -> BigInt, expires_on -> BigInt, } }
 
 diesel::table! { setup_code (id) { id -> BigInt, digest -> Binary, created_on -> BigInt, } }
+
+diesel::table! { key_check (id) { id -> BigInt, sealed -> Binary, } }
+
+diesel::table! { guess (digest) { digest -> Binary, count -> BigInt, last -> BigInt, } }
+
+diesel::table! { visit (entry) { entry -> BigInt, repository -> BigInt, resource -> Text, run -> BigInt, } }
 
 diesel::table! { verified (resource) { resource -> BigInt, at -> BigInt, } }
 

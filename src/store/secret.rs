@@ -24,18 +24,23 @@ const FORM: u8 = 1;
 pub struct Key(SecretBox<[u8; KEY_BYTES]>);
 
 impl Key {
-    /// Reads the key file, or makes one. The caller sees to it that nobody does the same at this moment.
-    pub(super) fn find_or_make(dir: &Path) -> Result<Key> {
+    /// Reads the key file; `None` where there is none.
+    pub(super) fn find(dir: &Path) -> Result<Option<Key>> {
         let path = dir.join(FILE);
         match fs::read(&path) {
             Ok(bytes) => {
                 keep_private(&path)?;
                 let bytes = <[u8; KEY_BYTES]>::try_from(bytes).map_err(|_| damaged(&path))?;
-                Ok(Key(SecretBox::new(Box::new(bytes))))
+                Ok(Some(Key(SecretBox::new(Box::new(bytes)))))
             }
-            Err(error) if error.kind() == io::ErrorKind::NotFound => make(dir).map_err(|error| cannot("make", &path, error)),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
             Err(error) => Err(cannot("read", &path, error)),
         }
+    }
+
+    /// Makes a key and its file. The caller sees to it that nobody does the same at this moment.
+    pub(super) fn make(dir: &Path) -> Result<Key> {
+        make(dir).map_err(|error| cannot("make", &dir.join(FILE), error))
     }
 
     /// Seals a secret. `purpose` says what it is for; it opens for the same purpose only.
@@ -115,7 +120,7 @@ mod tests {
 
     fn key() -> (tempfile::TempDir, Key) {
         let dir = tempfile::tempdir().unwrap();
-        let key = Key::find_or_make(dir.path()).unwrap();
+        let key = Key::make(dir.path()).unwrap();
         (dir, key)
     }
 
@@ -146,9 +151,9 @@ mod tests {
     fn a_key_is_made_once_and_a_damaged_one_is_refused() {
         let (dir, first) = key();
         let sealed = first.seal(&SecretString::from("x"), "a").unwrap();
-        assert!(Key::find_or_make(dir.path()).unwrap().unseal(&sealed, "a").is_some());
+        assert!(Key::find(dir.path()).unwrap().unwrap().unseal(&sealed, "a").is_some());
         fs::write(dir.path().join(FILE), b"short").unwrap();
-        let error = Key::find_or_make(dir.path()).unwrap_err();
+        let error = Key::find(dir.path()).unwrap_err();
         assert!(error.next_step().unwrap().contains("backup"), "{}", error.chain());
     }
 
@@ -161,7 +166,7 @@ mod tests {
         let mode = || fs::metadata(&path).unwrap().permissions().mode() & 0o777;
         assert_eq!(mode(), 0o600);
         fs::set_permissions(&path, fs::Permissions::from_mode(0o644)).unwrap();
-        Key::find_or_make(dir.path()).unwrap();
+        Key::find(dir.path()).unwrap();
         assert_eq!(mode(), 0o600);
     }
 }

@@ -39,13 +39,15 @@ mod tests {
 
     #[test]
     fn a_code_works_once_and_only_the_last_one_made() {
-        let store = TestStore::new();
-        assert!(!store.read(exists).unwrap() && !store.write(|c| spend(c, "")).unwrap());
-        let old = store.write(|c| make(c, Time(0))).unwrap();
-        let code = store.write(|c| make(c, Time(1))).unwrap();
-        let spend = |typed: &str| store.write(|c| spend(c, typed)).unwrap();
-        assert!(!spend(&old) && !spend("") && store.read(exists).unwrap());
-        assert!(spend(&code.to_lowercase()));
-        assert!(!spend(&code) && !store.read(exists).unwrap());
+        TestStore::each(|new| {
+            let store = new();
+            assert!(!store.read(exists).unwrap() && !store.write(|c| spend(c, "")).unwrap());
+            let old = store.write(|c| make(c, Time(0))).unwrap();
+            let code = store.write(|c| make(c, Time(1))).unwrap();
+            let spend = |typed: &str| store.write(|c| spend(c, typed)).unwrap();
+            assert!(!spend(&old) && !spend("") && store.read(exists).unwrap());
+            assert!(spend(&code.to_lowercase()));
+            assert!(!spend(&code) && !store.read(exists).unwrap());
+        });
     }
 }

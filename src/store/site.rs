@@ -4,7 +4,7 @@ use diesel::prelude::*;
 
 use super::{Conn, schema::site, stored};
 use crate::{
-    error::{Error, Result},
+    error::{Error, Kind, Result},
     model::{SiteId, Time},
 };
 
@@ -88,6 +88,27 @@ pub fn set_proxy(conn: &mut Conn, proxy: Option<&str>) -> Result<()> {
     there(changed)
 }
 
+/// Where the store was moved to; `None` while it is in use.
+pub(super) fn moved_to(conn: &mut Conn) -> Result<Option<String>> {
+    Ok(site::table.select(site::moved_to).first::<Option<String>>(conn).optional()?.flatten())
+}
+
+/// Notes where the store was moved to, or that it is in use again.
+pub(super) fn set_moved_to(conn: &mut Conn, place: Option<&str>) -> Result<()> {
+    diesel::update(site::table).set(site::moved_to.eq(place)).execute(conn)?;
+    Ok(())
+}
+
+/// Refuses a store that was moved away: what would change here would be lost.
+pub(super) fn refuse_moved(conn: &mut Conn) -> Result<()> {
+    match moved_to(conn)? {
+        None => Ok(()),
+        Some(place) => Err(Error::new(Kind::Exists, format!("The control store was moved from here to {place}")).hint(
+            "Use it there: --database or ENTENTE_DATABASE, and `entente init` remembers it. What is here is the state before the move.",
+        )),
+    }
+}
+
 fn there(changed: usize) -> Result<()> {
     if changed == 0 { Err(nobody()) } else { Ok(()) }
 }
@@ -103,44 +124,50 @@ mod tests {
 
     #[test]
     fn an_identity_is_made_once_and_a_name_may_change() {
-        let store = TestStore::new();
-        assert_eq!(store.read(find).unwrap(), None);
-        let first = store.write(|c| identity(c, SiteId::random(), "hall", Time(5))).unwrap();
-        assert_eq!(store.read(|c| identity(c, SiteId::random(), "other", Time(9))).unwrap(), first);
-        store.write(|c| rename(c, "stage")).unwrap();
-        assert_eq!(store.read(find).unwrap().unwrap(), SiteRow { name: "stage".into(), ..first });
+        TestStore::each(|new| {
+            let store = new();
+            assert_eq!(store.read(find).unwrap(), None);
+            let first = store.write(|c| identity(c, SiteId::random(), "hall", Time(5))).unwrap();
+            assert_eq!(store.read(|c| identity(c, SiteId::random(), "other", Time(9))).unwrap(), first);
+            store.write(|c| rename(c, "stage")).unwrap();
+            assert_eq!(store.read(find).unwrap().unwrap(), SiteRow { name: "stage".into(), ..first });
+        });
     }
 
     #[test]
     fn a_clone_takes_a_new_identity_and_keeps_its_name() {
-        let store = TestStore::new();
-        assert!(store.write(|c| new_identity(c, SiteId::random(), Time(1))).is_err());
-        let first = store.write(|c| identity(c, SiteId::random(), "hall", Time(5))).unwrap();
-        let second = store.write(|c| new_identity(c, SiteId::random(), Time(7))).unwrap();
-        assert_ne!(second.uuid, first.uuid);
-        assert_eq!(store.read(formerly).unwrap(), Some(first.uuid));
-        assert_eq!((second.name.as_str(), second.created_on), ("hall", Time(7)));
-        assert_eq!(store.read(find).unwrap().unwrap(), second);
+        TestStore::each(|new| {
+            let store = new();
+            assert!(store.write(|c| new_identity(c, SiteId::random(), Time(1))).is_err());
+            let first = store.write(|c| identity(c, SiteId::random(), "hall", Time(5))).unwrap();
+            let second = store.write(|c| new_identity(c, SiteId::random(), Time(7))).unwrap();
+            assert_ne!(second.uuid, first.uuid);
+            assert_eq!(store.read(formerly).unwrap(), Some(first.uuid));
+            assert_eq!((second.name.as_str(), second.created_on), ("hall", Time(7)));
+            assert_eq!(store.read(find).unwrap().unwrap(), second);
+        });
     }
 
     #[test]
     fn pause_and_proxy_are_kept() {
-        let store = TestStore::new();
-        assert_eq!(store.read(|c| Ok((paused(c)?, proxy(c)?))).unwrap(), (false, None));
-        store.write(|c| identity(c, SiteId::random(), "hall", Time(5))).unwrap();
-        store
-            .write(|c| {
-                set_paused(c, true)?;
-                set_proxy(c, Some("http://proxy:3128"))
-            })
-            .unwrap();
-        assert_eq!(store.read(|c| Ok((paused(c)?, proxy(c)?))).unwrap(), (true, Some("http://proxy:3128".into())));
-        store
-            .write(|c| {
-                set_paused(c, false)?;
-                set_proxy(c, None)
-            })
-            .unwrap();
-        assert_eq!(store.read(|c| Ok((paused(c)?, proxy(c)?))).unwrap(), (false, None));
+        TestStore::each(|new| {
+            let store = new();
+            assert_eq!(store.read(|c| Ok((paused(c)?, proxy(c)?))).unwrap(), (false, None));
+            store.write(|c| identity(c, SiteId::random(), "hall", Time(5))).unwrap();
+            store
+                .write(|c| {
+                    set_paused(c, true)?;
+                    set_proxy(c, Some("http://proxy:3128"))
+                })
+                .unwrap();
+            assert_eq!(store.read(|c| Ok((paused(c)?, proxy(c)?))).unwrap(), (true, Some("http://proxy:3128".into())));
+            store
+                .write(|c| {
+                    set_paused(c, false)?;
+                    set_proxy(c, None)
+                })
+                .unwrap();
+            assert_eq!(store.read(|c| Ok((paused(c)?, proxy(c)?))).unwrap(), (false, None));
+        });
     }
 }

@@ -76,11 +76,16 @@ mod tests {
     use super::*;
     use crate::{
         model::{Grant, Repository, Role},
-        store::{Store, password::Hashed, repositories, test_store::TestStore},
+        store::{
+            Store,
+            password::Hashed,
+            repositories,
+            test_store::{Make, TestStore},
+        },
     };
 
-    fn store() -> (TestStore, RepositoryId) {
-        let store = TestStore::new();
+    fn store(new: Make<'_>) -> (TestStore, RepositoryId) {
+        let store = new();
         let grant = Grant { pull: true, push: true, resources: Some(vec!["t".into()]) };
         let account = Account { name: "a".into(), role: Role::Peer, grant, bound: None };
         store.write(|c| accounts::add(c, &account, &Hashed::decoy())).unwrap();
@@ -94,32 +99,36 @@ mod tests {
 
     #[test]
     fn a_token_stands_for_its_account_and_repository_until_it_expires() {
-        let (store, repository) = store();
-        let token = store.write(|c| issue(c, "a", repository, Time(0), 2)).unwrap();
-        let bearer = store.read(|c| find(c, &token, Time(1_999_999))).unwrap().unwrap();
-        assert_eq!((bearer.account.name.as_str(), bearer.account.grant.covers("t"), bearer.repository), ("a", true, repository));
-        assert!(!known(&store, &token, 2_000_000) && !known(&store, &SecretString::from("guess"), 0));
-        assert_eq!(store.write(|c| purge(c, Time(1_999_999))).unwrap(), 0);
-        assert_eq!(store.write(|c| purge(c, Time(2_000_000))).unwrap(), 1);
-        let error = store.write(|c| issue(c, "nobody", repository, Time(0), 2)).unwrap_err();
-        assert_eq!(error.kind(), crate::error::Kind::NotFound);
+        TestStore::each(|new| {
+            let (store, repository) = store(new);
+            let token = store.write(|c| issue(c, "a", repository, Time(0), 2)).unwrap();
+            let bearer = store.read(|c| find(c, &token, Time(1_999_999))).unwrap().unwrap();
+            assert_eq!((bearer.account.name.as_str(), bearer.account.grant.covers("t"), bearer.repository), ("a", true, repository));
+            assert!(!known(&store, &token, 2_000_000) && !known(&store, &SecretString::from("guess"), 0));
+            assert_eq!(store.write(|c| purge(c, Time(1_999_999))).unwrap(), 0);
+            assert_eq!(store.write(|c| purge(c, Time(2_000_000))).unwrap(), 1);
+            let error = store.write(|c| issue(c, "nobody", repository, Time(0), 2)).unwrap_err();
+            assert_eq!(error.kind(), crate::error::Kind::NotFound);
+        });
     }
 
     #[test]
     fn a_token_ends_by_itself_with_its_account_and_with_its_repository() {
-        let (store, repository) = store();
-        let issue = || store.write(|c| issue(c, "a", repository, Time(0), 60)).unwrap();
-        let (one, two) = (issue(), issue());
-        store.write(|c| revoke(c, &one)).unwrap();
-        assert!(!known(&store, &one, 1) && known(&store, &two, 1));
-        store.write(|c| revoke_account(c, "a")).unwrap();
-        assert!(!known(&store, &two, 1));
-        let three = issue();
-        let disabled = Repository { id: repository, enabled: false, ..Repository::new("hub") };
-        store.write(|c| repositories::update(c, store.key(), &disabled)).unwrap();
-        assert!(!known(&store, &three, 1));
-        let four = issue();
-        store.write(|c| repositories::remove(c, "hub")).unwrap();
-        assert!(!known(&store, &four, 1));
+        TestStore::each(|new| {
+            let (store, repository) = store(new);
+            let issue = || store.write(|c| issue(c, "a", repository, Time(0), 60)).unwrap();
+            let (one, two) = (issue(), issue());
+            store.write(|c| revoke(c, &one)).unwrap();
+            assert!(!known(&store, &one, 1) && known(&store, &two, 1));
+            store.write(|c| revoke_account(c, "a")).unwrap();
+            assert!(!known(&store, &two, 1));
+            let three = issue();
+            let disabled = Repository { id: repository, enabled: false, ..Repository::new("hub") };
+            store.write(|c| repositories::update(c, store.key(), &disabled)).unwrap();
+            assert!(!known(&store, &three, 1));
+            let four = issue();
+            store.write(|c| repositories::remove(c, "hub")).unwrap();
+            assert!(!known(&store, &four, 1));
+        });
     }
 }

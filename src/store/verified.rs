@@ -34,15 +34,17 @@ mod tests {
 
     #[test]
     fn the_last_time_is_kept_for_as_long_as_the_resource_is_shared() {
-        let store = TestStore::new();
-        let repository = store.repository("a");
-        let resource = store.write(|c| resources::add(c, &Resource::new(repository, "t"))).unwrap();
-        assert!(store.read(all).unwrap().is_empty());
-        for at in [5, 9] {
-            store.write(|c| set(c, resource.id, Time(at))).unwrap();
-        }
-        assert_eq!(store.read(all).unwrap(), HashMap::from([(resource.id, Time(9))]));
-        store.write(|c| resources::remove(c, repository, "t")).unwrap();
-        assert!(store.read(all).unwrap().is_empty());
+        TestStore::each(|new| {
+            let store = new();
+            let repository = store.repository("a");
+            let resource = store.write(|c| resources::add(c, &Resource::new(repository, "t"))).unwrap();
+            assert!(store.read(all).unwrap().is_empty());
+            for at in [5, 9] {
+                store.write(|c| set(c, resource.id, Time(at))).unwrap();
+            }
+            assert_eq!(store.read(all).unwrap(), HashMap::from([(resource.id, Time(9))]));
+            store.write(|c| resources::remove(c, repository, "t")).unwrap();
+            assert!(store.read(all).unwrap().is_empty());
+        });
     }
 }

@@ -39,7 +39,7 @@ const NAME: usize = 512;
 /// [`Kind::Limited`] after too many failures from that address.
 pub fn login(site: &Site, gate: &Gate, address: IpAddr, name: &str, password: &SecretString) -> Result<Account> {
     let check = || if name.len() > NAME { Ok(None) } else { accounts::authenticate(&site.store, name, password) };
-    if let Some(account) = gate.pass(address, name, site.now(), check)? {
+    if let Some(account) = gate.pass(&site.store, address, name, site.now(), check)? {
         return Ok(account);
     }
     let name: String = name.chars().take(128).collect();

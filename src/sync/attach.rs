@@ -4,9 +4,10 @@ use secrecy::SecretString;
 
 use super::epoch;
 use crate::{
-    connector::{Progress, Survey, Table, address},
+    connector::{Progress, Survey, Table},
     error::{Error, Kind, Result},
     model::{AttachedTable, Database, SiteId, TableSpec},
+    postgresql::address,
     site::Site,
     store::{attached, databases},
 };

@@ -238,15 +238,22 @@ fn visit(site: &Site, caller: &Caller, table: &Table, run: u64) -> Result<(LogId
     entry.repository = Some(caller.repository.id);
     entry.repository_name = Some(caller.repository.name.clone());
     entry.resource = Some(table.resource.clone());
-    let key = (caller.repository.id, table.resource.clone());
-    if let Some(first) = site.visit(&key, run) {
-        entry.run = Some(first);
-        return Ok((first, entry));
+    let begun =
+        LogEntry { outcome: Went::Running, message: format!("Taking {} from {}", table.resource, caller.repository.name), ..entry.clone() };
+    let known = |c: &mut store::Conn| store::visits::find(c, caller.repository.id, &table.resource, run);
+    // Another of our servers may have taken the pages before.
+    if let Some(first) = site.store.read(known)? {
+        return Ok((first, LogEntry { run: Some(first), ..entry }));
     }
-    let begun = LogEntry { outcome: Went::Running, message: format!("Taking {} from {}", table.resource, caller.repository.name), ..entry };
-    let first = site.store.write(|c| store::log::append(c, &begun))?;
-    site.set_visit(key, run, first);
-    Ok((first, LogEntry { id: first, outcome: Went::Success, ..begun }))
+    let (first, new) = site.store.write(|c| match known(c)? {
+        Some(first) => Ok((first, false)),
+        None => {
+            let first = store::log::append(c, &begun)?;
+            store::visits::set(c, caller.repository.id, &table.resource, run, first)?;
+            Ok((first, true))
+        }
+    })?;
+    Ok((first, if new { LogEntry { id: first, outcome: Went::Success, ..begun } } else { LogEntry { run: Some(first), ..entry } }))
 }
 
 /// Writes an entry, or what became of one that is there. The page is applied; a log that cannot be written does not undo it.

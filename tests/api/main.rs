@@ -9,3 +9,4 @@ mod doors;
 mod lines;
 mod pages;
 mod served;
+mod several;

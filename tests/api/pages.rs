@@ -70,7 +70,7 @@ pub(crate) fn pull_of(resource: &str) -> PullRequest {
     }
 }
 
-fn push(batch: u128) -> PushRequest {
+pub(crate) fn push(batch: u128) -> PushRequest {
     let rules = Resource::new(0, "team").rules();
     PushRequest {
         batch: uuid::Uuid::from_u128(batch),

@@ -28,7 +28,7 @@ pub(crate) struct Served {
     pub(crate) changes: Changes,
     stop: Option<oneshot::Sender<()>>,
     thread: Option<JoinHandle<Result<()>>>,
-    _dir: tempfile::TempDir,
+    _dir: Arc<tempfile::TempDir>,
 }
 
 impl Served {
@@ -46,6 +46,15 @@ impl Served {
             let grant = Grant { pull: true, push: true, resources: Some(vec!["team".into()]) };
             site.store.write(|c| accounts::add(c, &Account { name: name.into(), role, grant, bound: None }, &password)).unwrap();
         }
+        Served::serve(site, tls, Arc::new(dir))
+    }
+
+    /// Another server on the same store.
+    pub(crate) fn beside(&self) -> Served {
+        Served::serve(Site::open(self.site.config.clone()).unwrap(), None, self._dir.clone())
+    }
+
+    fn serve(site: Arc<Site>, tls: Option<(PathBuf, PathBuf)>, dir: Arc<tempfile::TempDir>) -> Served {
         let (stop, stopped) = oneshot::channel();
         let (tell, told) = std::sync::mpsc::channel();
         let changes = Changes::new(16);

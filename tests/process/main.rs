@@ -7,8 +7,14 @@ mod decided;
 mod examples;
 mod house;
 mod killed;
+mod on_a_server;
+mod several;
 mod stay;
 mod sweep;
 mod tour;
 mod trouble;
 mod verbs;
+
+#[path = "../../src/postgresql/server.rs"]
+#[allow(dead_code, clippy::expect_used, reason = "it is shared with the tests inside")]
+mod server;

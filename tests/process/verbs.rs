@@ -68,7 +68,7 @@ fn every_verb_explains_itself() {
 #[test]
 fn nothing_is_offered_that_does_not_work_yet() {
     let all: Ran = binary().arg("--help").output().unwrap().into();
-    for absent in ["export", "import", "move-store", "--database"] {
+    for absent in ["export", "import"] {
         assert!(!all.out.contains(absent), "{absent}");
     }
 }
@@ -87,6 +87,9 @@ fn wrong_words_end_with_2_and_say_what_to_do_on_stderr_alone() {
         ("user add x --role admin --may pull --password-file password", "--role peer"),
         ("user add x --role peer --password secret", "--password"),
         ("user add x --role peer", "--password-file"),
+        ("--database postgres://me:tops3cret@h/x site", "--database-password-file"),
+        ("--database mysql://h/x site", "postgres://USER@HOST/DATABASE"),
+        ("--database-password-file password site", "--database"),
         ("user add x --role peer --password-file nowhere", "nowhere"),
         ("repository add hub --url ftp://x", "http"),
         ("repository add hub --url http://u:p@x", "--password-file"),

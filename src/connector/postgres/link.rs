@@ -1,12 +1,14 @@
 //! One connection: opened with the settings by which values are written in one way only, and its prepared statements.
 
-use std::{collections::HashMap, path::Path, time::Duration};
+use std::collections::HashMap;
 
-use postgres::{Client, Config, NoTls, Row, Statement, config::SslMode, types::ToSql};
-use tokio_postgres_rustls::MakeRustlsConnect;
+use postgres::{Client, Config, NoTls, Row, Statement, types::ToSql};
 
 use super::{args::Arg, failure::Told};
-use crate::error::{Error, Kind, Result};
+use crate::{
+    error::{Error, Kind, Result},
+    postgresql::{self, Address},
+};
 
 /// How long we wait for another program that holds what we need.
 const BUSY: &str = "10s";
@@ -17,11 +19,12 @@ const OLDEST: i64 = 130_000;
 /// The most statements that are kept prepared.
 const PREPARED: usize = 256;
 
-/// The settings that decide how values are written, and how long we wait. Row security off: rows that a policy hides from us would be taken for
+/// The settings that decide how values are written, how long we wait, and how long a process of ours that hangs in a transaction holds up others:
+/// no transaction waits for anybody but this server. Row security off: rows that a policy hides from us would be taken for
 /// deleted, so that the server is to refuse the query instead.
 const SETTINGS: &str = "SET datestyle = 'ISO, YMD'; SET intervalstyle = 'iso_8601'; SET timezone = 'UTC'; SET extra_float_digits = 3;
     SET bytea_output = 'hex'; SET lc_monetary = 'C'; SET xmloption = 'content'; SET standard_conforming_strings = on; SET quote_all_identifiers = off;
-    SET synchronous_commit = on; SET jit = off; SET row_security = off; SET default_transaction_isolation = 'read committed'; SET default_transaction_read_only = off;";
+    SET synchronous_commit = on; SET jit = off; SET idle_in_transaction_session_timeout = '20s'; SET row_security = off; SET default_transaction_isolation = 'read committed'; SET default_transaction_read_only = off;";
 
 /// A connection.
 pub(super) struct Link {
@@ -33,16 +36,11 @@ pub(super) struct Link {
 impl Link {
     /// Opens the database at a URL.
     pub(super) fn open(url: &str) -> Result<Link> {
-        let (mut config, roots) = settings(url)?;
-        config.application_name(config.get_application_name().map_or_else(|| "entente".to_owned(), str::to_owned).as_str());
-        if config.get_connect_timeout().is_none() {
-            config.connect_timeout(Duration::from_secs(10));
-        }
-        // A server that is gone without a word is noticed within a minute and a half.
-        config.keepalives_idle(Duration::from_secs(60)).tcp_user_timeout(Duration::from_secs(30));
-        let client = match config.get_ssl_mode() {
-            SslMode::Disable => config.connect(NoTls),
-            _ => config.connect(MakeRustlsConnect::new(super::tls::client(roots.as_deref())?)),
+        let (config, tls) = postgresql::connector(&Address::parse(url)?)?;
+        let config = Config::from(config);
+        let client = match tls {
+            None => config.connect(NoTls),
+            Some(tls) => config.connect(tls),
         };
         let client = client.map_err(|e| match e.code() {
             Some(_) => super::failure::failure(e, "open the database"),
@@ -141,31 +139,6 @@ fn check_version(number: i64, name: &str) -> Result<()> {
     }
     let message = format!("the server is PostgreSQL {name}, and 13 is the oldest that can be attached");
     Err(Error::new(Kind::Unsupported, message).hint("Upgrade the server."))
-}
-
-/// Reads a URL: what the driver knows, and the file with certificate authorities, which it does not.
-fn settings(url: &str) -> Result<(Config, Option<String>)> {
-    let wrong = || Error::usage("that is no address of a database").hint("Write postgres://USER@HOST/DATABASE.");
-    let (plain, query) = url.split_once('?').unwrap_or((url, ""));
-    let (mut kept, mut roots) = (Vec::new(), None);
-    for pair in query.split('&').filter(|pair| !pair.is_empty()) {
-        let (name, value) = pair.split_once('=').ok_or_else(wrong)?;
-        let value = percent_encoding::percent_decode_str(value).decode_utf8().map_err(|e| wrong().because(e))?;
-        match (name, value.as_ref()) {
-            ("sslrootcert", file) => roots = Some(file.to_owned()),
-            // The driver checks certificates wherever it uses TLS; these ask for just that.
-            ("sslmode", "verify-full" | "verify-ca") => kept.push("sslmode=require".to_owned()),
-            _ => kept.push(pair.to_owned()),
-        }
-    }
-    let address = if kept.is_empty() { plain.to_owned() } else { format!("{plain}?{}", kept.join("&")) };
-    let config = address.parse().map_err(|e: postgres::Error| wrong().because(e))?;
-    if let Some(file) = roots.as_deref().filter(|file| !Path::new(file).exists()) {
-        return Err(
-            Error::not_found(format!("there is no file {file}")).hint("sslrootcert names a file with certificate authorities (PEM).")
-        );
-    }
-    Ok((config, roots))
 }
 
 #[cfg(test)]

@@ -1,7 +1,6 @@
 //! PostgreSQL databases, attached by a plain role: no superuser, no replication slot, constraints and the user's triggers stay on. Nothing outside the
 //! schema `entente` is changed but the triggers that note what applications write.
 
-pub mod address;
 mod apply;
 mod args;
 mod drift;
@@ -16,8 +15,6 @@ mod layout;
 mod link;
 mod rows;
 mod schema;
-#[cfg(test)]
-pub(crate) mod server;
 mod shape;
 mod share;
 mod sql;
@@ -26,7 +23,6 @@ mod sums;
 mod sweep;
 #[cfg(test)]
 mod tests;
-mod tls;
 mod triggers;
 mod turn;
 

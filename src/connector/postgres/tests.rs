@@ -2,11 +2,12 @@
 
 use std::time::Duration;
 
-use super::{Postgres, server::TestDatabase};
+use super::Postgres;
 use crate::{
     connector::{Apply, Connector, Extent, Table},
     error::Kind,
     model::{Page, SiteId, TableSpec, Time, Uuids},
+    postgresql::server::TestDatabase,
 };
 
 const ME: SiteId = SiteId(uuid::Uuid::from_u128(1));

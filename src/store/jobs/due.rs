@@ -57,8 +57,10 @@ const LEASE_DUE: &str = "
             AND (lease.holder IS NULL OR lease.until <= $2)
             AND NOT EXISTS (SELECT 1 FROM job AS other WHERE other.repository = job.repository AND other.lease_until > $2)
             AND NOT EXISTS (SELECT 1 FROM site WHERE site.paused)
-        ORDER BY job.priority DESC, job.next_run, job.id LIMIT 1)
+        ORDER BY job.priority DESC, job.next_run, job.id LIMIT 1{lock})
     RETURNING id, fence";
+/// A row that somebody holds who does not take turns with us is passed over.
+const SKIP: &str = " FOR UPDATE OF job SKIP LOCKED";
 
 const NEXT_DUE: &str = "
     SELECT MIN(CASE WHEN taken > job_run AND taken > next_run THEN taken WHEN job_run > next_run THEN job_run ELSE next_run END) AS due
@@ -85,7 +87,8 @@ pub fn make_due(conn: &mut Conn, id: JobId, now: Time) -> Result<()> {
 /// held ([`leases`]) nor run by another job at this moment. `None` if there is none, or the site is paused. Of two workers that ask at
 /// the same time each gets another job.
 pub fn lease_due(conn: &mut Conn, worker: &str, now: Time, until: Time) -> Result<Option<Leased>> {
-    let query = sql_query(LEASE_DUE).bind::<Text, _>(worker).bind::<BigInt, _>(now.0).bind::<BigInt, _>(until.0);
+    let lock = if matches!(conn, Conn::Postgres(_)) { SKIP } else { "" };
+    let query = sql_query(LEASE_DUE.replace("{lock}", lock)).bind::<Text, _>(worker).bind::<BigInt, _>(now.0).bind::<BigInt, _>(until.0);
     let Some(row) = query.get_result::<LeasedRow>(conn).optional()? else { return Ok(None) };
     Ok(Some(Leased { job: get(conn, row.id)?, fence: row.fence }))
 }
@@ -121,6 +124,14 @@ pub fn finish(conn: &mut Conn, id: JobId, fence: i64, next_run: Option<Time>, fa
 /// When the next job can be leased, as far as is known now: a time that has passed means at once. `None` if none ever will.
 pub fn next_due(conn: &mut Conn) -> Result<Option<Time>> {
     Ok(sql_query(NEXT_DUE).get_result::<DueRow>(conn)?.due.map(Time))
+}
+
+/// All who hold a job or a repository.
+pub fn holders(conn: &mut Conn) -> Result<Vec<String>> {
+    let mut holders = leases::holders(conn)?;
+    let of_jobs = job::table.filter(job::lease_holder.is_not_null()).select(job::lease_holder.assume_not_null()).distinct();
+    holders.extend(of_jobs.load::<String>(conn)?);
+    Ok(holders)
 }
 
 /// Frees every job and repository whose holder is no longer alive, so that nobody has to wait for the end of its lease. Returns how many.

@@ -10,7 +10,7 @@ use crate::{
     model::{Job, JobId, RepositoryId, Time, Timing},
 };
 
-pub use due::{Leased, Ran, finish, lease_due, make_due, next_due, release_dead, renew};
+pub use due::{Leased, Ran, finish, holders, lease_due, make_due, next_due, release_dead, renew};
 
 #[derive(Queryable, Selectable)]
 #[diesel(table_name = job)]
@@ -153,43 +153,47 @@ mod tests {
 
     #[test]
     fn a_job_is_read_as_it_was_written_and_changed() {
-        let store = TestStore::new();
-        let repository = store.repository("a");
-        let full = Job {
-            enabled: false,
-            on_change: true,
-            zone: "Europe/Stockholm".into(),
-            start: Some(Time(1)),
-            end: Some(Time(2)),
-            repeat: 3,
-            timeout: 4,
-            priority: -5,
-            retries: u32::MAX,
-            next_run: Some(Time(7)),
-            ..Job::new(repository, Timing::Cron("0 3 * * *".into()))
-        };
-        let full = store.write(|c| add(c, &full)).unwrap();
-        assert_eq!(store.read(|c| get(c, full.id)).unwrap(), full);
-        let plain = Job { id: full.id, ..Job::new(repository, Timing::Every(60)) };
-        store.write(|c| update(c, &plain)).unwrap();
-        assert_eq!(store.read(list).unwrap(), [plain]);
+        TestStore::each(|new| {
+            let store = new();
+            let repository = store.repository("a");
+            let full = Job {
+                enabled: false,
+                on_change: true,
+                zone: "Europe/Stockholm".into(),
+                start: Some(Time(1)),
+                end: Some(Time(2)),
+                repeat: 3,
+                timeout: 4,
+                priority: -5,
+                retries: u32::MAX,
+                next_run: Some(Time(7)),
+                ..Job::new(repository, Timing::Cron("0 3 * * *".into()))
+            };
+            let full = store.write(|c| add(c, &full)).unwrap();
+            assert_eq!(store.read(|c| get(c, full.id)).unwrap(), full);
+            let plain = Job { id: full.id, ..Job::new(repository, Timing::Every(60)) };
+            store.write(|c| update(c, &plain)).unwrap();
+            assert_eq!(store.read(list).unwrap(), [plain]);
+        });
     }
 
     #[test]
     fn jobs_are_listed_for_all_and_for_one_repository_and_unknown_ones_are_not_found() {
-        let store = TestStore::new();
-        let (a, b) = (store.repository("a"), store.repository("b"));
-        let ids: Vec<JobId> = [a, b, a].map(|of| store.write(|c| add(c, &Job::new(of, Timing::Every(60)))).unwrap().id).into();
-        let of_a: Vec<JobId> = store.read(|c| list_of(c, a)).unwrap().iter().map(|job| job.id).collect();
-        assert_eq!((store.read(list).unwrap().len(), of_a), (3, vec![ids[0], ids[2]]));
-        store.write(|c| remove(c, ids[0])).unwrap();
-        for error in [
-            store.read(|c| get(c, ids[0])).unwrap_err(),
-            store.write(|c| remove(c, ids[0])).unwrap_err(),
-            store.write(|c| update(c, &Job { id: ids[0], ..Job::new(a, Timing::Every(60)) })).unwrap_err(),
-            store.write(|c| add(c, &Job::new(99, Timing::Every(60)))).unwrap_err(),
-        ] {
-            assert_eq!(error.kind(), Kind::NotFound, "{error}");
-        }
+        TestStore::each(|new| {
+            let store = new();
+            let (a, b) = (store.repository("a"), store.repository("b"));
+            let ids: Vec<JobId> = [a, b, a].map(|of| store.write(|c| add(c, &Job::new(of, Timing::Every(60)))).unwrap().id).into();
+            let of_a: Vec<JobId> = store.read(|c| list_of(c, a)).unwrap().iter().map(|job| job.id).collect();
+            assert_eq!((store.read(list).unwrap().len(), of_a), (3, vec![ids[0], ids[2]]));
+            store.write(|c| remove(c, ids[0])).unwrap();
+            for error in [
+                store.read(|c| get(c, ids[0])).unwrap_err(),
+                store.write(|c| remove(c, ids[0])).unwrap_err(),
+                store.write(|c| update(c, &Job { id: ids[0], ..Job::new(a, Timing::Every(60)) })).unwrap_err(),
+                store.write(|c| add(c, &Job::new(99, Timing::Every(60)))).unwrap_err(),
+            ] {
+                assert_eq!(error.kind(), Kind::NotFound, "{error}");
+            }
+        });
     }
 }

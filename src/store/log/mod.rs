@@ -15,6 +15,9 @@ pub use filter::{LogFilter, list};
 /// How long a process of another machine may seem to hold no lease before its running entries count as interrupted, seconds.
 const GRACE: i64 = 60;
 
+/// How long what such a process takes in from others may run, seconds: it holds no lease, and is done after a page.
+const INCOMING: i64 = 3_600;
+
 #[derive(Queryable, Selectable, Insertable, AsChangeset)]
 #[diesel(table_name = log, treat_none_as_null = true)]
 struct Row {
@@ -99,7 +102,8 @@ impl From<&LogEntry> for Row {
             direction: from.direction.word().to_owned(),
             outcome: from.outcome.word().to_owned(),
             remote: from.remote,
-            message: from.message.clone(),
+            // A server refuses this one character.
+            message: from.message.replace('\0', "\u{FFFD}"),
             counts: CountsRow::from(&from.counts),
             holder: (from.outcome == Outcome::Running).then(|| holder::me().to_owned()),
         }
@@ -157,7 +161,7 @@ pub fn runs_of(conn: &mut Conn, repository: RepositoryId, limit: u32) -> Result<
 }
 
 /// Marks what was running in processes that are gone as interrupted. Gone is whoever is not `alive`; of processes that cannot be seen from here
-/// (another machine, a container that was replaced) also who called a repository for a minute without holding it under [`holder::me`].
+/// (another machine, a container that was replaced) also who called a repository for a minute without holding it under [`holder::me`], or has taken in a page for an hour.
 /// Returns how many.
 pub fn interrupt_running(conn: &mut Conn, alive: &dyn Fn(&str) -> bool, now: Time) -> Result<usize> {
     let running = log::table.filter(log::outcome.eq(Outcome::Running.word()));
@@ -173,10 +177,15 @@ pub fn interrupt_running(conn: &mut Conn, alive: &dyn Fn(&str) -> bool, now: Tim
 }
 
 fn has_let_go(conn: &mut Conn, row: &Row, holder: &str, now: Time) -> Result<bool> {
-    let calls = row.direction == Direction::Outgoing.word() && Time(row.time).plus_seconds(GRACE) < now;
+    if holder::is_seen_from_here(holder) {
+        return Ok(false);
+    }
+    let longer_than = |seconds| Time(row.time).plus_seconds(seconds) < now;
     match row.repository {
-        Some(repository) if calls && !holder::is_seen_from_here(holder) => Ok(!super::leases::holds(conn, repository, holder, now)?),
-        _ => Ok(false),
+        Some(repository) if row.direction == Direction::Outgoing.word() && longer_than(GRACE) => {
+            Ok(!super::leases::holds(conn, repository, holder, now)?)
+        }
+        _ => Ok(row.direction == Direction::Incoming.word() && longer_than(INCOMING)),
     }
 }
 

@@ -150,12 +150,19 @@ pub fn run_with(site: &Site, repository: &Repository, peer: &dyn Peer, ask: &Ask
 }
 
 fn heartbeat(site: &Site, repository: i64, fence: i64, lost: &AtomicBool, end: &mpsc::Receiver<()>) {
+    let mut held = site.now().plus_seconds(LEASE);
     while matches!(end.recv_timeout(HEARTBEAT), Err(mpsc::RecvTimeoutError::Timeout)) {
         let until = site.now().plus_seconds(LEASE);
         match site.store.write(|c| leases::renew(c, repository, fence, until)) {
-            Ok(true) => {}
+            Ok(true) => held = until,
             Ok(false) => lost.store(true, Ordering::Relaxed),
-            Err(error) => tracing::warn!("A lease could not be renewed: {}", error.chain()),
+            Err(error) => {
+                tracing::warn!("A lease could not be renewed: {}", error.chain());
+                // Others, who can reach the store, may have taken it by now.
+                if site.now() >= held {
+                    lost.store(true, Ordering::Relaxed);
+                }
+            }
         }
     }
 }

@@ -10,6 +10,76 @@ pub fn is_postgres(url: &str) -> bool {
     url.starts_with("postgres:") || url.starts_with("postgresql:")
 }
 
+/// Where a database is. Shown, it is without its password.
+#[derive(Clone)]
+pub struct Address {
+    url: String,
+    password: Option<SecretString>,
+    /// Whether the password is part of it, and was not found elsewhere.
+    own: bool,
+}
+
+impl Address {
+    /// Reads a URL: `postgres://USER[:PASSWORD]@HOST[:PORT]/DATABASE[?OPTION=VALUE&…]`. An error does not repeat it.
+    pub fn parse(url: &str) -> Result<Address> {
+        let (url, password) = apart(url)?;
+        let address = Address { url, password, own: true };
+        super::settings::read(&address).map(|_| address)
+    }
+
+    /// The URL without its password.
+    pub fn url(&self) -> &str {
+        &self.url
+    }
+
+    /// The password, where it is known.
+    pub fn password(&self) -> Option<&SecretString> {
+        self.password.as_ref()
+    }
+
+    /// The same place with this password.
+    #[must_use]
+    pub fn with(self, password: SecretString) -> Address {
+        Address { password: Some(password), own: true, ..self }
+    }
+
+    /// The same place with a password that is kept elsewhere.
+    #[must_use]
+    pub(super) fn lent(self, password: SecretString) -> Address {
+        Address { password: Some(password), own: false, ..self }
+    }
+
+    /// The URL with its password, unless that is kept elsewhere.
+    pub fn kept(&self) -> SecretString {
+        if self.own { self.whole() } else { self.url.clone().into() }
+    }
+
+    /// The URL with its password.
+    pub fn whole(&self) -> SecretString {
+        self.password.as_ref().map_or_else(|| self.url.clone(), |password| together(&self.url, password)).into()
+    }
+}
+
+impl PartialEq for Address {
+    fn eq(&self, other: &Address) -> bool {
+        self.whole().expose_secret() == other.whole().expose_secret()
+    }
+}
+
+impl Eq for Address {}
+
+impl std::fmt::Display for Address {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(&self.url)
+    }
+}
+
+impl std::fmt::Debug for Address {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(&self.url)
+    }
+}
+
 /// The parts of a URL: `postgres://USER[:PASSWORD]@HOST[:PORT]/DATABASE[?OPTION=VALUE&…]`.
 struct Parts<'u> {
     user: &'u str,

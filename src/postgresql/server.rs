@@ -15,11 +15,12 @@ use postgres::{Client, NoTls};
 /// Whether commits reach the disk, as they do for users. Said before the first database is made.
 pub(crate) static DURABLE: AtomicBool = AtomicBool::new(false);
 
-struct Server {
+/// A server. It ends when this is dropped, or the process that started it is gone.
+pub(crate) struct Server {
     folder: PathBuf,
     port: u16,
-    /// Kept open: the server's guard ends it when this process is gone.
-    _guard: std::process::Child,
+    /// Its stdin is kept open: the guard ends the server when that is closed.
+    guard: std::process::Child,
 }
 
 /// The folder with PostgreSQL's programs.
@@ -47,7 +48,8 @@ fn plainly(program: &Path) -> Command {
     command
 }
 
-fn start() -> Server {
+/// Starts a server of the caller's own.
+pub(crate) fn start() -> Server {
     let folder = tempfile::Builder::new().prefix("entente-pg-").tempdir().unwrap().keep();
     if is_root() {
         assert!(Command::new("chown").arg("postgres").arg(&folder).status().unwrap().success());
@@ -86,7 +88,7 @@ fn start() -> Server {
         command.args(["-c", "fsync=off", "-c", "full_page_writes=off"]);
     }
     let guard = command.current_dir(&folder).stdin(Stdio::piped()).stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
-    let server = Server { folder, port, _guard: guard };
+    let server = Server { folder, port, guard };
     let begun = Instant::now();
     let mut admin = loop {
         match Client::connect(&server.url("tester", "postgres"), NoTls) {
@@ -117,9 +119,17 @@ fn certify(data: &Path) {
 }
 
 impl Server {
-    fn url(&self, user: &str, database: &str) -> String {
+    /// The address of a database for a user, by a socket in the folder.
+    pub(crate) fn url(&self, user: &str, database: &str) -> String {
         let folder = self.folder.to_str().unwrap().replace('/', "%2F");
         format!("postgresql://{user}@{folder}:{}/{database}", self.port)
+    }
+}
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        drop(self.guard.stdin.take());
+        let _ = self.guard.wait();
     }
 }
 
@@ -147,6 +157,11 @@ impl TestDatabase {
         }
         let app = Client::connect(&server().url("tester", &name), NoTls).unwrap();
         TestDatabase { name, app }
+    }
+
+    /// Its name on the server.
+    pub(crate) fn name(&self) -> &str {
+        &self.name
     }
 
     /// Its address.
@@ -193,5 +208,13 @@ impl TestDatabase {
             _ => None,
         });
         rows.collect::<Vec<_>>().join(" ")
+    }
+}
+
+impl Drop for TestDatabase {
+    fn drop(&mut self) {
+        if let Ok(mut admin) = Client::connect(&server().url("tester", "postgres"), NoTls) {
+            let _ = admin.batch_execute(&format!("DROP DATABASE {} WITH (FORCE)", self.name));
+        }
     }
 }

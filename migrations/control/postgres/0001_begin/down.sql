@@ -1,0 +1,12 @@
+DROP TABLE setup_code;
+DROP TABLE token;
+DROP TABLE account;
+DROP TABLE log;
+DROP TABLE lease;
+DROP TABLE job;
+DROP TABLE resource;
+DROP TABLE repository;
+DROP TABLE attached;
+DROP TABLE journal_mark;
+DROP TABLE database;
+DROP TABLE site;

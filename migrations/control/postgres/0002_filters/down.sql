@@ -1,0 +1,2 @@
+ALTER TABLE log DROP COLUMN retracted;
+ALTER TABLE resource DROP COLUMN filters;

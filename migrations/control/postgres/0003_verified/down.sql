@@ -1,0 +1,2 @@
+DROP TABLE housekeeping;
+DROP TABLE verified;

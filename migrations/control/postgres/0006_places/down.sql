@@ -1,0 +1,2 @@
+DROP TABLE key_check;
+ALTER TABLE site DROP COLUMN moved_to;
