@@ -6,6 +6,7 @@ mod job;
 mod log;
 mod message;
 mod page;
+mod plain;
 mod policy;
 mod repository;
 mod resource;
@@ -23,6 +24,7 @@ pub use message::{
     Registration, Session, Spoken,
 };
 pub use page::{Cell, Digest, Kind, Page, Record, RecordView, Span, Value};
+pub use plain::Plain;
 pub use policy::{Method, Mode, Policy, Rules, Strategy};
 pub use repository::{Health, Repository, RepositoryId};
 pub use resource::{AttachedTable, Database, Identity, Resource, ResourceId, TableSpec};

@@ -12,7 +12,11 @@ pub(super) fn order(value: Value<'_>, text: &str) -> Option<Ordering> {
         // Databases without booleans hold them as 0 and 1.
         Kind::Integer => number(value.text, boolean(text).map_or(text, |word| if word { "1" } else { "0" })),
         Kind::Decimal | Kind::Real => number(value.text, text),
-        Kind::Text | Kind::Json => Some(value.text.cmp(text)),
+        // Databases without a type for moments hold them as text, and letter by letter `T` and a space differ.
+        Kind::Text | Kind::Json => Some(match (value.text.get(10..11), moment(value.text), moment(text)) {
+            (Some(" " | "T"), Some(ours), Some(theirs)) => ours.cmp(&theirs),
+            _ => value.text.cmp(text),
+        }),
         Kind::Date | Kind::Local | Kind::Instant => Some(moment(value.text)?.cmp(&moment(text)?)),
         Kind::Clock => Some(clock(value.text)?.cmp(&clock(text)?)),
         Kind::Uuid => Some(value.text.cmp(bare(text).to_ascii_lowercase().as_str())),

@@ -6,6 +6,7 @@ mod decided;
 mod drift;
 mod filters;
 mod harm;
+mod pairs;
 mod postgres;
 mod postgres_awkward;
 mod verified;

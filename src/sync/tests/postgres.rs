@@ -200,8 +200,9 @@ fn a_value_that_the_other_column_would_change_is_quarantined_with_the_reason() {
         ("timestamptz", "'2024-01-01 00:00:00.5Z'", "timestamptz(0)", "would change the instant"),
         ("text", "'10.0.0.1'", "inet", "would change the text"),
         ("text", "'nothing'", "inet", "invalid input syntax"),
-        ("boolean", "true", "integer", "would change the boolean"),
+        ("text", "'t'", "boolean", "would change the text"),
         ("integer", "1", "text", "would change the integer"),
+        ("timestamp", "'2024-01-01 10:00'", "timestamptz", "would change the datetime"),
         ("text", "'a'", "integer CHECK (v > 5)", "would change the text"),
         ("integer", "1", "integer CHECK (v > 5)", "thing_v_check"),
     ] {
@@ -310,4 +311,20 @@ fn a_password_in_an_address_is_kept_apart_from_it_and_used() {
     // The same place by another user is another address.
     assert_eq!(attach(&a.url()).unwrap_err().kind(), Kind::Exists);
     attach(&stored.url).unwrap();
+}
+
+#[test]
+fn a_number_that_others_did_not_change_is_shown_with_as_many_decimals_as_before() {
+    let a = TestSite::on_postgres("a", "CREATE TABLE thing (code text PRIMARY KEY, price numeric, note text)");
+    let b = TestSite::new("b", "CREATE TABLE thing (code TEXT PRIMARY KEY, price DECIMAL, note TEXT)");
+    for site in [&a, &b] {
+        site.attach(&[table("thing")]);
+    }
+    a.knows(&b, &["thing"]);
+    a.sql("INSERT INTO thing VALUES ('x', 1.50, 'a'), ('y', 2.00, 'a')");
+    a.agree(&b);
+    b.sql("UPDATE thing SET note = 'b'; UPDATE thing SET price = 3.25 WHERE code = 'y'");
+    a.agree(&b);
+    assert_eq!(a.rows("SELECT price, note FROM thing ORDER BY code"), "1.50|b 3.25|b");
+    assert_eq!(records(&a.agree(&b)), 0);
 }

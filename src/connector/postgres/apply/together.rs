@@ -15,7 +15,6 @@ use crate::{
         Effect, Key, Targets, Write,
         postgres::{
             args::{Arg, Columns},
-            failure::quoted,
             fold::columns,
             layout::{Data, Layout},
             link::Link,
@@ -211,7 +210,8 @@ impl Transaction<'_> {
         let mut arrays: Vec<String> = (1..=set.len()).map(|at| format!("${at}::text[]")).collect();
         arrays.extend(layout.key.iter().enumerate().map(|(at, key)| format!("${}::{}[]", set.len() + at + 1, key.bare())));
         let names: Vec<String> = (1..=set.len()).map(|at| format!("v{at}")).collect();
-        let values: Vec<String> = set.iter().enumerate().map(|(at, (column, kind))| format!("{column} = w.v{}::{kind}", at + 1)).collect();
+        let values = set.iter().enumerate().map(|(at, (column, kind))| layout.set(column, &format!("w.v{}::{kind}", at + 1)));
+        let values: Vec<String> = values.collect();
         let sql = format!(
             "UPDATE {} t SET {} FROM unnest({}) w({}, {}) WHERE {}",
             layout.rel,
@@ -232,7 +232,7 @@ fn note_update(batch: &mut Batch, layout: &Layout, values: Values<'_>, key: &Key
     let mut columns: Vec<(String, String)> = Vec::with_capacity(values.len());
     let mut row: Vec<Arg<'static>> = Vec::with_capacity(values.len() + key.0.len());
     for (column, value) in values {
-        columns.push((quoted(column), layout.declared(column).to_owned()));
+        columns.push((column.to_owned(), layout.declared(column).to_owned()));
         row.push(value.as_text());
     }
     row.extend(key.0.iter().map(owned));
