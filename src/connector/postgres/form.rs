@@ -99,40 +99,51 @@ impl Form {
         }
     }
 
-    /// Adds a cell with the canonical form of what was read. `Err` says why it has none.
-    pub(super) fn push(&self, page: &mut Page, field: u16, raw: Option<&[u8]>) -> std::result::Result<(), String> {
+    /// Adds a cell with the canonical form of what was read. What has none, like the date `infinity`, travels as the text that PostgreSQL
+    /// writes of it.
+    pub(super) fn push(&self, page: &mut Page, field: u16, raw: Option<&[u8]>) -> Result<()> {
         let Some(raw) = raw else {
             let text = page.put("");
             page.cell(Cell { field, resource: 0, kind: Kind::Null, text });
             return Ok(());
         };
         let mut kind = self.kind();
-        let told = page.put_with(|out| match self {
-            Form::Boolean => {
-                out.push_str(if raw == [1] { "true" } else { "false" });
-                Ok(())
+        let odd = || Error::internal("the database server sent a value in a form that was not asked for");
+        let text = page.put_with(|out| {
+            match self {
+                Form::Boolean => out.push_str(if raw == [1] { "true" } else { "false" }),
+                Form::Integer => wire::value::push_integer(integer(raw).ok_or_else(odd)?, out),
+                Form::Real8 => wire::value::push_real(f64::from_be_bytes(raw.try_into().map_err(|_| odd())?), out),
+                Form::Real4 => push_real4(f32::from_be_bytes(raw.try_into().map_err(|_| odd())?), out),
+                Form::Uuid => wire::value::push_uuid(uuid::Uuid::from_slice(raw).map_err(|e| odd().because(e))?, out),
+                Form::Bytes => wire::value::push_bytes(raw, out),
+                _ => match std::str::from_utf8(raw) {
+                    Ok(text) if self.canonical(text, out) => {}
+                    Ok(text) => {
+                        kind = Kind::Text;
+                        out.push_str(text);
+                    }
+                    Err(_) => {
+                        // A database whose encoding is SQL_ASCII takes any bytes.
+                        kind = Kind::Opaque;
+                        wire::value::push_bytes(raw, out);
+                    }
+                },
             }
-            Form::Integer => integer(raw).map(|value| wire::value::push_integer(value, out)).ok_or_else(String::new),
-            Form::Real8 => raw.try_into().map(|raw| wire::value::push_real(f64::from_be_bytes(raw), out)).map_err(|_| String::new()),
-            Form::Real4 => raw.try_into().map(|raw| push_real4(f32::from_be_bytes(raw), out)).map_err(|_| String::new()),
-            Form::Uuid => uuid::Uuid::from_slice(raw).map(|uuid| wire::value::push_uuid(uuid, out)).map_err(|_| String::new()),
-            Form::Bytes => {
-                wire::value::push_bytes(raw, out);
-                Ok(())
-            }
-            _ => match std::str::from_utf8(raw) {
-                Ok(text) => push_text(kind, text, out),
-                Err(_) => {
-                    // A database whose encoding is SQL_ASCII takes any bytes.
-                    kind = Kind::Opaque;
-                    wire::value::push_bytes(raw, out);
-                    Ok(())
-                }
-            },
-        });
-        let text = told?;
+            Ok::<(), Error>(())
+        })?;
         page.cell(Cell { field, resource: 0, kind, text });
         Ok(())
+    }
+
+    /// Appends the canonical text for one that PostgreSQL wrote; `false` where there is none.
+    fn canonical(&self, text: &str, out: &mut String) -> bool {
+        match self.kind() {
+            Kind::Instant => {
+                text.strip_suffix("+00").is_some_and(|utc| wire::value::canonical(Kind::Instant, &format!("{utc}Z"), out).is_ok())
+            }
+            kind => wire::value::canonical(kind, text, out).is_ok(),
+        }
     }
 
     /// What a column of this form makes of a value of any kind, and whether it keeps it: what it would write of it later is the same value.
@@ -143,14 +154,28 @@ impl Form {
         if value.text.contains('\0') {
             return Err(Error::new(Fault::Constraint, "PostgreSQL keeps no text that has the character U+0000"));
         }
-        let Some(text) = self.own(value) else { return Ok((Arg::Null, Fit::No)) };
-        let fit = self.fit(&text);
+        let (text, fit) = match self.own(value) {
+            Some(text) => {
+                let fit = self.fit(&text);
+                (text, fit)
+            }
+            // Only the database itself knows what it writes of what has no canonical form.
+            None if value.kind == Kind::Text && self.is_written() && !self.canonical(value.text, &mut String::new()) => {
+                (Cow::Borrowed(value.text), Fit::Ask)
+            }
+            None => return Ok((Arg::Null, Fit::No)),
+        };
         let arg = match self {
             Form::Integer => Arg::Int(wire::value::integer(&text)?),
             Form::Bytes => Arg::Bytes(wire::value::bytes(&text)?.into()),
             _ => Arg::Text(text),
         };
         Ok((arg, fit))
+    }
+
+    /// Whether it is read as text, so that it may be one that has no canonical form.
+    fn is_written(&self) -> bool {
+        matches!(self, Form::Decimal(_) | Form::Date | Form::Clock(_) | Form::Local(_) | Form::Instant(_) | Form::Json | Form::Jsonb)
     }
 
     /// A value in the canonical text of this form's kind, where it is one of that kind: `1` is true, and `2026-01-02 03:04:05` a moment.
@@ -226,24 +251,6 @@ fn push_real4(value: f32, out: &mut String) {
         f32::NEG_INFINITY => out.push_str("-Infinity"),
         // Writing into a String cannot fail.
         _ => _ = write!(out, "{value:?}"),
-    }
-}
-
-fn push_text(kind: Kind, text: &str, out: &mut String) -> std::result::Result<(), String> {
-    let inexpressible = || {
-        let shown: String = text.chars().take(60).collect();
-        format!("holds {shown:?}, which cannot travel as {}", kind.word())
-    };
-    match kind {
-        Kind::Text => {
-            out.push_str(text);
-            Ok(())
-        }
-        Kind::Instant => {
-            let utc = text.strip_suffix("+00").ok_or_else(inexpressible)?;
-            wire::value::canonical(kind, &format!("{utc}Z"), out).map_err(|_| inexpressible())
-        }
-        _ => wire::value::canonical(kind, text, out).map_err(|_| inexpressible()),
     }
 }
 
@@ -337,15 +344,28 @@ mod tests {
     }
 
     #[test]
-    fn what_has_no_canonical_form_is_named() {
+    fn what_has_no_canonical_form_travels_as_it_is_written() {
         for (form, raw) in [
             (Form::Instant(6), "infinity"),
             (Form::Local(6), "0044-03-15 00:00:00 BC"),
             (Form::Date, "20000-01-01"),
             (Form::Instant(6), "20000-01-01 00:00:00+00"),
         ] {
-            let why = form.push(&mut Page::default(), 0, Some(raw.as_bytes())).unwrap_err();
-            assert!(why.contains(raw) && why.contains(form.kind().word()), "{why}");
+            let mut page = Page::default();
+            let field = page.name("v").unwrap();
+            let mark = page.mark();
+            form.push(&mut page, field, Some(raw.as_bytes())).unwrap();
+            let uid = page.put("");
+            page.finish(crate::model::Record::new(uid, crate::model::SiteId::random(), crate::model::Time(0)), mark);
+            let came = page.view(&page.records[0]).get("v").unwrap();
+            assert_eq!((came.kind, came.text), (Kind::Text, raw));
+            assert_eq!(form.take(came).unwrap(), (Arg::text(raw), Fit::Ask));
+        }
+        // But what has a canonical form has no other spelling.
+        for (form, text) in
+            [(Form::Instant(6), "2026-01-02 03:04:05+00"), (Form::Local(6), "2026-01-02 03:04:05.5"), (Form::Decimal(None), "1.50")]
+        {
+            assert_eq!(form.take(value(Kind::Text, text)).unwrap().1, Fit::No, "{text}");
         }
     }
 }

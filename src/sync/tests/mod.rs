@@ -7,6 +7,7 @@ mod drift;
 mod filters;
 mod harm;
 mod pairs;
+mod pairs_random;
 mod postgres;
 mod postgres_awkward;
 mod verified;

@@ -34,7 +34,7 @@ fn documented(header: &str) -> Vec<Vec<String>> {
 }
 
 /// A pair of sites with these columns in one table.
-fn pair(lite: &str, post: &str) -> (TestSite, TestSite) {
+pub(super) fn pair(lite: &str, post: &str) -> (TestSite, TestSite) {
     let schema = |columns: &str| format!("CREATE TABLE thing (cell text PRIMARY KEY, note text, {columns})");
     let lite = TestSite::with("lite", &schema(lite), large());
     let post = TestSite::on_postgres_with("post", &(OWN_TYPES.to_owned() + &schema(post)), large());
@@ -68,13 +68,14 @@ fn digests(site: &TestSite) -> BTreeMap<(String, String), crate::model::Digest> 
     all
 }
 
-/// Each record is the same at both sites, or waits with a reason at the one that lacks it. Returns how many wait.
+/// Each record is the same at both sites, or waits with a reason at one of them. Returns how many wait.
 pub(super) fn all_agree(a: &TestSite, b: &TestSite) -> usize {
     let held = [a, b].map(digests);
     let waits = [a, b].map(waiting);
     for (at, other) in [(0, 1), (1, 0)] {
         for (record, digest) in &held[at] {
-            let waits = waits[other].iter().any(|entry| entry.resource == record.0 && entry.uid == record.1 && !entry.reason.is_empty());
+            let of_it = |entry: &&WaitingEntry| entry.resource == record.0 && entry.uid == record.1;
+            let waits = waits.iter().flatten().find(of_it).is_some_and(|entry| !entry.reason.is_empty());
             assert!(waits || held[other].get(record) == Some(digest), "{record:?}");
         }
     }
