@@ -52,6 +52,8 @@ pub struct Config {
     pub history_days: u32,
     /// How many replaced versions of one record are kept.
     pub history_versions: u32,
+    /// How many days it is remembered at least that a record was deleted. A site that was silent for longer compares first.
+    pub tombstone_days: u32,
     /// What is written to the program's own log: `info`, or a list like `warn,entente::sync=debug`.
     pub log_level: String,
 }
@@ -120,6 +122,8 @@ settings! {
     history_days: u32,
     /// 1 to 1,000,000.
     history_versions: u32,
+    /// 1 to 36,500.
+    tombstone_days: u32,
     /// A list of levels.
     log_level: String,
 }
@@ -213,6 +217,7 @@ fn check(all: Settings, home: Option<PathBuf>) -> Result<Config> {
         workers: within("workers", all.workers.unwrap_or(4), 1..=64)?,
         log_days: within("log_days", all.log_days.unwrap_or(90), 1..=36_500)?,
         history_days: within("history_days", all.history_days.unwrap_or(365), 1..=36_500)?,
+        tombstone_days: within("tombstone_days", all.tombstone_days.unwrap_or(30), 1..=36_500)?,
         history_versions: within("history_versions", all.history_versions.unwrap_or(100), 1..=1_000_000)?,
         log_level: level(all.log_level.unwrap_or_else(|| "info".into()))?,
     })

@@ -14,13 +14,16 @@ use crate::{
     connector::{Connector, Postgres, Sqlite, address},
     decide::Decider,
     error::{Error, Kind, Result},
-    model::{Database, Limits, LogId, Repository, RepositoryId, SiteId, Time, Uuids},
+    model::{Database, ItemId, Limits, LogId, Repository, RepositoryId, SiteId, Sum, Time, Uuids},
     peer::{Entente, Peer, Settings, Timeouts},
     store::{Store, databases, site},
 };
 
 /// How many idle connections to one database are kept.
 const IDLE: usize = 4;
+
+/// How long what a comparison may need again is kept, microseconds.
+const COMPARED: u64 = 120_000_000;
 
 /// This installation.
 pub struct Site {
@@ -37,7 +40,15 @@ pub struct Site {
     peers: Mutex<HashMap<RepositoryId, (Repository, Arc<Entente>)>>,
     /// By repository and resource: the number of their last run with us, and its entry in our log.
     visits: Mutex<HashMap<(RepositoryId, String), (u64, LogId)>>,
+    /// What a comparison needs again in its next call.
+    compared: Mutex<Option<(Compared, Versions, Time)>>,
 }
+
+/// The state of a resource: its name, the filter, the sum over its records and its head.
+pub type Compared = (String, String, Option<Sum>, i64);
+
+/// The versions of living records with their arrivals, sorted.
+pub type Versions = Arc<Vec<(ItemId, i64)>>;
 
 /// Makes a connection to a database; new uids come from the UUIDs given.
 pub type Connect = dyn Fn(&Database, &Uuids) -> Result<Box<dyn Connector>> + Send + Sync;
@@ -86,6 +97,7 @@ impl Site {
             idle: Mutex::default(),
             peers: Mutex::default(),
             visits: Mutex::default(),
+            compared: Mutex::default(),
         }))
     }
 
@@ -158,6 +170,24 @@ impl Site {
         self.visits.lock().unwrap_or_else(PoisonError::into_inner).insert(of, (run, entry));
     }
 
+    /// The records of a resource in this state, where it was compared a moment ago.
+    pub fn compared(&self, state: &Compared) -> Option<Versions> {
+        let compared = self.compared.lock().unwrap_or_else(PoisonError::into_inner);
+        compared.as_ref().filter(|(known, ..)| known == state).map(|(_, versions, _)| versions.clone())
+    }
+
+    /// Remembers them in place of those of another comparison.
+    pub fn set_compared(&self, state: Compared, versions: Versions) {
+        *self.compared.lock().unwrap_or_else(PoisonError::into_inner) = Some((state, versions, self.now()));
+    }
+
+    /// Forgets them where no comparison has needed them for a while.
+    pub fn forget_compared(&self) {
+        let mut compared = self.compared.lock().unwrap_or_else(PoisonError::into_inner);
+        let now = self.now();
+        compared.take_if(|(_, _, since)| now.0.abs_diff(since.0) > COMPARED);
+    }
+
     /// Gives all sessions back.
     pub fn hang_up(&self) {
         let peers = std::mem::take(&mut *self.peers.lock().unwrap_or_else(PoisonError::into_inner));
@@ -172,7 +202,7 @@ impl Site {
             Error::usage(format!("{} has no address; it calls us", repository.name))
                 .hint(format!("Give it one: entente repository set {} --url URL", repository.name))
         })?;
-        let stored = self.store.read(crate::store::site::proxy)?;
+        let (stored, formerly) = self.store.read(|c| Ok((site::proxy(c)?, site::formerly(c)?)))?;
         Ok(Settings {
             url,
             user: repository.user.clone(),
@@ -180,6 +210,7 @@ impl Site {
             proxy: repository.proxy.clone().or(stored).or_else(|| self.config.proxy.clone()),
             ca_file: self.config.ca_file.clone(),
             own: self.id,
+            formerly,
             limits: Limits::default(),
             retries: 3,
             timeouts: Timeouts::default(),

@@ -1,6 +1,7 @@
 //! The command line: flags and verbs, one file a verb. Each reads its words, makes one call, and prints.
 
 mod attach;
+mod compare;
 mod conflicts;
 mod demo;
 mod detach;
@@ -23,6 +24,7 @@ mod sweep;
 mod sync;
 mod up;
 mod user;
+mod verify;
 mod versions;
 mod words;
 mod worker;
@@ -82,6 +84,9 @@ enum Verb {
     #[command(subcommand)]
     Job(job::Verb),
     Sync(sync::Sync),
+    Verify(verify::Verify),
+    Compare(compare::Compare),
+    Transfer(compare::Transfer),
     Sweep(sweep::Sweep),
     Log(log::Log),
     Conflicts(conflicts::Conflicts),
@@ -152,6 +157,9 @@ fn run(verb: Verb, context: &Context) -> Result<Ending> {
         Verb::Resource(verb) => verb.run(context),
         Verb::Job(verb) => verb.run(context),
         Verb::Sync(verb) => verb.run(context),
+        Verb::Verify(verb) => verb.run(context),
+        Verb::Compare(verb) => verb.run(context),
+        Verb::Transfer(verb) => verb.run(context),
         Verb::Sweep(verb) => verb.run(context),
         Verb::Log(verb) => verb.run(context),
         Verb::Conflicts(verb) => verb.run(context),

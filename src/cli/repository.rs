@@ -9,7 +9,10 @@ use entente::{
     peer::Contact,
     site::Site,
     store::repositories,
-    sync::register::{self, Added},
+    sync::{
+        clones,
+        register::{self, Added},
+    },
 };
 use serde_json::{Value, json};
 
@@ -63,7 +66,7 @@ pub(super) struct Set {
     /// Call it otherwise
     #[arg(long = "name", value_name = "NAME")]
     new_name: Option<String>,
-    /// Whether there are runs with it
+    /// Whether there are runs with it; `yes` also lets a site come again in whose name two machines came
     #[arg(long, value_enum)]
     enabled: Option<YesNo>,
     #[command(flatten)]
@@ -157,6 +160,9 @@ impl Set {
         let mut changed = self.line.over(known)?;
         changed.name = self.new_name.unwrap_or(changed.name);
         changed.enabled = self.enabled.map_or(changed.enabled, bool::from);
+        if let (true, Some(uuid)) = (self.enabled.is_some_and(bool::from), changed.uuid) {
+            clones::settle(site, uuid)?;
+        }
         let done = if self.line.reaches_otherwise() && changed.enabled {
             register::change(site, &changed)?
         } else {

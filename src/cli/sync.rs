@@ -109,6 +109,7 @@ impl Sync {
             push: !self.pull_only,
             full: self.full,
             dry_run: self.dry_run,
+            named: None,
         };
         let line = Line::new();
         let stop = || interrupt.was_asked().then(|| Error::new(Kind::Stopped, "stopped on request; the next run goes on from here"));

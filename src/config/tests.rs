@@ -36,6 +36,7 @@ fn nothing_written_gives_the_defaults() {
         workers: 4,
         log_days: 90,
         history_days: 365,
+        tombstone_days: 30,
         history_versions: 100,
         log_level: "info".into(),
     };
@@ -92,6 +93,7 @@ fn what_is_off_is_refused_by_its_name_and_place() {
         ("page_bytes = 1", &[], "`page_bytes`"),
         ("log_days = 0", &[], "`log_days`"),
         ("history_days = 0", &[], "`history_days`"),
+        ("tombstone_days = 0", &[], "`tombstone_days`"),
         ("log_level = 'entente=loud'", &[], "`log_level`"),
         ("listen = '8080'", &[], "`listen`"),
         ("tls_cert = 'c.pem'", &[], "`tls_cert` and `tls_key`"),
@@ -140,6 +142,7 @@ fn the_schema_knows_every_key_with_its_default_and_no_other() {
         ("workers", defaults.workers.into()),
         ("log_days", defaults.log_days.into()),
         ("history_days", defaults.history_days.into()),
+        ("tombstone_days", defaults.tombstone_days.into()),
         ("history_versions", defaults.history_versions.into()),
         ("log_level", serde_json::Value::from(defaults.log_level)),
     ] {

@@ -6,7 +6,9 @@ mod edits;
 mod feed;
 mod kept;
 mod kinds;
+mod one;
 mod retract;
+mod standing;
 mod sums;
 mod sweep;
 mod world;
@@ -65,6 +67,11 @@ macro_rules! battery {
                 a_dropped_transaction_leaves_the_sum_and_the_next_one_counts_nothing_of_it
                 a_refused_record_adds_nothing
                 two_databases_that_took_the_same_versions_have_the_same_sum;
+            standing:
+                the_living_records_are_told_of_in_the_order_of_arrival
+                records_are_told_by_uid_and_by_arrival_with_what_they_are_and_who_gave_them
+                tombstones_go_once_they_are_old_and_who_had_not_acknowledged_them_has_to_compare
+                the_last_arrival_and_aliases_are_never_purged;
             sweep:
                 what_no_trigger_noticed_is_found_and_becomes_local_edits
                 what_was_noticed_is_no_find
@@ -102,7 +109,7 @@ macro_rules! battery {
                 aliases_are_followed_to_the_end
                 an_arrival_is_never_given_twice
                 a_match_is_a_living_record_with_equal_columns
-                a_new_life_of_the_journal_forgets_cursors_and_senders
+                what_was_agreed_with_another_life_of_the_journal_has_to_be_compared
                 forgetting_one_peer_leaves_the_others;
             kept:
                 a_conflict_is_listed_once_and_a_later_version_takes_its_place
@@ -111,6 +118,11 @@ macro_rules! battery {
                 the_history_of_a_record_is_read_newest_first_and_by_number
                 what_a_run_did_is_known_until_somebody_changes_it
                 what_was_agreed_is_kept_where_it_is_wanted;
+            one:
+                what_is_under_just_one_uid_is_found_without_following_aliases
+                whatever_referred_to_one_record_refers_to_the_other_by_an_edit_of_our_own
+                an_attempt_that_is_undone_leaves_nothing_and_the_rest_stays
+                an_attempt_that_is_kept_stays_and_another_can_follow;
             retract:
                 a_record_that_was_let_go_is_gone_and_nobody_is_told
                 a_version_that_comes_later_brings_a_record_back_that_was_let_go

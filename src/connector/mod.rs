@@ -11,6 +11,7 @@ mod known;
 mod memory;
 mod postgres;
 mod sqlite;
+mod standing;
 mod stored;
 
 use std::collections::HashMap;
@@ -20,10 +21,11 @@ pub(crate) use self::postgres::server::TestDatabase;
 pub use self::postgres::{Postgres, address};
 pub use kept::{Clash, ConflictEntry, Conflicts, Effected, Effects, HistoryEntry, Lost, Verdict};
 pub use sqlite::Sqlite;
+pub use standing::{Living, Named, Overdue, Place, Purged, Standing};
 
 use crate::{
     error::Result,
-    model::{Actor, Digest, Identity, NewState, Page, RecordView, SiteId, Sum, TableSpec, Time},
+    model::{Actor, Digest, Identity, Lives, NewState, Page, RecordView, SiteId, Sum, TableSpec, Time},
 };
 
 /// A table as it is attached.
@@ -116,7 +118,7 @@ pub struct Share {
     pub epoch: Option<String>,
     /// The peer's cursor after the last page we applied. Empty = from the start.
     pub pull: String,
-    /// Our arrival after the last page the peer acknowledged.
+    /// Our arrival after the last page the peer acknowledged; where it calls, as it said when its last run began.
     pub push: i64,
     /// The filter under which the one that calls asks for pages.
     pub asked: String,
@@ -126,9 +128,23 @@ pub struct Share {
     pub former: Option<String>,
     /// Up to which arrival it did. After it nothing is known.
     pub former_upto: i64,
+    /// Whether both sites have to compare before they exchange anything.
+    pub compare: Overdue,
+    /// Something that came from the peer was refused for good, by a strategy or a person: that a record is not here does not say that it was.
+    pub refused: bool,
+    /// In which lives of the peer's journal we heard its numbers.
+    pub lives: Lives,
 }
 
 impl Share {
+    /// A run number was heard from the peer, in the life of its journal that is known.
+    pub fn hear(&mut self, number: u64) {
+        self.heard = self.heard.max(number);
+        if let Some(life) = &self.epoch {
+            self.lives.hear(life, self.heard);
+        }
+    }
+
     /// Forgets both cursors: everything is exchanged again, and the peer may hold anything.
     pub fn start_over(&mut self) {
         (self.pull, self.push, self.former_upto) = (String::new(), 0, 0);
@@ -218,7 +234,8 @@ pub trait Connector: Send {
     /// Whose journal it is.
     fn journal(&mut self) -> Result<Journal>;
 
-    /// Begins a new incarnation under `epoch`: forgets what peers are believed to hold, and all cursors.
+    /// Begins a new incarnation under `epoch`. What was agreed with any peer has to be compared before anything is exchanged; under another
+    /// `site` than before, run numbers begin anew.
     fn renew(&mut self, site: SiteId, incarnation: u32, epoch: &str) -> Result<()>;
 
     /// The attached tables.
@@ -235,6 +252,17 @@ pub trait Connector: Send {
 
     /// The last arrival of a table.
     fn head(&mut self, table: &Table) -> Result<i64>;
+
+    /// Tells of every living record of a table that can travel, in the order of arrival. Folds local edits first; what is written meanwhile may be
+    /// told twice, or not yet.
+    fn living(&mut self, table: &Table, take: &mut dyn FnMut(Living<'_>) -> Result<()>) -> Result<()>;
+
+    /// How the named records stand, of which `peer` may have given some. Unknown ones are left out.
+    fn standings(&mut self, table: &Table, peer: SiteId, named: Named<'_>) -> Result<Vec<Standing>>;
+
+    /// Forgets the tombstones that arrived here before `before`, in short transactions. Peers that did not acknowledge all of them have to compare
+    /// from now on. How old they are is known by earlier calls of this, once a day or so; aliases are kept, and the last arrival.
+    fn purge(&mut self, table: &Table, now: Time, before: Time) -> Result<Purged>;
 
     /// How many living records a table has.
     fn count(&mut self, table: &Table) -> Result<u64>;

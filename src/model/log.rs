@@ -24,6 +24,8 @@ pub enum Action {
     Change,
     /// We looked for what no trigger had noticed.
     Sweep,
+    /// Both sites compared what they hold.
+    Compare,
 }
 
 /// Who asked: we the other site, or it us.
@@ -70,7 +72,7 @@ macro_rules! words {
     };
 }
 
-words!(Action { Run = "run", Pull = "pull", Push = "push", Register = "register", Fetch = "fetch", Login = "login", Change = "change", Sweep = "sweep" });
+words!(Action { Run = "run", Pull = "pull", Push = "push", Register = "register", Fetch = "fetch", Login = "login", Change = "change", Sweep = "sweep", Compare = "compare" });
 words!(Direction { Outgoing = "outgoing", Incoming = "incoming", None = "none" });
 words!(Outcome {
     Running = "running",

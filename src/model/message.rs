@@ -8,7 +8,7 @@ use super::{Mode, Policy, SiteId, Strategy, Sum, Time};
 pub const PROTOCOL: u32 = 1;
 
 /// What this version can do beside a stock Eden.
-pub const FEATURES: [&str; 4] = ["zstd", "gzip", "events", "filters"];
+pub const FEATURES: [&str; 5] = ["zstd", "gzip", "events", "filters", "compare"];
 
 /// The limits a site sets to what it takes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -90,6 +90,9 @@ pub struct HelloResource {
     /// Whether its records may rightly differ from the caller's: some wait or are held there, or rules of its own hold them apart.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub apart: bool,
+    /// Whether both sites have to compare before they exchange anything of it.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub compare: bool,
 }
 
 /// The body of a registration, in the form that Sahana Eden sends, with our addition.
@@ -160,6 +163,21 @@ pub struct PullRequest {
     pub heard: u64,
     /// Only records that match all of these, and word of those that do so no longer.
     pub filters: Vec<String>,
+    /// The life of the caller's journal; empty = it does not say.
+    pub life: String,
+    /// What for.
+    pub want: Want,
+}
+
+/// What is asked for with a [`PullRequest`].
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Want {
+    /// A page.
+    #[default]
+    Page,
+    /// Leave to begin a new life: the caller's journal stands before what the other side heard in its name. It was restored, or another machine
+    /// presents itself as the same site. The answer is always a refusal: [`crate::error::Kind::Epoch`] is leave.
+    Verdict,
 }
 
 /// What goes with a page that is pushed. Policies are the sender's own; the receiver swaps THIS and OTHER.
@@ -179,6 +197,8 @@ pub struct PushRequest {
     pub conflict: Policy,
     /// Whether conflicts are first merged field by field.
     pub merge_fields: bool,
+    /// The life of the sender's journal; empty = it does not say.
+    pub life: String,
 }
 
 /// What became of records.

@@ -1,8 +1,10 @@
 //! The words: plain data that knows its own validity, and nothing of SQL, XML or HTTP.
 
 mod account;
+mod compare;
 mod identity;
 mod job;
+mod lives;
 mod log;
 mod message;
 mod page;
@@ -16,12 +18,14 @@ mod time;
 mod version;
 
 pub use account::{Account, Grant, Role};
+pub use compare::{Absence, Absent, CompareAnswer, CompareRequest, ItemId, NamedRecord};
 pub use identity::{SiteId, Uid, Uuids};
 pub use job::{Job, JobId, Timing};
+pub use lives::{Back, Lives};
 pub use log::{Action, Direction, LogEntry, LogId, Outcome};
 pub use message::{
     Counts, FEATURES, Hello, HelloResource, Limits, PROTOCOL, PullRequest, PushRequest, Quarantined, Receipt, Refusal, Registered,
-    Registration, Session, Spoken,
+    Registration, Session, Spoken, Want,
 };
 pub use page::{Cell, Digest, Kind, Page, Record, RecordView, Span, Value};
 pub use plain::Plain;

@@ -22,7 +22,9 @@ use super::{
 };
 use crate::{
     error::{Error, Kind, Result},
-    model::{Hello, Limits, Page, PullRequest, PushRequest, Receipt, Registered, Registration, Session, SiteId},
+    model::{
+        CompareAnswer, CompareRequest, Hello, Limits, Page, PullRequest, PushRequest, Receipt, Registered, Registration, Session, SiteId,
+    },
     wire::{self, Encoding},
 };
 
@@ -40,6 +42,8 @@ pub struct Settings {
     pub ca_file: Option<PathBuf>,
     /// Who we are.
     pub own: SiteId,
+    /// Who we were before we took a new identity.
+    pub formerly: Option<SiteId>,
     /// What we take.
     pub limits: Limits,
     /// How often a call is tried again at most.
@@ -52,6 +56,7 @@ pub struct Settings {
 pub struct Entente {
     line: Line,
     own: SiteId,
+    formerly: Option<SiteId>,
     limits: Limits,
     login: Option<(String, SecretString)>,
     session: Mutex<Option<SecretString>>,
@@ -82,6 +87,7 @@ impl Entente {
         Ok(Entente {
             line,
             own: settings.own,
+            formerly: settings.formerly,
             limits: settings.limits,
             login: settings.user.zip(settings.password),
             session: Mutex::new(None),
@@ -108,7 +114,8 @@ impl Entente {
             return Ok(token.clone());
         }
         let credentials = self.basic()?;
-        let target = self.target("/sync/session", None);
+        let formerly = self.formerly.map(|former| ("formerly", former.to_string()));
+        let target = target("/sync/session", [("repository", self.own.to_string())].into_iter().chain(formerly));
         let answer = self.line.call(&Call { method: Method::POST, target, credentials, body: None })?;
         let opened: Session = self.json(&answer)?;
         let token = SecretString::from(opened.token);
@@ -205,6 +212,14 @@ impl Peer for Entente {
         let target = self.target("/sync/fetch", Some(resource));
         let answer = self.call(Method::POST, target, Some(("text/plain; charset=utf-8", Encoding::Identity, body.as_ref())))?;
         wire::read(&answer.body, &self.limits)
+    }
+
+    fn compare(&self, resource: &str, request: &CompareRequest) -> Result<CompareAnswer> {
+        let (wanted, body) = (*lock(&self.packing), wire::write_json(request));
+        let wanted = if body.len() < WORTH_PACKING { Encoding::Identity } else { wanted };
+        let (packing, body) = wire::pack(wanted, body, &self.limits)?;
+        let target = self.target("/sync/compare", Some(resource));
+        self.json(&self.call(Method::POST, target, Some(("application/json", packing, &body)))?)
     }
 
     fn listen(&self, stop: &AtomicBool, changed: &mut dyn FnMut(&str)) -> Result<()> {

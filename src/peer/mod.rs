@@ -16,7 +16,7 @@ use std::sync::atomic::AtomicBool;
 
 use crate::{
     error::Result,
-    model::{Hello, Page, PullRequest, PushRequest, Receipt, Registered, Registration},
+    model::{CompareAnswer, CompareRequest, Hello, Page, PullRequest, PushRequest, Receipt, Registered, Registration},
 };
 
 /// Another site, as a run sees it. Calls block; each has time limits of its own and is tried again with jittered pauses where
@@ -36,6 +36,9 @@ pub trait Peer: Send + Sync {
 
     /// Named records as they are there now, up to 1,000 uids a call; those that are not there are left out.
     fn fetch(&self, resource: &str, uids: &[String]) -> Result<Page>;
+
+    /// One step of a comparison of the living records.
+    fn compare(&self, resource: &str, request: &CompareRequest) -> Result<CompareAnswer>;
 
     /// Listens until `stop` is set or the connection ends; calls `changed` with the name of each resource that changed there.
     fn listen(&self, stop: &AtomicBool, changed: &mut dyn FnMut(&str)) -> Result<()>;

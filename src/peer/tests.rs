@@ -50,6 +50,7 @@ impl Script {
             password: Some("secret".into()),
             proxy: None,
             ca_file: None,
+            formerly: None,
             own: SiteId::random(),
             limits: Limits::default(),
             retries: 0,

@@ -88,7 +88,7 @@ pub fn get(conn: &mut Conn, name: &str) -> Result<Account> {
 }
 
 fn find(conn: &mut Conn, name: &str) -> Result<Option<Account>> {
-    account::table.find(name).select(Row::as_select()).first(conn).optional()?.map(Account::try_from).transpose()
+    account::table.find(name).select(Row::as_select()).get_result(conn).optional()?.map(Account::try_from).transpose()
 }
 
 fn unknown(conn: &mut Conn, name: &str) -> Error {

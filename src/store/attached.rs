@@ -30,7 +30,7 @@ pub fn list(conn: &mut Conn) -> Result<Vec<AttachedTable>> {
 
 /// The table behind a resource.
 pub fn of(conn: &mut Conn, resource: &str) -> Result<Option<AttachedTable>> {
-    Ok(attached::table.find(resource).first::<Row>(conn).optional()?.map(AttachedTable::from))
+    Ok(attached::table.find(resource).get_result::<Row>(conn).optional()?.map(AttachedTable::from))
 }
 
 /// Attaches a table; again, nothing changes. [`Kind::Exists`] if the resource is another table already, or the table another resource.
@@ -39,7 +39,7 @@ pub fn put(conn: &mut Conn, new: &AttachedTable) -> Result<()> {
         return if there == *new { Ok(()) } else { Err(taken(&there)) };
     }
     let same_table = attached::table.filter(attached::database.eq(&new.database)).filter(attached::table_name.eq(&new.table));
-    if let Some(there) = same_table.first::<Row>(conn).optional()? {
+    if let Some(there) = same_table.get_result::<Row>(conn).optional()? {
         return Err(taken(&there.into()));
     }
     let row = Row { resource: new.resource.clone(), database: new.database.clone(), table_name: new.table.clone() };

@@ -11,6 +11,7 @@ mod stored;
 
 pub mod accounts;
 pub mod attached;
+pub mod clones;
 pub mod databases;
 pub mod holder;
 pub mod housekeeping;
@@ -38,7 +39,6 @@ use std::{
 
 use diesel::{
     Connection, QueryableByName, RunQueryDsl,
-    connection::SimpleConnection,
     r2d2::{ConnectionManager, Pool, PooledConnection},
     sql_query,
     sql_types::BigInt,
@@ -59,6 +59,8 @@ pub struct Store {
 struct Inner {
     dir: PathBuf,
     pool: Pool<ConnectionManager<Conn>>,
+    /// These cannot write. To forbid and allow it from question to question would make SQLite forget every prepared statement.
+    readers: Pool<ConnectionManager<Conn>>,
     watch: Mutex<Conn>,
     key: Key,
 }
@@ -82,7 +84,8 @@ impl Store {
         let dir = open::folder(dir)?;
         let file = open::file(&dir)?;
         let key = open::prepare(&file, &dir)?;
-        let inner = Inner { pool: open::pool(&file)?, watch: Mutex::new(open::connect(&file)?), key, dir };
+        let (pool, readers) = (open::pool(&file, open::Use::Write)?, open::pool(&file, open::Use::Read)?);
+        let inner = Inner { pool, readers, watch: Mutex::new(open::connect(&file)?), key, dir };
         Ok(Store { inner: Arc::new(inner) })
     }
 
@@ -98,17 +101,15 @@ impl Store {
 
     /// Asks, on one unchanging state of the store. A question that writes fails. It must not use the store from inside.
     pub fn read<T>(&self, ask: impl FnOnce(&mut Conn) -> Result<T>) -> Result<T> {
-        let conn: &mut Conn = &mut *self.connection()?;
-        forbid_writes(conn)?;
-        let answer = conn.transaction(ask);
-        allow_writes(conn)?;
-        answer
+        // A question that wrote would work until another process writes at the same moment, so it is refused always.
+        let conn: &mut Conn = &mut *connection(&self.inner.readers)?;
+        conn.transaction(ask)
     }
 
     /// Changes the store: all of what `change` does, durably, or, if it fails, nothing. Changes come one after the other, over all
     /// processes, so `change` does nothing that takes time (no network, no password hash), nor does it use the store from inside.
     pub fn write<T>(&self, change: impl FnOnce(&mut Conn) -> Result<T>) -> Result<T> {
-        self.connection()?.immediate_transaction(change)
+        connection(&self.inner.pool)?.immediate_transaction(change)
     }
 
     /// A number that stays the same until somebody, in this process or another, changes the store: `None` while it is still `last`,
@@ -119,10 +120,6 @@ impl Store {
         let now = sql_query("PRAGMA data_version").get_result::<DataVersion>(&mut *watch)?.data_version;
         Ok((now != last).then_some(now))
     }
-
-    fn connection(&self) -> Result<PooledConnection<ConnectionManager<Conn>>> {
-        self.inner.pool.get().map_err(|error| Error::new(Kind::Busy, "No connection to the control store came free").because(error))
-    }
 }
 
 impl std::fmt::Debug for Store {
@@ -131,11 +128,6 @@ impl std::fmt::Debug for Store {
     }
 }
 
-// A question that wrote would work until another process writes at the same moment, so it is refused always.
-fn forbid_writes(conn: &mut Conn) -> Result<()> {
-    Ok(conn.batch_execute("PRAGMA query_only = ON")?)
-}
-
-fn allow_writes(conn: &mut Conn) -> Result<()> {
-    Ok(conn.batch_execute("PRAGMA query_only = OFF")?)
+fn connection(pool: &Pool<ConnectionManager<Conn>>) -> Result<PooledConnection<ConnectionManager<Conn>>> {
+    pool.get().map_err(|error| Error::new(Kind::Busy, "No connection to the control store came free").because(error))
 }

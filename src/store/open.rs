@@ -66,22 +66,27 @@ fn set_up(conn: &mut Conn) -> diesel::QueryResult<()> {
     conn.batch_execute(&format!("PRAGMA busy_timeout = {}; PRAGMA foreign_keys = ON; PRAGMA synchronous = FULL;", PATIENCE.as_millis()))
 }
 
-#[derive(Debug)]
-struct SetUp;
+/// What a pool's connections are for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Use {
+    Read,
+    Write,
+}
 
-impl CustomizeConnection<Conn, diesel::r2d2::Error> for SetUp {
+impl CustomizeConnection<Conn, diesel::r2d2::Error> for Use {
     fn on_acquire(&self, conn: &mut Conn) -> Result<(), diesel::r2d2::Error> {
-        set_up(conn).map_err(diesel::r2d2::Error::QueryError)
+        let done = set_up(conn).and_then(|()| if *self == Use::Read { conn.batch_execute("PRAGMA query_only = ON") } else { Ok(()) });
+        done.map_err(diesel::r2d2::Error::QueryError)
     }
 }
 
-pub(super) fn pool(file: &str) -> Result<Pool<ConnectionManager<Conn>>> {
+pub(super) fn pool(file: &str, used: Use) -> Result<Pool<ConnectionManager<Conn>>> {
     Pool::builder()
         .max_size(CONNECTIONS)
-        .min_idle(Some(1))
+        .min_idle(Some(0))
         .connection_timeout(PATIENCE)
         .test_on_check_out(false)
-        .connection_customizer(Box::new(SetUp))
+        .connection_customizer(Box::new(used))
         .build(ConnectionManager::new(file))
         .map_err(|error| Error::internal(format!("Cannot open {file}")).because(error))
 }

@@ -86,7 +86,7 @@ pub fn list(conn: &mut Conn, key: &Key) -> Result<Vec<Repository>> {
 
 /// The repository of that name. The error for an unknown one names those there are.
 pub fn get(conn: &mut Conn, key: &Key, name: &str) -> Result<Repository> {
-    match repository::table.filter(repository::name.eq(name)).first::<Row>(conn).optional()? {
+    match repository::table.filter(repository::name.eq(name)).get_result::<Row>(conn).optional()? {
         Some(row) => row.open(key),
         None => Err(unknown(conn, &format!("There is no repository {name:?}"))),
     }
@@ -94,7 +94,7 @@ pub fn get(conn: &mut Conn, key: &Key, name: &str) -> Result<Repository> {
 
 /// The repository of that number.
 pub fn by_id(conn: &mut Conn, key: &Key, id: RepositoryId) -> Result<Repository> {
-    match repository::table.find(id).first::<Row>(conn).optional()? {
+    match repository::table.find(id).get_result::<Row>(conn).optional()? {
         Some(row) => row.open(key),
         None => Err(unknown(conn, &format!("There is no repository number {id}"))),
     }
@@ -102,7 +102,7 @@ pub fn by_id(conn: &mut Conn, key: &Key, id: RepositoryId) -> Result<Repository>
 
 /// The repository that is this site.
 pub fn by_uuid(conn: &mut Conn, key: &Key, uuid: SiteId) -> Result<Option<Repository>> {
-    let row = repository::table.filter(repository::uuid.eq(uuid.to_string())).first::<Row>(conn).optional()?;
+    let row = repository::table.filter(repository::uuid.eq(uuid.to_string())).get_result::<Row>(conn).optional()?;
     row.map(|row| row.open(key)).transpose()
 }
 

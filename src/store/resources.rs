@@ -83,7 +83,8 @@ pub fn list(conn: &mut Conn, repository: RepositoryId) -> Result<Vec<Resource>> 
 
 /// A resource of a repository; `None` where nobody configured it here, which does not mean that it is not shared: the other side may have.
 pub fn get(conn: &mut Conn, repository: RepositoryId, name: &str) -> Result<Option<Resource>> {
-    let row = resource::table.filter(resource::repository.eq(repository)).filter(resource::name.eq(name)).first::<Row>(conn).optional()?;
+    let row =
+        resource::table.filter(resource::repository.eq(repository)).filter(resource::name.eq(name)).get_result::<Row>(conn).optional()?;
     row.map(Resource::try_from).transpose()
 }
 

@@ -1,6 +1,10 @@
 //! The tables as diesel sees them; `migrations/control` makes them.
 
-diesel::table! { site (id) { id -> BigInt, uuid -> Text, name -> Text, created_on -> BigInt, paused -> Bool, proxy -> Nullable<Text>, } }
+diesel::table! { site (id) { id -> BigInt, uuid -> Text, name -> Text, created_on -> BigInt, paused -> Bool, proxy -> Nullable<Text>, formerly -> Nullable<Text>, } }
+
+diesel::table! { clone (uuid) { uuid -> Text, since -> BigInt, } }
+
+diesel::table! { moved (uuid) { uuid -> Text, former -> Text, } }
 
 diesel::table! { database (name) { name -> Text, url -> Text, password -> Nullable<Binary>, } }
 

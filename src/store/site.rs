@@ -54,14 +54,21 @@ pub fn rename(conn: &mut Conn, name: &str) -> Result<()> {
 
 /// Makes this site a new one, for the clone of a machine: this UUID, begun now. Returns it.
 pub fn new_identity(conn: &mut Conn, uuid: SiteId, now: Time) -> Result<SiteRow> {
-    let changed = diesel::update(site::table).set((site::uuid.eq(uuid.to_string()), site::created_on.eq(now.0))).execute(conn)?;
-    there(changed)?;
+    let former = find(conn)?.ok_or_else(nobody)?.uuid.to_string();
+    let values = (site::uuid.eq(uuid.to_string()), site::created_on.eq(now.0), site::formerly.eq(former));
+    there(diesel::update(site::table).set(values).execute(conn)?)?;
     find(conn)?.ok_or_else(nobody)
+}
+
+/// Who this site was before it took a new identity.
+pub fn formerly(conn: &mut Conn) -> Result<Option<SiteId>> {
+    let former = site::table.select(site::formerly).first::<Option<String>>(conn).optional()?.flatten();
+    former.map(|uuid| stored::read(&uuid)).transpose()
 }
 
 /// Whether an administrator stopped everything.
 pub fn paused(conn: &mut Conn) -> Result<bool> {
-    Ok(site::table.select(site::paused).first(conn).optional()?.unwrap_or(false))
+    Ok(site::table.select(site::paused).get_result(conn).optional()?.unwrap_or(false))
 }
 
 /// Stops everything, or lets it go on. No job is leased while it is stopped.
@@ -72,7 +79,7 @@ pub fn set_paused(conn: &mut Conn, paused: bool) -> Result<()> {
 
 /// The proxy for repositories that have none of their own.
 pub fn proxy(conn: &mut Conn) -> Result<Option<String>> {
-    Ok(site::table.select(site::proxy).first(conn).optional()?.flatten())
+    Ok(site::table.select(site::proxy).get_result(conn).optional()?.flatten())
 }
 
 /// Sets or clears that proxy.
@@ -111,6 +118,7 @@ mod tests {
         let first = store.write(|c| identity(c, SiteId::random(), "hall", Time(5))).unwrap();
         let second = store.write(|c| new_identity(c, SiteId::random(), Time(7))).unwrap();
         assert_ne!(second.uuid, first.uuid);
+        assert_eq!(store.read(formerly).unwrap(), Some(first.uuid));
         assert_eq!((second.name.as_str(), second.created_on), ("hall", Time(7)));
         assert_eq!(store.read(find).unwrap().unwrap(), second);
     }

@@ -108,7 +108,9 @@ impl Edit<'_> {
             _ => self.content.digest(),
         };
         let same = here.is_some_and(|here| here.digest() == digest && here.record.deleted == content.deleted);
-        if same && here.is_some_and(|here| here.record.version == version) {
+        // What was held back is offered as of now, whoever has seen it before.
+        let held = found.is_some_and(|found| found.held);
+        if same && !held && here.is_some_and(|here| here.record.version == version) {
             return Ok(Edited::Same);
         }
         let targets = self.targets(tx)?;
@@ -137,7 +139,8 @@ impl Edit<'_> {
         };
         let effect = match (same, content.deleted) {
             (true, _) => Effect::Keep,
-            (false, true) => Effect::Delete,
+            (false, true) if living => Effect::Delete,
+            (false, true) => Effect::Keep,
             (false, false) => Effect::Put(self.content),
         };
         let (uid, deleted) = (here.map_or(self.uid, RecordView::uid), content.deleted);

@@ -79,7 +79,10 @@ pub fn run(site: &Site, now: Time) -> Result<()> {
 
 fn run_telling(site: &Site, now: Time, progress: Progress<'_>) -> Result<()> {
     for database in site.store.read(databases::list)? {
-        let done = sweep(site, &database, progress).and_then(|_| forget(site, &database, now));
+        let done = sweep(site, &database, progress).and_then(|_| forget(site, &database, now)).and_then(|forgotten| {
+            purge(site, &database, now)?;
+            Ok(forgotten)
+        });
         match done {
             Ok(forgotten) => tracing::info!(database = database.name, ?forgotten, "{} was looked through", database.name),
             Err(error) => tracing::warn!(database = database.name, "{} could not be looked through: {}", database.name, error.chain()),
@@ -96,6 +99,25 @@ fn forget(site: &Site, database: &Database, now: Time) -> Result<Forgotten> {
         answers: now.plus_seconds(-ANSWERS),
     };
     site.door(&database.name)?.forget(keep)
+}
+
+/// Forgets old tombstones of a database. Peers that do not know all of them compare before they exchange anything again.
+pub fn purge(site: &Site, database: &Database, now: Time) -> Result<u64> {
+    let mut door = site.door(&database.name)?;
+    let mut tombstones = 0;
+    for table in door.tables()?.into_iter().filter(|table| table.ready) {
+        let purged = door.purge(&table, now, days_before(now, site.config.tombstone_days))?;
+        tombstones += purged.tombstones;
+        if !purged.behind.is_empty() {
+            tracing::info!(
+                resource = table.resource,
+                behind = purged.behind.len(),
+                "Sites that were silent for long compare {} first",
+                table.resource
+            );
+        }
+    }
+    Ok(tombstones)
 }
 
 /// Forgets what is too old in the log.

@@ -4,6 +4,8 @@
 
 pub mod admit;
 pub mod attach;
+pub mod clones;
+pub mod compare;
 pub mod conflicts;
 mod edit;
 mod epoch;

@@ -21,6 +21,8 @@ pub struct Outcome {
     pub twins: Vec<String>,
     /// Deletions that wait because others here still refer to the record.
     pub deletions: u64,
+    /// The strategy refused something for good.
+    pub refused: bool,
     /// Sentences for the log.
     pub warnings: Vec<String>,
 }
@@ -34,6 +36,7 @@ impl Outcome {
         self.missing.extend(more.missing);
         self.twins.extend(more.twins);
         self.deletions += more.deletions;
+        self.refused |= more.refused;
         for warning in more.warnings {
             self.warn(warning);
         }
@@ -48,6 +51,7 @@ impl Outcome {
 
     /// Notes that the strategy refused a method.
     pub(super) fn refuse(&mut self, table: &Table, method: Method) {
+        self.refused = true;
         self.warn(format!("{}: the strategy does not allow {}", table.resource, method.word()));
     }
 }

@@ -10,7 +10,7 @@ use super::{
     mixed,
 };
 use crate::{
-    connector::{Apply, Lost, Table, Waiter, Waiting, WaitingEntry, Which},
+    connector::{Apply, Lost, Part, Share, Table, Waiter, Waiting, WaitingEntry, Which},
     decide::Source,
     error::{Error, Kind, Result},
     model::{Cell, Counts, Page, Record, Rules, SiteId},
@@ -94,6 +94,12 @@ pub fn dismiss(site: &Site, number: &Number) -> Result<WaitingEntry> {
         let table = table(tx.as_mut(), &waiter)?;
         let lost = Lost { record: waiter.page.view(&waiter.page.records[0]), side: "incoming", rule: "dismissed" };
         tx.remember(&table, &entry.uid, waiter.site, run, site.now(), &lost)?;
+        for part in [Part::Active, Part::Passive] {
+            let share = tx.share(&table, waiter.site, part)?;
+            if share != Share::default() {
+                tx.set_share(&table, waiter.site, part, &Share { refused: true, ..share })?;
+            }
+        }
         tx.unwait(number.id)?;
         tx.commit()?;
         Ok(entry)

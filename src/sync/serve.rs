@@ -3,6 +3,7 @@
 use super::{
     Bracket, Outcome, Terms,
     admit::Caller,
+    clones::{self, Seen},
     epoch,
     filters::{self, Met, Sieve},
     import::{conclude, import, retry},
@@ -15,7 +16,7 @@ use crate::{
     error::{Error, Kind, Result},
     model::{
         Action, Direction, FEATURES, Hello, HelloResource, Identity, Limits, LogEntry, LogId, Mode, Outcome as Went, PROTOCOL, Page,
-        Policy, PullRequest, PushRequest, Receipt, Rules,
+        Policy, PullRequest, PushRequest, Receipt, Rules, Want,
     },
     site::{Door, Site},
     store::{self, attached},
@@ -27,6 +28,7 @@ const EMPTY: usize = 16;
 /// Who we are, and for a caller what it is granted and where everything stands. A hello begins a run: what the caller's last one left waiting is
 /// decided before the answer.
 pub fn hello(site: &Site, caller: Option<&Caller>) -> Result<Hello> {
+    site.forget_compared();
     let mut hello = Hello {
         uuid: site.id,
         name: site.name.clone(),
@@ -39,6 +41,7 @@ pub fn hello(site: &Site, caller: Option<&Caller>) -> Result<Hello> {
         resources: Vec::new(),
     };
     let Some(caller) = caller.filter(|_| !hello.paused) else { return Ok(hello) };
+    clones::refuse(site, caller.uuid, &caller.repository.name)?;
     let mut open = Vec::new();
     for attached in site.store.read(attached::list)?.into_iter().filter(|attached| caller.grant.covers(&attached.resource)) {
         match epoch::door(site, &attached.resource) {
@@ -102,11 +105,15 @@ fn offer(site: &Site, caller: &Caller, door: &mut Door<'_>, table: &Table) -> Re
         heard: share.heard,
         digest,
         apart,
+        compare: share.compare.due,
     })
 }
 
 /// One page of the feed of a resource.
 pub fn feed(site: &Site, caller: &Caller, request: &PullRequest) -> Result<Page> {
+    if request.want == Want::Verdict {
+        return Err(verdict(site, caller, request)?);
+    }
     let (mut door, table) = granted(site, caller, &request.resource, Mode::Pull)?;
     let mut share = door.share(&table, caller.uuid, Part::Passive)?;
     went_back(site, caller, &mut door, &table, &share, request.heard)?;
@@ -135,7 +142,10 @@ pub fn feed(site: &Site, caller: &Caller, request: &PullRequest) -> Result<Page>
             // It begins anew: what it gave us once it may no longer have.
             door.forget_shared(&table, caller.uuid)?;
         }
-        share.heard = request.run;
+        heard(&mut share, &request.life, request.run);
+        if cursor.is_some_and(|(_, under)| under == filter.name()) {
+            share.push = after;
+        }
         epoch::begin(site, &mut door, &table, caller.uuid, Part::Passive, &mut share)?;
         try_again(site, caller, &mut door, &table)?;
     } else if share != before {
@@ -163,6 +173,20 @@ pub fn feed(site: &Site, caller: &Caller, request: &PullRequest) -> Result<Page>
     page.cursor = epoch::cursor(&door.journal()?.epoch, after, &filter.name());
     page.run = Some(share.told);
     Ok(page)
+}
+
+/// The word to a caller whose journal stands before what we heard in its name.
+fn verdict(site: &Site, caller: &Caller, request: &PullRequest) -> Result<Error> {
+    let either = granted(site, caller, &request.resource, Mode::Pull).or_else(|_| granted(site, caller, &request.resource, Mode::Push));
+    let (mut door, table) = either?;
+    let seen = Seen { peer: caller.uuid, part: Part::Passive, life: &request.life, number: request.run, told: None };
+    clones::judge(site, &caller.repository, &mut door, &table, &seen)?;
+    Ok(Error::new(Kind::Epoch, "your database was restored from a backup; begin a new incarnation"))
+}
+
+fn heard(share: &mut Share, life: &str, run: u64) {
+    share.epoch = Some(life.to_owned()).filter(|life| !life.is_empty());
+    share.hear(run);
 }
 
 /// Applies a page that was pushed. The receipt means that it is durable here.
@@ -277,7 +301,7 @@ impl Bracket for Given<'_> {
             return Err(stale(&self.caller.repository.name));
         }
         if self.request.run > self.share.heard {
-            self.share.heard = self.request.run;
+            heard(&mut self.share, &self.request.life, self.request.run);
             self.share.told += 1;
         }
         tx.set_share(self.table, self.caller.uuid, Part::Passive, &self.share)?;
@@ -285,6 +309,10 @@ impl Bracket for Given<'_> {
     }
 
     fn after(&mut self, tx: &mut dyn Apply, outcome: &Outcome) -> Result<()> {
+        if outcome.refused && !self.share.refused {
+            self.share.refused = true;
+            tx.set_share(self.table, self.caller.uuid, Part::Passive, &self.share)?;
+        }
         let receipt = receipt(outcome, self.share.told);
         let answer = serde_json::to_string(&receipt).map_err(|e| Error::internal("an answer could not be stored").because(e))?;
         tx.set_answer(self.request.batch, self.caller.uuid, self.now, &answer)
@@ -314,10 +342,11 @@ fn rules_for(site: &Site, caller: &Caller, table: &Table, request: Option<&PushR
     })
 }
 
-fn granted<'s>(site: &'s Site, caller: &Caller, resource: &str, want: Mode) -> Result<(Door<'s>, Table)> {
+pub(super) fn granted<'s>(site: &'s Site, caller: &Caller, resource: &str, want: Mode) -> Result<(Door<'s>, Table)> {
     if site.store.read(store::site::paused)? {
         return Err(Error::new(Kind::Paused, "this site is paused").hint("Try again later."));
     }
+    clones::refuse(site, caller.uuid, &caller.repository.name)?;
     if !caller.grant.covers(resource) {
         return Err(Error::forbidden(format!("this account may not use {resource}")));
     }
@@ -339,9 +368,10 @@ fn went_back(site: &Site, caller: &Caller, door: &mut Door<'_>, table: &Table, s
     }
     epoch::renew(site, door, 0)?;
     // From here on we tell greater numbers again than any that was heard.
-    let share = Share { told: heard_there, pull: String::new(), push: 0, ..share.clone() };
+    let share = Share { told: heard_there, ..door.share(table, caller.uuid, Part::Passive)? };
     door.set_share(table, caller.uuid, Part::Passive, &share, 0)?;
-    Err(Error::new(Kind::Epoch, "this database was restored from a backup; a new incarnation begins").hint("Start from the beginning."))
+    Err(Error::new(Kind::Epoch, "this database was restored from a backup; a new incarnation begins")
+        .hint("Compare before anything is exchanged."))
 }
 
 fn stale(name: &str) -> Error {

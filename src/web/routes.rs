@@ -4,7 +4,7 @@ use actix_web::web::{self, ServiceConfig, delete, get, post, put};
 
 use super::{
     answer::{not_this_way, nothing_here},
-    api::{events, feed, fetch, health, hello, home, push, register, session},
+    api::{compare, events, feed, fetch, health, hello, home, push, register, session},
 };
 
 /// The addresses and who answers them. Peers may write two slashes where one is meant.
@@ -18,6 +18,7 @@ pub(super) fn routes(config: &mut ServiceConfig) {
         .service(at("/sync/repository/register.json").route(post().to(register::enter)).route(put().to(register::enter)))
         .service(at("/sync/sync.xml").route(get().to(feed::show)).route(post().to(push::take)).route(put().to(push::take)))
         .service(at("/sync/fetch").route(post().to(fetch::show)))
+        .service(at("/sync/compare").route(post().to(compare::show)))
         .service(at("/sync/events").route(get().to(events::stream)))
         .default_service(web::to(nothing_here));
 }

@@ -6,7 +6,7 @@ use percent_encoding::{AsciiSet, CONTROLS, percent_decode_str, utf8_percent_enco
 
 use crate::{
     error::{Error, Result},
-    model::{Policy, PullRequest, PushRequest, SiteId, Strategy, Uid},
+    model::{Lives, Policy, PullRequest, PushRequest, SiteId, Strategy, Uid, Want},
 };
 
 /// Name and value of query parameters, as they are sent.
@@ -21,6 +21,9 @@ const BYTES: u64 = 4 << 20;
 /// The longest value of a parameter, in bytes.
 const LONGEST: usize = 4096;
 
+/// The word for [`Want::Verdict`].
+const VERDICT: &str = "verdict";
+
 /// The most terms of filters in a query.
 const MOST_FILTERS: usize = 512;
 
@@ -34,7 +37,11 @@ pub fn pull_query(request: &PullRequest, site: SiteId) -> Pairs {
         ("bytes", request.bytes.to_string()),
         ("run", request.run.to_string()),
         ("heard", request.heard.to_string()),
+        ("life", request.life.clone()),
     ]);
+    if request.want == Want::Verdict {
+        pairs.push(("want".into(), VERDICT.into()));
+    }
     pairs.extend(request.filters.iter().flat_map(|filter| filter.split('&')).map(filter_pair));
     pairs
 }
@@ -77,6 +84,8 @@ pub fn parse_pull(pairs: &[(String, String)]) -> Result<(PullRequest, SiteId)> {
         run: parsed(pairs, "run")?.unwrap_or(0),
         heard: parsed(pairs, "heard")?.unwrap_or(0),
         filters: filters(pairs, &resource(pairs)?)?,
+        life: life(pairs)?,
+        want: want(pairs)?,
     };
     Ok((request, required(pairs, "repository")?))
 }
@@ -93,6 +102,7 @@ pub fn push_query(resource: &str, request: &PushRequest, site: SiteId) -> Pairs 
         ("update_policy", request.update.to_string()),
         ("conflict_policy", request.conflict.to_string()),
         ("merge_fields", request.merge_fields.to_string()),
+        ("life", request.life.clone()),
     ])
 }
 
@@ -107,11 +117,27 @@ pub fn parse_push(pairs: &[(String, String)]) -> Result<(String, PushRequest, Si
         update: parsed::<Policy>(pairs, "update_policy")?.unwrap_or_default(),
         conflict: parsed::<Policy>(pairs, "conflict_policy")?.unwrap_or_default(),
         merge_fields: parsed(pairs, "merge_fields")?.unwrap_or(false),
+        life: life(pairs)?,
     };
     if request.update == Policy::Manual {
         return Err(no_value("update_policy"));
     }
     Ok((resource(pairs)?, request, required(pairs, "repository")?))
+}
+
+fn life(pairs: &[(String, String)]) -> Result<String> {
+    match value(pairs, "life")?.unwrap_or_default() {
+        name if name.is_empty() || Lives::is_name(name) => Ok(name.to_owned()),
+        _ => Err(no_value("life")),
+    }
+}
+
+fn want(pairs: &[(String, String)]) -> Result<Want> {
+    match value(pairs, "want")? {
+        None => Ok(Want::Page),
+        Some(VERDICT) => Ok(Want::Verdict),
+        Some(_) => Err(no_value("want")),
+    }
 }
 
 fn resource(pairs: &[(String, String)]) -> Result<String> {
@@ -169,6 +195,7 @@ mod tests {
             update: Policy::This,
             conflict: Policy::Manual,
             merge_fields: true,
+            life: "b2".into(),
         }
     }
 
@@ -177,8 +204,11 @@ mod tests {
         let site = SiteId::random();
         let (resource, cursor) = ("org & office".to_owned(), "e=1;a=5".to_owned());
         let filters = vec!["~.name__like=B*".to_owned(), "~.a!=x%26y%25, \"z\"".to_owned()];
-        let pull = PullRequest { resource, cursor, records: 10, bytes: 20, run: 3, heard: 2, filters };
-        assert_eq!(parse_pull(&owned(pull_query(&pull, site))).unwrap(), (pull, site));
+        for want in [Want::Page, Want::Verdict] {
+            let (resource, cursor, filters, life) = (resource.clone(), cursor.clone(), filters.clone(), "a1-b".to_owned());
+            let pull = PullRequest { resource, cursor, records: 10, bytes: 20, run: 3, heard: 2, filters, life, want };
+            assert_eq!(parse_pull(&owned(pull_query(&pull, site))).unwrap(), (pull, site));
+        }
         assert_eq!(parse_push(&owned(push_query("t", &push(), site))).unwrap(), ("t".to_owned(), push(), site));
     }
 
@@ -202,7 +232,7 @@ mod tests {
         for key in ["[~]~.name__like", "[]~.name__like", "[t]~.name__like"] {
             assert_eq!(parse_pull(&query(key)).unwrap().0.filters, ["~.name__like=B*"], "{key}");
         }
-        for key in ["[office]~.name", "[t", "["] {
+        for key in ["life", "want", "[office]~.name", "[t", "["] {
             assert_eq!(parse_pull(&query(key)).unwrap_err().kind(), Kind::Malformed, "{key}");
         }
     }

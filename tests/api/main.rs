@@ -3,6 +3,8 @@
 #![expect(clippy::unwrap_used, clippy::expect_used, reason = "a test ends where something is not as it should be")]
 
 mod bodies;
+mod clones;
+mod compare;
 mod doors;
 mod lines;
 mod pages;

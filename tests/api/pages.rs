@@ -2,7 +2,7 @@
 
 use entente::{
     error::Kind,
-    model::{Page, PullRequest, PushRequest, Repository, Resource, SiteId, TableSpec},
+    model::{Page, PullRequest, PushRequest, Repository, Resource, SiteId, TableSpec, Want},
     peer::Peer,
     store::{repositories, resources},
     sync::{
@@ -14,17 +14,17 @@ use rusqlite::Connection;
 
 use crate::served::Served;
 
-const SCHEMA: &str =
+pub(crate) const SCHEMA: &str =
     "CREATE TABLE team (number INTEGER PRIMARY KEY, name TEXT NOT NULL, notes BLOB); CREATE TABLE secret (id INTEGER PRIMARY KEY)";
 
 /// The application's own database beside a site, attached.
-struct Application {
+pub(crate) struct Application {
     conn: Connection,
     _dir: tempfile::TempDir,
 }
 
 impl Application {
-    fn beside(served: &Served) -> Application {
+    pub(crate) fn beside(served: &Served) -> Application {
         let dir = tempfile::tempdir().unwrap();
         let file = dir.path().join("app.db");
         let conn = Connection::open(&file).unwrap();
@@ -41,7 +41,7 @@ impl Application {
         Application { conn, _dir: dir }
     }
 
-    fn insert(&self, rows: std::ops::Range<u32>) {
+    pub(crate) fn insert(&self, rows: std::ops::Range<u32>) {
         let tx = self.conn.unchecked_transaction().unwrap();
         for number in rows {
             tx.execute("INSERT INTO team VALUES (?1, ?2, randomblob(20))", (number, format!("Team <{number}> & friends"))).unwrap();
@@ -49,15 +49,25 @@ impl Application {
         tx.commit().unwrap();
     }
 
-    fn names(&self) -> Vec<String> {
+    pub(crate) fn names(&self) -> Vec<String> {
         let mut statement = self.conn.prepare("SELECT name FROM team ORDER BY name").unwrap();
         let names = statement.query_map([], |row| row.get(0)).unwrap();
         names.map(|name| name.unwrap()).collect()
     }
 }
 
-fn pull_of(resource: &str) -> PullRequest {
-    PullRequest { resource: resource.into(), cursor: String::new(), records: 5000, bytes: 4 << 20, run: 1, heard: 0, filters: Vec::new() }
+pub(crate) fn pull_of(resource: &str) -> PullRequest {
+    PullRequest {
+        resource: resource.into(),
+        cursor: String::new(),
+        records: 5000,
+        bytes: 4 << 20,
+        run: 1,
+        heard: 0,
+        filters: Vec::new(),
+        life: String::new(),
+        want: Want::Page,
+    }
 }
 
 fn push(batch: u128) -> PushRequest {
@@ -70,6 +80,7 @@ fn push(batch: u128) -> PushRequest {
         update: rules.update,
         conflict: rules.conflict,
         merge_fields: false,
+        life: String::new(),
     }
 }
 

@@ -92,6 +92,7 @@ impl Served {
             proxy: None,
             ca_file: None,
             own,
+            formerly: None,
             limits: Limits::default(),
             retries: 0,
             timeouts: Timeouts::default(),

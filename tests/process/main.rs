@@ -2,11 +2,13 @@
 
 #![expect(clippy::unwrap_used, reason = "tests")]
 
+mod compared;
 mod decided;
 mod examples;
 mod house;
 mod killed;
 mod stay;
+mod sweep;
 mod tour;
 mod trouble;
 mod verbs;

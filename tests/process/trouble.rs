@@ -192,3 +192,22 @@ fn newer(store: &Path) {
     let database = rusqlite::Connection::open(store).unwrap();
     database.execute("INSERT INTO __diesel_schema_migrations (version) VALUES ('99990101000000')", []).unwrap();
 }
+
+#[test]
+fn a_site_of_which_there_are_two_is_refused_until_an_administrator_lets_it() {
+    let (house, _server) = House::hub_and_laptop("CREATE TABLE t (id INTEGER PRIMARY KEY)", "--table t");
+    house.ok("laptop", "resource add hub t");
+    house.ok("laptop", "sync hub");
+    let uuid = house.ok("laptop", "--format json site").json()["uuid"].as_str().unwrap().to_owned();
+    house.sql("hub/entente.db", &format!("INSERT INTO clone VALUES ('{uuid}', 1000000)"));
+    house
+        .run("laptop", "sync hub")
+        .fails(1)
+        .complains("two machines present themselves as laptop")
+        .complains("entente site --new-identity");
+    house.ok("hub", "repository show laptop").says("two machines").says("entente repository set laptop --enabled yes");
+    assert_eq!(house.ok("hub", "--format json repository show laptop").json()["cloned_since"], "1970-01-01T00:00:01.000000Z");
+    house.ok("hub", "repository set laptop --enabled yes");
+    assert!(house.ok("hub", "--format json repository show laptop").json()["cloned_since"].is_null());
+    house.ok("laptop", "sync hub");
+}

@@ -34,10 +34,23 @@ const DEEDS: [(u64, Deed); 12] = [
     (1, Deed::Clear),
 ];
 
+/// Columns that come and go.
+pub(crate) const EXTRAS: [&str; 2] = ["x1", "x2"];
+
 /// Does something to a site's tables. Returns the SQL, and how many rows were written.
 pub(crate) fn something(house: &House, dice: &mut Dice, oracle: &mut Oracle, seed: u64) -> (String, usize) {
+    let deed = dice.weighted(&DEEDS);
+    carry_out(deed, house, dice, oracle, seed)
+}
+
+/// Deletes something, where there is anything. As [`something`].
+pub(crate) fn removal(house: &House, dice: &mut Dice, oracle: &mut Oracle, seed: u64) -> (String, usize) {
+    carry_out(Deed::Delete, house, dice, oracle, seed)
+}
+
+fn carry_out(deed: Deed, house: &House, dice: &mut Dice, oracle: &mut Oracle, seed: u64) -> (String, usize) {
     let before = house.rows();
-    let sql = statement(dice.weighted(&DEEDS), house, dice, oracle, seed);
+    let sql = statement(deed, house, dice, oracle, seed);
     let done = house.app().execute_batch(&sql);
     if done.is_err() && !house.app().is_autocommit() {
         house.app().execute_batch("ROLLBACK").unwrap();
@@ -61,26 +74,32 @@ fn statement(deed: Deed, house: &House, dice: &mut Dice, oracle: &mut Oracle, se
         Deed::PutCode | Deed::Rename if !has("code") => statement(Deed::Change, house, dice, oracle, seed),
         Deed::AddOrg => {
             let key = if shape.column { format!("'{}'", crate::dice::uuid(seed, dice.next())) } else { "NULL".into() };
-            format!("INSERT INTO org VALUES ({key}, 'b-{note}', 'n{}', '{note}');", dice.below(5))
+            format!("INSERT INTO org ({}, born, name, note) VALUES ({key}, 'b-{note}', 'n{}', '{note}');", shape.key("org"), dice.below(5))
         }
         Deed::AddPerson => {
             let Some(org) = pick(dice, "org") else { return statement(Deed::AddOrg, house, dice, oracle, seed) };
             let chief = pick(dice, "person").filter(|_| dice.percent(40)).unwrap_or("NULL".into());
-            format!("INSERT INTO person VALUES (NULL, 'b-{note}', {org}, {chief}, '{note}');")
+            format!("INSERT INTO person (born, org, chief, note) VALUES ('b-{note}', {org}, {chief}, '{note}');")
         }
         Deed::PutCode => {
             let or = *dice.pick(&["OR REPLACE", "OR IGNORE", ""]);
-            format!("INSERT {or} INTO code VALUES ('c{}', 'l{}', '{note}');", dice.below(3), dice.below(3))
+            format!("INSERT {or} INTO code (code, label, note) VALUES ('c{}', 'l{}', '{note}');", dice.below(3), dice.below(3))
         }
         Deed::Change => {
             let (key, other) = (pick(dice, table), pick(dice, if table == "person" { "org" } else { "person" }));
-            change(&note, table, key, other, house, dice)
+            let extra =
+                house.extras(table).first().filter(|_| dice.percent(60)).map_or(String::new(), |column| format!(", {column} = '{note}'"));
+            change(&note, &extra, table, key, other, house, dice)
         }
         Deed::Delete => pick(dice, table).map_or(String::new(), |key| format!("DELETE FROM {table} WHERE {} = {key};", shape.key(table))),
         Deed::Replace => {
             let key = pick(dice, "org").unwrap_or("NULL".into());
             let key = if shape.column && key == "NULL" { format!("'{}'", crate::dice::uuid(seed, dice.next())) } else { key };
-            format!("INSERT OR REPLACE INTO org VALUES ({key}, 'b-{note}', 'n{}', '{note}');", dice.below(5))
+            format!(
+                "INSERT OR REPLACE INTO org ({}, born, name, note) VALUES ({key}, 'b-{note}', 'n{}', '{note}');",
+                shape.key("org"),
+                dice.below(5)
+            )
         }
         Deed::ChangeMany => format!("UPDATE {table} SET note = '{note}.' || {};", shape.key(table)),
         Deed::Rename => pick(dice, "code")
@@ -99,7 +118,7 @@ fn statement(deed: Deed, house: &House, dice: &mut Dice, oracle: &mut Oracle, se
     }
 }
 
-fn change(note: &str, table: &str, key: Option<String>, other: Option<String>, house: &House, dice: &mut Dice) -> String {
+fn change(note: &str, extra: &str, table: &str, key: Option<String>, other: Option<String>, house: &House, dice: &mut Dice) -> String {
     let Some(key) = key else { return String::new() };
     let more = match table {
         "org" if dice.percent(40) => format!(", name = 'n{}'", dice.below(5)),
@@ -111,5 +130,19 @@ fn change(note: &str, table: &str, key: Option<String>, other: Option<String>, h
         },
         _ => String::new(),
     };
-    format!("UPDATE {table} SET note = '{note}'{more} WHERE {} = {key};", house.shape.key(table))
+    format!("UPDATE {table} SET note = '{note}'{more}{extra} WHERE {} = {key};", house.shape.key(table))
+}
+
+/// An application's new version changes a table: columns come, go and change their names.
+pub(crate) fn columns(house: &House, dice: &mut Dice) -> String {
+    let table = *dice.pick(house.shape.tables);
+    let (there, new) = (house.extras(table), *dice.pick(&EXTRAS));
+    let sql = match there.first() {
+        None => format!("ALTER TABLE {table} ADD COLUMN {new} TEXT;"),
+        Some(old) if dice.percent(35) => format!("ALTER TABLE {table} DROP COLUMN {old};"),
+        Some(old) if dice.percent(50) => format!("ALTER TABLE {table} RENAME COLUMN {old} TO {new};"),
+        Some(_) => format!("ALTER TABLE {table} ADD COLUMN {new} TEXT;"),
+    };
+    let done = house.app().execute_batch(&sql);
+    done.err().map_or(sql.clone(), |error| format!("{sql} -- refused: {error}"))
 }

@@ -3,8 +3,8 @@
 use entente::{
     connector::{
         Apply, Attempt, Clash, ConflictEntry, Conflicts, Connector, Effect, Effected, Effects, Extent, Forgotten, Found, HistoryEntry,
-        Journal, Key, Locals, Lost, Part, Progress, Retention, Share, Survey, Swept, Table, Targets, Verdict, Wait, Waiter, WaitingEntry,
-        Which, Write,
+        Journal, Key, Living, Locals, Lost, Named, Part, Progress, Purged, Retention, Share, Standing, Survey, Swept, Table, Targets,
+        Verdict, Wait, Waiter, WaitingEntry, Which, Write,
     },
     error::Result,
     model::{Actor, NewState, Page, RecordView, SiteId, Sum, TableSpec, Time},
@@ -56,11 +56,12 @@ impl Connector for Driver {
         fn journal() -> Journal;
         fn renew(site: SiteId, incarnation: u32, epoch: &str) -> ();
         fn tables() -> Vec<Table>;
-        fn share(table: &Table, peer: SiteId, part: Part) -> Share;
         fn set_share(table: &Table, peer: SiteId, part: Part, share: &Share, added_runs: u64) -> ();
         fn forget_shared(table: &Table, peer: SiteId) -> ();
         fn head(table: &Table) -> i64;
         fn count(table: &Table) -> u64;
+        fn living(table: &Table, take: &mut dyn FnMut(Living<'_>) -> Result<()>) -> ();
+        fn purge(table: &Table, now: Time, before: Time) -> Purged;
         fn sweep(table: &Table, now: Time, progress: Progress<'_>) -> Swept;
         fn forget(keep: Retention) -> Forgotten;
         fn sum(table: &Table) -> Option<Sum>;
@@ -76,6 +77,22 @@ impl Connector for Driver {
         fn conflicts(which: Conflicts<'_>) -> Vec<ConflictEntry>;
         fn history(table: &Table, uid: &str) -> Vec<HistoryEntry>;
         fn pulse() -> i64;
+    }
+
+    fn share(&mut self, table: &Table, peer: SiteId, part: Part) -> Result<Share> {
+        let inner = &mut self.inner;
+        let mut share = self.fuse.step(|| inner.share(table, peer, part))?;
+        share.compare.due &= self.planted != Some(Planted::NobodyCompares);
+        Ok(share)
+    }
+
+    fn standings(&mut self, table: &Table, peer: SiteId, named: Named<'_>) -> Result<Vec<Standing>> {
+        let inner = &mut self.inner;
+        let mut standings = self.fuse.step(|| inner.standings(table, peer, named))?;
+        if self.planted == Some(Planted::BelievesAnything) {
+            standings.iter_mut().for_each(|standing| standing.given = true);
+        }
+        Ok(standings)
     }
 
     fn begin(&mut self) -> Result<Box<dyn Apply + '_>> {
@@ -110,7 +127,6 @@ impl Apply for Transaction<'_> {
         fn past(id: i64) -> Option<HistoryEntry>;
         fn effects(table: &Table, run: u64, effects: Effects, after: i64, limit: usize) -> Vec<Effected>;
         fn set_bases(table: &Table, page: &Page) -> ();
-        fn retract(table: &Table, found: Found) -> ();
         fn sharers(table: &Table) -> Vec<SiteId>;
         fn waiters(which: Which<'_>, limit: usize) -> Vec<Waiter>;
     }
@@ -150,6 +166,14 @@ impl Apply for Transaction<'_> {
             self.fuse.step(|| inner.wait(table, record, waits))?;
         }
         Ok(())
+    }
+
+    fn retract(&mut self, table: &Table, found: Found) -> Result<()> {
+        if self.fault.keeps_all() {
+            return Ok(());
+        }
+        let inner = &mut self.inner;
+        self.fuse.step(|| inner.retract(table, found))
     }
 
     fn unwait(&mut self, id: i64) -> Result<()> {

@@ -10,7 +10,7 @@ use std::{
 use entente::{
     config::{Config, Overrides, Settings},
     connector::{Connector, Sqlite},
-    model::{AttachedTable, Database, Grant, Repository, SiteId, Uuids},
+    model::{AttachedTable, Database, Grant, Repository, SiteId, Time, Uuids},
     site::{Connect, Site, Surroundings},
     store::{Store, attached, databases, repositories},
     sync::{admit::Caller, attach, serve},
@@ -27,7 +27,7 @@ use crate::{
 };
 
 /// The name of the database at every site.
-const APP: &str = "app";
+pub(crate) const APP: &str = "app";
 
 pub(crate) struct House {
     pub(crate) name: String,
@@ -44,6 +44,8 @@ pub(crate) struct House {
     pub(crate) backup: Option<Backup>,
     /// How many writes there had been in the world.
     pub(crate) backed_up: usize,
+    /// Its runs, by their numbers in its log.
+    pub(crate) runs: Vec<i64>,
 }
 
 /// A copy of everything of a site.
@@ -115,6 +117,7 @@ impl House {
             app: None,
             backup: None,
             backed_up: 0,
+            runs: Vec::new(),
         }
     }
 
@@ -138,6 +141,25 @@ impl House {
         raw::read(self.app(), self.shape)
     }
 
+    /// The numbers of what a table of the journal holds.
+    pub(crate) fn numbers(&self, table: &str) -> Vec<i64> {
+        let mut statement = self.app().prepare_cached(&format!("SELECT id FROM {table} ORDER BY id")).unwrap();
+        let rows = statement.query_map([], |row| row.get(0)).unwrap();
+        rows.map(|row| row.unwrap()).collect()
+    }
+
+    /// Purges all tombstones that are there now, as if more than a month had passed.
+    pub(crate) fn forget_tombstones(&self) {
+        const DAY: i64 = 86_400_000_000;
+        let site = self.site();
+        let mut door = site.door("app").unwrap();
+        for table in door.tables().unwrap() {
+            let now = site.now();
+            door.purge(&table, now, Time(0)).unwrap();
+            door.purge(&table, Time(now.0 + 40 * DAY), Time(now.0 + DAY)).unwrap();
+        }
+    }
+
     /// The last arrival of each table.
     pub(crate) fn heads(&self) -> Vec<i64> {
         let head = |id| format!("SELECT COALESCE(MAX(arrival), 0) FROM entente_state_{id}");
@@ -152,6 +174,13 @@ impl House {
             raw::rows(self.app(), table, self.shape.key(table)).into_iter().map(move |(key, row)| ((table, key), row))
         };
         self.shape.tables.iter().copied().flat_map(of).collect()
+    }
+
+    /// The columns of a table that were not there from the beginning.
+    pub(crate) fn extras(&self, table: &str) -> Vec<String> {
+        let mut statement = self.app().prepare("SELECT name FROM pragma_table_info(?1) WHERE name LIKE 'x%'").unwrap();
+        let rows = statement.query_map([table], |row| row.get(0)).unwrap();
+        rows.map(|row| row.unwrap()).collect()
     }
 
     /// The keys of a table's rows.

@@ -7,11 +7,11 @@ use std::sync::{
 
 use entente::{
     error::{Error, Kind, Result},
-    model::{Grant, Limits, Page, PullRequest, PushRequest, Receipt, Registered, Registration, SiteId},
+    model::{CompareAnswer, CompareRequest, Grant, Limits, Page, PullRequest, PushRequest, Receipt, Registered, Registration, SiteId},
     peer::{Contact, Peer},
     site::Site,
     store::repositories,
-    sync::{admit::Caller, serve},
+    sync::{admit::Caller, compare, serve},
     wire,
 };
 
@@ -173,6 +173,16 @@ impl Peer for Line {
 
     fn fetch(&self, resource: &str, uids: &[String]) -> Result<Page> {
         self.call(format!("fetch {resource}"), |cut| self.travel(&serve::fetch(&self.to, &self.caller, resource, uids)?, &self.to, cut))
+    }
+
+    fn compare(&self, resource: &str, request: &CompareRequest) -> Result<CompareAnswer> {
+        self.call(format!("compare {resource}"), |cut| {
+            let mut body = wire::write_json(&compare::answer(&self.to, &self.caller, resource, request)?);
+            if let Some(thousandths) = cut {
+                body.truncate(body.len() * thousandths as usize / 1_000);
+            }
+            wire::read_json(&body, 4 << 20)
+        })
     }
 
     fn listen(&self, stop: &AtomicBool, _: &mut dyn FnMut(&str)) -> Result<()> {

@@ -7,7 +7,9 @@ mod clock;
 mod deeds;
 mod dice;
 mod driver;
+mod filters;
 mod fuse;
+mod hands;
 mod house;
 mod invariants;
 mod line;
@@ -29,13 +31,14 @@ use std::{
 };
 
 use planted::{ALL, Planted};
+use shape::ADOPTION;
 use tally::Tally;
 use world::{Ended, Watch, live};
 
 /// Lives through worlds from a seed on, on a few threads, until they are through or `enough`. What failed, and what happened.
 fn worlds(first: u64, count: u64, planted: Option<Planted>, enough: impl Fn(&Ended) -> bool + Sync) -> (Vec<Ended>, Tally) {
     let (next, done) = (AtomicU64::new(first), Mutex::new((Vec::new(), Tally::default())));
-    let threads = std::thread::available_parallelism().map_or(2, |cores| cores.get()).min(4);
+    let threads = std::thread::available_parallelism().map_or(2, |cores| cores.get() * 2).min(8);
     std::thread::scope(|scope| {
         for _ in 0..threads {
             scope.spawn(|| {
@@ -49,6 +52,9 @@ fn worlds(first: u64, count: u64, planted: Option<Planted>, enough: impl Fn(&End
                     let mut done = done.lock().unwrap();
                     done.1.add(&ended.tally);
                     if !ended.broken.is_empty() {
+                        if planted.is_none() {
+                            println!("{}", ended.broken.iter().take(3).cloned().collect::<Vec<_>>().join("\n"));
+                        }
                         done.0.push(ended);
                     }
                     if stop {
@@ -63,6 +69,24 @@ fn worlds(first: u64, count: u64, planted: Option<Planted>, enough: impl Fn(&End
 
 /// Worlds that the ordinary test run lives through.
 const WORLDS: u64 = 2_000;
+
+/// Seeds that once failed, and what they showed. What is drawn for a seed may have changed since: each mend has a test of its own, too.
+const ONCE: &[(u64, &str)] = &[
+    (ADOPTION + 12, TWINS),
+    (ADOPTION + 36, TWINS),
+    (ADOPTION + 90, TWINS),
+    (ADOPTION + 110, TWINS),
+    (ADOPTION + 132, TWINS),
+    (ADOPTION + 154, TWINS),
+    (ADOPTION + 69, "what was parked for a record that waits for its match came under a key that nobody took"),
+    (276, "what was deleted here was not given to a site that a backup had brought back to before"),
+    (470, "a comparison passed over tombstones of records that never lived at both sites"),
+    (1_329, "a retraction ended the waiting of what another site had given"),
+    (7_060, "a tombstone of a record that another site never had was looked for there after a backup was restored"),
+    (1_358, "a conflict decided the same way again after that was taken back: the cursor had passed the record while it was held"),
+];
+const TWINS: &str =
+    "records that become one while both live: an alias that came twice, to two heirs, or for a record whose heir lives here";
 
 /// The most worlds in which a planted fault has to be found.
 const ENOUGH: u64 = 400;
@@ -84,8 +108,23 @@ fn two_thousand_worlds_keep_all_promises() {
         "clock turned",
         "records parked",
         "records quarantined",
+        "filter changed",
+        "column added, dropped or renamed",
+        "conflict decided",
+        "decision taken back",
+        "version put back",
+        "run undone",
+        "waiting record mended",
     ] {
-        assert!(tally.get(rare) > 10, "{rare}: {} only", tally.get(rare));
+        assert!(tally.get(rare) > 5, "{rare}: {} only", tally.get(rare));
+    }
+}
+
+#[test]
+fn what_once_failed_holds() {
+    for (seed, showed) in ONCE {
+        let ended = live(*seed, None, Watch::End);
+        assert!(ended.broken.is_empty(), "{showed}: {}", ended.broken.join("\n"));
     }
 }
 
@@ -107,7 +146,7 @@ fn each_invariant_finds_its_planted_faults() {
                 (0..ENOUGH).any(|seed| live(seed, Some(planted), Watch::End).digest != live(seed, Some(planted), Watch::End).digest)
             }
             _ => {
-                let (failed, tally) = worlds(0, ENOUGH, Some(planted), breaks);
+                let (failed, tally) = worlds(planted.first(), ENOUGH, Some(planted), breaks);
                 println!("{planted:?}: {invariant} after {} worlds, {:.1} s", tally.get("worlds"), begun.elapsed().as_secs_f64());
                 failed.iter().any(breaks)
             }
@@ -132,9 +171,6 @@ fn as_many_worlds_as_wanted() {
     let (failed, tally) = worlds(first, count, None, |_| false);
     let seconds = begun.elapsed().as_secs_f64();
     println!("{tally}{:>11.1}  seconds per 1,000 worlds", seconds * 1_000.0 / count as f64);
-    for ended in failed.iter() {
-        println!("{}", ended.broken.iter().take(3).cloned().collect::<Vec<_>>().join("\n"));
-    }
     let mut seeds: Vec<u64> = failed.iter().map(|ended| ended.seed).collect();
     seeds.sort_unstable();
     assert!(seeds.is_empty(), "{} worlds failed, of the seeds {seeds:?}", seeds.len());

@@ -36,6 +36,19 @@ pub(crate) struct Oracle {
     /// Uids of records that were deleted elsewhere and are kept because others refer to them.
     pub(crate) asserted: BTreeSet<String>,
     notes: usize,
+    /// Notes of versions that a person put back.
+    pub(crate) raised: BTreeSet<String>,
+    /// Notes of versions that a person made of two.
+    pub(crate) pieced: BTreeSet<String>,
+}
+
+/// What a person's decision makes of a record.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum By {
+    /// A version that was there before.
+    Whole,
+    /// Fields of two versions.
+    Parts,
 }
 
 impl Oracle {
@@ -58,6 +71,37 @@ impl Oracle {
             self.add(site, place.0, None, Some(former));
         }
         self.writes.len() - known
+    }
+
+    /// Notes what a person did with the tools of a site: what was put back is no new write, what was mended is one.
+    pub(crate) fn by_hand(&mut self, site: SiteId, before: &Rows, after: &Rows, by: By) {
+        for (place, fields) in after.iter().filter(|(place, fields)| before.get(*place) != Some(*fields)) {
+            let note = &fields["note"];
+            if !self.by_note.contains_key(note) {
+                self.add(site, place.0, Some(fields), before.get(place));
+            } else if before.get(place).is_none_or(|former| &former["note"] != note) {
+                self.raised.insert(note.clone());
+            }
+            if by == By::Parts {
+                self.pieced.insert(note.clone());
+            }
+        }
+    }
+
+    /// Whether each field of a record is what somebody wrote into it.
+    pub(crate) fn wrote_each(&self, table: &str, fields: &Fields) -> bool {
+        // OR REPLACE gives a company of one key everything anew.
+        let one = |write: &&Write| ["born", "code"].iter().all(|key| write.fields.get(*key) == fields.get(*key));
+        let same = |write: &&Write| write.table == table && (table == "org" || one(write));
+        let writes: Vec<&Write> = self.writes.iter().filter(same).collect();
+        fields.iter().all(|(name, value)| {
+            writes.iter().any(|write| {
+                let refers = |reference: &(&str, &str, String, Option<String>)| {
+                    reference.0 == name && reference.3.as_ref().is_none_or(|uid| uid == value)
+                };
+                write.fields.get(name) == Some(value) || write.references.iter().any(refers)
+            })
+        })
     }
 
     fn add(&mut self, site: SiteId, table: &'static str, fields: Option<&Fields>, former: Option<&Fields>) {
@@ -89,6 +133,23 @@ impl Oracle {
     pub(crate) fn replaced_by(&self, note: &str) -> Vec<&Write> {
         let after = self.by_note.get(note).and_then(|at| self.after.get(at));
         after.into_iter().flatten().map(|at| &self.writes[*at]).filter(|write| !write.lost).collect()
+    }
+
+    /// Whether somebody deleted the record with this note, or one that was born as the same.
+    pub(crate) fn was_deleted(&self, note: &str) -> bool {
+        let Some(first) = self.by_note.get(note).copied() else { return false };
+        let born = self.writes[first].fields.get("born");
+        let same = |at: &usize| born.is_some() && self.writes[*at].fields.get("born") == born;
+        let (mut open, mut seen) = ((0..self.writes.len()).filter(same).chain([first]).collect::<Vec<_>>(), BTreeSet::new());
+        while let Some(at) = open.pop() {
+            if self.writes[at].note.is_none() {
+                return true;
+            }
+            if seen.insert(at) {
+                open.extend(self.after.get(&at).into_iter().flatten());
+            }
+        }
+        false
     }
 
     /// The writes that are nowhere: neither in a row nor in a history, a conflict or among what waits, nor replaced by one that had seen them

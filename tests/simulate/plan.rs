@@ -32,6 +32,10 @@ pub(crate) struct Perils {
     pub(crate) clocks: bool,
     /// Columns come and go.
     pub(crate) columns: bool,
+    /// People decide conflicts, put versions back, undo runs and look after what waits.
+    pub(crate) hands: bool,
+    /// Sites are silent for so long that others forget what was deleted.
+    pub(crate) months: bool,
 }
 
 /// A world before it begins.
@@ -45,7 +49,14 @@ pub(crate) struct Plan {
     pub(crate) steps: usize,
     /// NEWER everywhere, both ways, all methods.
     pub(crate) plain: bool,
+    /// Some resources are merged field by field.
+    pub(crate) merges: bool,
+    /// Some resources are shared in part.
+    pub(crate) filters: bool,
 }
+
+/// Worlds of earlier seeds have edits, runs and faults alone.
+pub(crate) const LATER: u64 = 400;
 
 impl Plan {
     pub(crate) fn draw(dice: &mut Dice, seed: u64) -> Plan {
@@ -54,16 +65,34 @@ impl Plan {
         let topology = *dice.pick(if sites < 6 { &["star", "chain", "ring", "mesh"] } else { &["star", "chain", "ring"] });
         let plain = dice.percent(50);
         let pairs = pairs(topology, sites);
-        let links = pairs.into_iter().map(|(from, to)| Link::draw(from, to, plain, shape, dice)).collect();
+        let mut links: Vec<Link> = pairs.into_iter().map(|(from, to)| Link::draw(from, to, plain, shape, dice)).collect();
         let perils = Perils {
             lines: dice.percent(60),
             crashes: dice.percent(40),
             restores: dice.percent(25),
             clones: dice.percent(10),
             clocks: dice.percent(50),
-            columns: dice.percent(15),
+            columns: dice.percent(15) && seed >= LATER,
+            hands: false,
+            months: false,
         };
-        Plan { shape, topology, sites, links, perils, steps: 6 + dice.below(14), plain }
+        // From other dice, so that worlds stay what they were when there is more to draw.
+        let mut more = Dice::new(!seed);
+        let ahead = !perils.restores && !perils.clones && more.percent(80);
+        let perils = Perils { hands: seed >= LATER && !shape.matching && more.percent(45), ..perils };
+        let merges = seed >= LATER && !plain && more.percent(35);
+        for resource in links.iter_mut().flat_map(|link| link.ours.iter_mut().chain(&mut link.theirs)) {
+            if perils.hands && !plain && more.percent(25) {
+                resource.conflict = Policy::Manual;
+            }
+            resource.merge_fields = merges && more.percent(60);
+        }
+        let filters = seed >= LATER && !shape.matching && more.percent(25);
+        links.iter_mut().filter(|_| filters).for_each(|link| link.filter(shape, &mut more));
+        let perils = Perils { months: seed >= LATER && more.percent(35), ..perils };
+        let drawn = dice.below(14);
+        let steps = if seed < LATER { 6 + drawn } else { 5 + drawn * 2 / 3 };
+        Plan { shape: Shape { ahead, ..shape }, topology, sites, links, perils, steps, plain, merges, filters }
     }
 }
 
@@ -115,8 +144,9 @@ impl Link {
             let differs =
                 |resource: &&Resource| **resource != Resource { accept_twins: resource.accept_twins, ..Resource::new(0, &resource.name) };
             let words = side.iter().filter(differs).map(|resource| {
-                let Resource { name, mode, strategy, update, conflict, .. } = resource;
-                format!("{name}: {} {strategy} update {update} conflict {conflict}", mode.word())
+                let Resource { name, mode, strategy, update, conflict, merge_fields, filters, .. } = resource;
+                let merged = if *merge_fields { " by field" } else { "" };
+                format!("{name}: {} {strategy} update {update} conflict {conflict}{merged} {}", mode.word(), filters.concat())
             });
             words.collect::<Vec<_>>().join("; ")
         };
@@ -144,7 +174,7 @@ pub(crate) fn groups(shape: Shape, links: &[Link], sites: usize) -> BTreeMap<&'s
     let group = |name: &'static str| {
         let mut of: Vec<usize> = (0..sites).collect();
         for _ in 0..sites {
-            for link in links.iter().filter(|link| link.flows(name, false) && link.flows(name, true)) {
+            for link in links.iter().filter(|link| link.shares_all(name) && link.flows(name, false) && link.flows(name, true)) {
                 let least = of[link.from].min(of[link.to]);
                 (of[link.from], of[link.to]) = (least, least);
             }

@@ -8,6 +8,8 @@ use entente::{
     model::{NewState, Policy, Relation},
 };
 
+use crate::plan::{LATER, Plan};
+
 /// A fault that the simulation has to find, named by the invariant it breaks.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) enum Planted {
@@ -15,12 +17,18 @@ pub(crate) enum Planted {
     EachKeepsItsOwn,
     /// I1: a version that comes is never joined with what is here.
     NoJoin,
+    /// I1: what is taken back stays.
+    LetsNothingGo,
+    /// I1: who was silent for long does not compare.
+    NobodyCompares,
     /// I2: what is replaced does not go into the history.
     NoHistory,
     /// I2: whatever comes replaces what is here, as if it had been seen.
     LastArrivalWins,
     /// I3: in a conflict fields of both are mixed.
     Mixture,
+    /// I3: whatever a peer does not know is believed to have been deleted there.
+    BelievesAnything,
     /// I4: an edit beats a deletion that has seen it.
     DeletionsLose,
     /// I5: rows are removed to make room, constraints switched off.
@@ -35,9 +43,30 @@ pub(crate) enum Planted {
     RealChance,
 }
 
-pub(crate) const ALL: [(Planted, &str); 11] = [
+impl Planted {
+    /// Makes a world one in which it can show often enough.
+    pub(crate) fn suit(self, plan: &mut Plan) {
+        if matches!(self, Planted::NobodyCompares | Planted::BelievesAnything) {
+            plan.perils.months = true;
+        }
+    }
+
+    /// The first seed of worlds in which it can show.
+    pub(crate) fn first(self) -> u64 {
+        match self {
+            Planted::LetsNothingGo => LATER + 240,
+            Planted::NobodyCompares | Planted::BelievesAnything => LATER,
+            _ => 0,
+        }
+    }
+}
+
+pub(crate) const ALL: [(Planted, &str); 14] = [
+    (Planted::NobodyCompares, "I1"),
+    (Planted::BelievesAnything, "I3"),
     (Planted::EachKeepsItsOwn, "I1"),
     (Planted::NoJoin, "I1"),
+    (Planted::LetsNothingGo, "I1"),
     (Planted::NoHistory, "I2"),
     (Planted::LastArrivalWins, "I2"),
     (Planted::Mixture, "I3"),
@@ -127,6 +156,10 @@ impl Journalled {
     pub(crate) fn waits(&mut self, waits: &Wait<'_>) -> u32 {
         self.crowded |= matches!(waits.kind, Waiting::Quarantined | Waiting::Deletion);
         if self.planted == Some(Planted::DropsWhatWaits) { 0 } else { 1 }
+    }
+
+    pub(crate) fn keeps_all(&self) -> bool {
+        self.planted == Some(Planted::LetsNothingGo)
     }
 
     pub(crate) fn never_ends(&self) -> bool {

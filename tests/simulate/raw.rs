@@ -30,6 +30,7 @@ pub(crate) struct Entry {
 /// A record that waits, or one of an open conflict.
 #[derive(Debug, Clone)]
 pub(crate) struct Aside {
+    pub(crate) id: i64,
     pub(crate) resource: String,
     pub(crate) uid: String,
     pub(crate) kind: String,
@@ -62,6 +63,8 @@ pub(crate) struct Journal {
     pub(crate) notes: BTreeSet<String>,
     /// Those in rows.
     pub(crate) living: BTreeSet<String>,
+    /// Those of records that a comparison found to have been deleted elsewhere.
+    pub(crate) purged: BTreeSet<String>,
     pub(crate) counts: BTreeMap<&'static str, i64>,
 }
 
@@ -122,15 +125,18 @@ pub(crate) fn read(db: &Connection, shape: Shape) -> Journal {
     for sql in ["SELECT record FROM entente_history", "SELECT ours || theirs FROM entente_conflict", "SELECT record FROM entente_waiting"] {
         each(db, sql, |row| notes_in(&row.get::<_, String>(0).unwrap(), &mut journal.notes));
     }
-    each(db, "SELECT tab, uid, kind, record FROM entente_waiting ORDER BY id", |row| {
-        let resource = names[&row.get(0).unwrap()].clone();
-        let (kind, record) = (row.get(2).unwrap(), row.get(3).unwrap());
-        journal.waiting.push(Aside { resource, uid: uid(row.get_ref(1).unwrap()).unwrap(), kind, record });
+    each(db, "SELECT record FROM entente_history WHERE rule = 'purged'", |row| {
+        notes_in(&row.get::<_, String>(0).unwrap(), &mut journal.purged);
     });
-    each(db, "SELECT tab, uid, rule, theirs FROM entente_conflict WHERE open ORDER BY id", |row| {
+    each(db, "SELECT tab, uid, kind, record, id FROM entente_waiting ORDER BY id", |row| {
         let resource = names[&row.get(0).unwrap()].clone();
         let (kind, record) = (row.get(2).unwrap(), row.get(3).unwrap());
-        journal.conflicts.push(Aside { resource, uid: uid(row.get_ref(1).unwrap()).unwrap(), kind, record });
+        journal.waiting.push(Aside { id: row.get(4).unwrap(), resource, uid: uid(row.get_ref(1).unwrap()).unwrap(), kind, record });
+    });
+    each(db, "SELECT tab, uid, rule, theirs, id FROM entente_conflict WHERE open ORDER BY id", |row| {
+        let resource = names[&row.get(0).unwrap()].clone();
+        let (kind, record) = (row.get(2).unwrap(), row.get(3).unwrap());
+        journal.conflicts.push(Aside { id: row.get(4).unwrap(), resource, uid: uid(row.get_ref(1).unwrap()).unwrap(), kind, record });
     });
     each(db, "SELECT site, tab, role, pull, push FROM entente_share ORDER BY site, tab, role", |row| {
         let resource = names[&row.get(1).unwrap()].clone();
@@ -193,9 +199,10 @@ fn states(db: &Connection, table: i64, sites: &Sites) -> (BTreeMap<String, (Stri
 pub(crate) fn rows(db: &Connection, table: &str, key: &str) -> BTreeMap<String, BTreeMap<String, String>> {
     let mut found = BTreeMap::new();
     let mut statement = db.prepare_cached(&format!("SELECT * FROM {table}")).unwrap();
-    let columns: Vec<String> = statement.column_names().into_iter().map(str::to_owned).collect();
     let mut rows = statement.query([]).unwrap();
     while let Some(row) = rows.next().unwrap() {
+        // Only now: a column may have come or gone since the statement was prepared.
+        let columns: Vec<String> = row.as_ref().column_names().into_iter().map(str::to_owned).collect();
         let fields = columns.iter().enumerate().filter_map(|(at, name)| Some((name.clone(), text(row.get_ref(at).unwrap())?)));
         let fields: BTreeMap<String, String> = fields.collect();
         found.insert(fields[key].clone(), fields);

@@ -24,6 +24,8 @@ pub(crate) struct Shape {
     pub(crate) matching: bool,
     /// People go with their company.
     pub(crate) cascade: bool,
+    /// The application's file has a write-ahead log, which is faster. Copies of files are made of others alone.
+    pub(crate) ahead: bool,
     /// The resources, parents first.
     pub(crate) tables: Tables,
 }
@@ -34,7 +36,7 @@ impl Shape {
         let (column, unique, cascade) = (dice.percent(25), dice.percent(30), dice.percent(40));
         let matching = seed >= ADOPTION;
         let tables = dice.weighted(&[(45, TABLES.0), (15, TABLES.1), (40, TABLES.2)]);
-        Shape { column: column && !matching, unique: unique || matching, matching, cascade, tables }
+        Shape { column: column && !matching, unique: unique || matching, matching, cascade, ahead: false, tables }
     }
 
     pub(crate) fn schema(self) -> String {
@@ -46,6 +48,7 @@ impl Shape {
             _ => "",
         };
         let (gone, left) = if self.cascade { ("ON DELETE CASCADE", "ON DELETE SET NULL") } else { ("", "") };
+        let mode = if self.ahead { "PRAGMA journal_mode = WAL;" } else { "" };
         let all = format!(
             "CREATE TABLE org ({key}, born TEXT NOT NULL, name TEXT {unique}, note TEXT NOT NULL);
              CREATE TABLE person (id INTEGER PRIMARY KEY, born TEXT NOT NULL, org {kind} NOT NULL REFERENCES org({refers}) {gone},
@@ -53,7 +56,7 @@ impl Shape {
              CREATE TABLE code (code TEXT PRIMARY KEY, label TEXT, note TEXT NOT NULL);"
         );
         let wanted = |statement: &&str| self.tables.iter().any(|table| statement.contains(&format!("CREATE TABLE {table} ")));
-        all.split_inclusive(';').filter(wanted).collect()
+        mode.to_owned() + &all.split_inclusive(';').filter(wanted).collect::<String>()
     }
 
     pub(crate) fn specs(self) -> Vec<TableSpec> {

@@ -22,7 +22,7 @@ use crate::{
     invariants,
     line::{Late, Line, Mishap},
     oracle::Oracle,
-    plan::{Link, Plan},
+    plan::{LATER, Link, Plan},
     planted::Planted,
     tally::Tally,
 };
@@ -54,11 +54,19 @@ pub(crate) struct World {
     pub(crate) houses: Vec<House>,
     pub(crate) oracle: Oracle,
     pub(crate) restored: bool,
-    dice: Dice,
+    /// Waiting records that a person let go.
+    pub(crate) dismissed: BTreeSet<(String, String)>,
+    /// Nothing goes wrong any longer.
+    pub(crate) calm: bool,
+    /// Records of which some site forgot that they were deleted.
+    pub(crate) purged: BTreeSet<(String, String)>,
+    /// What went wrong in a way that nothing explains.
+    pub(crate) surprises: Vec<String>,
+    pub(crate) dice: Dice,
     clock: Clock,
     late: Vec<Late>,
     planted: Option<Planted>,
-    tally: Tally,
+    pub(crate) tally: Tally,
     watch: Watch,
     digest: std::hash::DefaultHasher,
     trace: Vec<String>,
@@ -68,7 +76,8 @@ pub(crate) struct World {
 /// Lives through the world of a seed.
 pub(crate) fn live(seed: u64, planted: Option<Planted>, watch: Watch) -> Ended {
     let mut dice = Dice::new(seed);
-    let plan = Plan::draw(&mut dice, seed);
+    let mut plan = Plan::draw(&mut dice, seed);
+    planted.iter().for_each(|planted| planted.suit(&mut plan));
     World::begin(seed, plan, dice, planted, watch).through()
 }
 
@@ -80,6 +89,10 @@ impl World {
             houses: Vec::new(),
             oracle: Oracle::default(),
             restored: false,
+            dismissed: BTreeSet::new(),
+            purged: BTreeSet::new(),
+            surprises: Vec::new(),
+            calm: false,
             dice,
             clock: Clock::new(),
             late: Vec::new(),
@@ -130,7 +143,7 @@ impl World {
     }
 
     /// Notes what happened, for the digest and for people.
-    fn say(&mut self, what: impl Into<String>) {
+    pub(crate) fn say(&mut self, what: impl Into<String>) {
         let what = what.into();
         what.hash(&mut self.digest);
         if self.watch == Watch::Steps {
@@ -149,10 +162,14 @@ impl World {
                 broken.iter().for_each(|what| self.trace.push(format!("!! after step {step}: {what}")));
             }
         }
+        if self.plan.perils.hands {
+            self.look_at_it_all();
+        }
         let quiet = self.quiet();
         let journals: Vec<_> = self.houses.iter().map(House::read).collect();
         let mut found: BTreeSet<String> = quiet.into_iter().chain(invariants::at_last(&self, &journals)).collect();
         found.extend(broken);
+        found.append(&mut self.surprises.drain(..).collect());
         for (house, journal) in self.houses.iter().zip(&journals) {
             let text = format!("{} {:?}", house.name, journal.tables);
             text.hash(&mut self.digest);
@@ -162,6 +179,12 @@ impl World {
         }
         self.tally.one("worlds");
         self.tally.one(if self.plan.plain { "worlds with NEWER alone" } else { "worlds with policies" });
+        if self.plan.filters {
+            self.tally.one("worlds with filters");
+        }
+        if self.plan.merges {
+            self.tally.one("worlds merged by field");
+        }
         self.tally.many("local writes", self.oracle.writes.len() as u64);
         self.tally.many("local writes lost with a backup put back", self.oracle.writes.iter().filter(|write| write.lost).count() as u64);
         let ids: Vec<(String, &String)> = self.houses.iter().map(|house| (house.id().0.to_string(), &house.name)).collect();
@@ -174,22 +197,54 @@ impl World {
     fn step(&mut self) {
         let perils = self.plan.perils;
         let on = |peril: bool, weight: u64| if peril { weight } else { 0 };
+        let more = self.seed >= LATER;
         type Act = fn(&mut World);
-        let acts: [(u64, Act); 8] = [
+        let acts: [(u64, Act); 12] = [
             (50, World::edit),
             (40, World::sync),
-            (on(perils.lines, 5), World::arrive),
-            (on(perils.restores, 4), World::back_up),
-            (on(perils.restores, 4), World::restore),
+            (on(perils.lines, if more && !self.late.is_empty() { 30 } else { 5 }), World::arrive),
+            (on(perils.restores, if more { 8 } else { 4 }), World::back_up),
+            (on(perils.restores, if more { 8 } else { 4 }), World::restore),
             (on(perils.clones, 2), World::clone_one),
             (on(perils.clocks, 4), World::turn_clock),
             (on(perils.crashes, 3), World::restart),
+            (on(perils.hands, 10), World::hand),
+            (on(self.plan.filters, 6), World::refilter),
+            (on(perils.columns, 8), World::alter),
+            (on(perils.months, 14), World::month),
         ];
         let act = self.dice.weighted(&acts);
         act(self);
     }
 
-    fn any(&mut self) -> usize {
+    /// Something is deleted at a site, which may run with another; then it forgets what was deleted until now.
+    fn month(&mut self) {
+        let link = self.dice.below(self.plan.links.len());
+        let (at, other) = (self.plan.links[link].from, self.plan.links[link].to);
+        for removes in [true, true, false] {
+            let deed = if removes { deeds::removal } else { deeds::something };
+            let (sql, written) = deed(&self.houses[at], &mut self.dice, &mut self.oracle, self.seed);
+            self.say(format!("s{at}: {sql} ({written} written)"));
+        }
+        // After a backup was put back, edits are folded only once that was noticed, in a run.
+        match self.plan.perils.restores || self.plan.perils.clones || self.dice.percent(40) {
+            true => drop(self.run(at, other, Vec::new())),
+            false => self.houses[at].fold(),
+        }
+        let before = self.houses[at].read();
+        self.houses[at].forget_tombstones();
+        let after = self.houses[at].read();
+        let records = before.tables.iter().flat_map(|(table, records)| records.keys().map(move |uid| (*table, uid)));
+        let purged: Vec<(String, String)> = records
+            .filter(|(table, uid)| !after.tables[table].contains_key(*uid))
+            .map(|(table, uid)| (table.to_owned(), uid.clone()))
+            .collect();
+        self.say(format!("s{at} forgets {purged:?}"));
+        self.tally.many("tombstones purged", purged.len() as u64);
+        self.purged.extend(purged);
+    }
+
+    pub(crate) fn any(&mut self) -> usize {
         self.dice.below(self.houses.len())
     }
 
@@ -201,7 +256,7 @@ impl World {
         }
     }
 
-    fn sync(&mut self) {
+    pub(crate) fn sync(&mut self) {
         let at = self.dice.below(self.plan.links.len());
         let link = self.plan.links[at].clone();
         let (from, to) = if !link.theirs.is_empty() && self.dice.percent(40) { (link.to, link.from) } else { (link.from, link.to) };
@@ -232,7 +287,7 @@ impl World {
     }
 
     /// One run. What it moved, and what failed.
-    fn run(&mut self, from: usize, to: usize, mishaps: Vec<(usize, Mishap)>) -> (u64, Vec<String>) {
+    pub(crate) fn run(&mut self, from: usize, to: usize, mishaps: Vec<(usize, Mishap)>) -> (u64, Vec<String>) {
         let line = Line::new(&self.houses[from], &self.houses[to], mishaps);
         let repository = self.houses[from].knows(&self.houses[to]);
         let site = self.houses[from].site().clone();
@@ -243,6 +298,9 @@ impl World {
         told.happened.iter().for_each(|mishap| self.tally.one(mishap.word()));
         self.late.extend(told.late);
         self.say(format!("run s{from} -> s{to}: {}", told.calls.join(", ")));
+        if let Ok(report) = &done {
+            self.houses[from].runs.push(report.run);
+        }
         let (moved, failed) = self.report(done);
         for at in [from, to] {
             self.oracle.learn(&self.houses[at]);
@@ -283,6 +341,13 @@ impl World {
         (moved, failed)
     }
 
+    fn alter(&mut self) {
+        let at = self.any();
+        let sql = deeds::columns(&self.houses[at], &mut self.dice);
+        self.tally.one("column added, dropped or renamed");
+        self.say(format!("s{at}: {sql}"));
+    }
+
     fn arrive(&mut self) {
         if self.late.is_empty() {
             return;
@@ -301,7 +366,8 @@ impl World {
     }
 
     fn restore(&mut self) {
-        let at = self.any();
+        let backed_up: Vec<usize> = (0..self.houses.len()).filter(|at| self.houses[*at].backup.is_some()).collect();
+        let at = if self.seed < LATER || backed_up.is_empty() { self.any() } else { *self.dice.pick(&backed_up) };
         if self.houses[at].backup.is_none() {
             return;
         }
@@ -313,6 +379,9 @@ impl World {
         let what = *self.dice.pick(&[Restore::Database, Restore::Machine]);
         self.houses[at].restore(what);
         self.restored = true;
+        for link in self.plan.links.iter().filter(|link| self.plan.filters && (link.from == at || link.to == at)) {
+            self.enter_filters(link);
+        }
         let after: Vec<_> = self.houses.iter().map(House::read).collect();
         let (site, since) = (self.houses[at].id(), self.houses[at].backed_up);
         let lost = self.oracle.forgive(site, since, &after);
@@ -354,6 +423,7 @@ impl World {
     /// Nothing goes wrong any longer; everybody syncs until nothing moves.
     fn quiet(&mut self) -> Vec<String> {
         self.late.clear();
+        self.calm = true;
         for house in &self.houses {
             house.fuse.reset();
         }

@@ -4,6 +4,7 @@ use std::process::ExitCode;
 
 mod licences;
 mod postgres;
+mod simulate;
 mod steps;
 
 use steps::{Step, Task};
@@ -14,6 +15,7 @@ The project's own chores.
 cargo xtask test             everything that must pass, in order, up to the first failure;
                              the last line is the sum: N passed, N failed
 cargo xtask bench [-- ARGS]  cargo bench, with these arguments for the benchmarks
+cargo xtask simulate [ARGS]  whole worlds of sites, from seeds; see cargo xtask simulate --help
 cargo xtask --help           this";
 
 /// What must pass. A new requirement (say, packages of the system that a test needs) is one more line.
@@ -40,6 +42,7 @@ fn main() -> ExitCode {
         ["test"] => steps::run_all(TEST),
         ["bench"] | ["bench", "--"] => steps::bench(&[]),
         ["bench", "--", rest @ ..] => steps::bench(rest),
+        ["simulate", rest @ ..] => simulate::run(rest),
         ["--help" | "-h" | "help"] => {
             println!("{HELP}");
             ExitCode::SUCCESS

@@ -120,7 +120,8 @@ fn run(task: &Task, tally: &mut Tally) -> Result<(), String> {
     }
 }
 
-fn finish(mut command: Command) -> Result<(), String> {
+/// Runs a command to its end.
+pub(crate) fn finish(mut command: Command) -> Result<(), String> {
     let status = command.status().map_err(|error| format!("cannot be started: {error}"))?;
     if status.success() { Ok(()) } else { Err(status.to_string()) }
 }

@@ -43,8 +43,16 @@ CREATE TABLE entente.share (
   given text NOT NULL DEFAULT '',             -- what holds for what we give
   former text,                                -- what held before; NULL = nothing was given
   former_upto bigint NOT NULL DEFAULT 0,      -- up to this arrival
+  -- A sum: 1 = both sites have to compare before they exchange anything; 2 = since this journal went back in time; 4 = since the peer's did;
+  -- and 8 for each time that was found.
+  compare bigint NOT NULL DEFAULT 0,
+  refused boolean NOT NULL DEFAULT false,     -- something that came from the peer was refused for good: that it is not here does not say that it was
+  lives text NOT NULL DEFAULT '',             -- in which lives of the peer's journal its run numbers were heard
   PRIMARY KEY (site, tab, role)
 );
+
+-- The last arrival of a table at a moment of this site's clock. Tombstones up to the first of them are gone.
+CREATE TABLE entente.reached (tab bigint NOT NULL, at bigint NOT NULL, arrival bigint NOT NULL, PRIMARY KEY (tab, at));
 
 CREATE TABLE entente.batch (id text PRIMARY KEY, site bigint NOT NULL, at bigint NOT NULL, answer text NOT NULL);
 CREATE INDEX batch_at ON entente.batch (at);

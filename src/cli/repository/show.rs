@@ -2,9 +2,9 @@
 
 use entente::{
     error::Result,
-    model::{Health, Job, LogEntry, Repository, Resource},
+    model::{Health, Job, LogEntry, Repository, Resource, Time},
     site::Site,
-    store::{jobs, log, repositories, resources, verified},
+    store::{Conn, clones, jobs, log, repositories, resources, verified},
 };
 use serde_json::{Value, json};
 
@@ -23,12 +23,21 @@ const RUNS: u32 = 10;
 struct Seen {
     repository: Repository,
     runs: Vec<LogEntry>,
+    /// Since when two machines come in its name.
+    cloned: Option<Time>,
 }
 
 impl Seen {
+    fn read(c: &mut Conn, repository: Repository) -> Result<Seen> {
+        let runs = log::runs_of(c, repository.id, RUNS)?;
+        let cloned = repository.uuid.map_or(Ok(None), |uuid| clones::since(c, uuid))?;
+        Ok(Seen { repository, runs, cloned })
+    }
+
     fn health(&self) -> &'static str {
         match (self.repository.enabled, Health::of(&self.runs)) {
             (false, _) => "disabled",
+            _ if self.cloned.is_some() => "two machines",
             (true, Health::Unknown) => "no run yet",
             (true, Health::Green) => "green",
             (true, Health::Yellow) => "yellow",
@@ -39,6 +48,7 @@ impl Seen {
     fn document(&self) -> Value {
         let mut document = document(&self.repository);
         document["health"] = json!(self.health());
+        document["cloned_since"] = json!(self.cloned);
         document["last_run"] = json!(self.runs.first().map(|run| run.time));
         document["last_success"] = json!(self.last_success().map(|run| run.time));
         document["last_message"] = json!(self.runs.first().map(|run| &run.message));
@@ -53,7 +63,7 @@ impl Seen {
 pub(super) fn list(context: &Context, site: &Site) -> Result<Ending> {
     let seen: Vec<Seen> = site.store.read(|c| {
         let all = repositories::list(c, site.store.key())?;
-        all.into_iter().map(|repository| Ok(Seen { runs: log::runs_of(c, repository.id, RUNS)?, repository })).collect()
+        all.into_iter().map(|repository| Seen::read(c, repository)).collect()
     })?;
     let text = || match seen.as_slice() {
         [] => "No repositories yet. Add one: entente repository add NAME --url URL --user USER --password-file FILE".to_owned(),
@@ -75,7 +85,7 @@ pub(super) fn one(context: &Context, site: &Site, name: &str) -> Result<Ending> 
         let repository = repositories::get(c, site.store.key(), name)?;
         let shared = resources::list(c, repository.id)?;
         let schedule = jobs::list_of(c, repository.id)?;
-        Ok((Seen { runs: log::runs_of(c, repository.id, RUNS)?, repository }, shared, schedule, verified::all(c)?))
+        Ok((Seen::read(c, repository)?, shared, schedule, verified::all(c)?))
     })?;
     let in_json = || {
         let mut document = seen.document();
@@ -101,6 +111,12 @@ fn text(seen: &Seen, shared: &[Resource], schedule: &[Job], equal: &resource::Ve
         ("health", seen.health().to_owned()),
         ("last success", when_or(seen.last_success().map(|run| run.time), "never")),
     ]);
+    if seen.cloned.is_some() {
+        text.push_str(&format!(
+            "Two machines present themselves as {name}, and both are refused. Give one of them a new identity there: entente site --new-identity. Where only one is left: \
+             entente repository set {name} --enabled yes\n"
+        ));
+    }
     text.push_str(&match shared {
         [] => format!("Nothing is shared with it from here. Share a table: entente resource add {name} NAME\n"),
         some => resource::rows(&some.iter().map(|r| (name.clone(), r.clone())).collect::<Vec<_>>(), equal) + "\n",

@@ -2,15 +2,29 @@
 
 use super::world::{NOW, OTHER, PEER, RUN, Sent, World, gone, place, sent, show, state_of, take, view};
 use crate::{
-    connector::{Apply, Clash, Effect, Lost, Part, Share, Table, Target, Targets, Wait, Waiting, Which, Write},
-    model::{NewState, Page, SiteId, Time},
+    connector::{Apply, Clash, Effect, Lost, Overdue, Part, Share, Table, Target, Targets, Wait, Waiting, Which, Write},
+    model::{Lives, NewState, Page, SiteId, Time},
 };
 
 pub(super) fn what_was_agreed_is_kept_for_each_peer_and_part(w: &mut World) {
     let (places, people) = (w.table("place"), w.table("person"));
+    let lives = Lives::read("a:3! b:4");
     let (asked, given, former) = ("~.a__eq=1".into(), "~.b__eq=2".into(), Some(String::new()));
-    let share =
-        Share { told: 3, heard: 4, epoch: Some("e".into()), pull: "theirs:9".into(), push: 12, asked, given, former, former_upto: 7 };
+    let compare = Overdue { due: true, we_went_back: false, they_went_back: true, found: 0 };
+    let share = Share {
+        told: 3,
+        heard: 4,
+        epoch: Some("e".into()),
+        pull: "theirs:9".into(),
+        push: 12,
+        asked,
+        given,
+        former,
+        former_upto: 7,
+        compare,
+        refused: true,
+        lives,
+    };
     w.within(|tx| {
         tx.set_share(&places, PEER, Part::Active, &share).unwrap();
         assert_eq!(tx.share(&places, PEER, Part::Active).unwrap(), share);
@@ -239,7 +253,7 @@ pub(super) fn a_match_is_a_living_record_with_equal_columns(w: &mut World) {
     });
 }
 
-pub(super) fn a_new_life_of_the_journal_forgets_cursors_and_senders(w: &mut World) {
+pub(super) fn what_was_agreed_with_another_life_of_the_journal_has_to_be_compared(w: &mut World) {
     w.take(&place("urn:a", 1, "a"));
     let (table, head) = (w.table("place"), w.head("place"));
     let share = Share { told: 3, heard: 4, epoch: Some("e".into()), pull: "theirs:9".into(), push: 12, ..Share::default() };
@@ -249,12 +263,21 @@ pub(super) fn a_new_life_of_the_journal_forgets_cursors_and_senders(w: &mut Worl
     let journal = w.db().journal().unwrap();
     assert_eq!((journal.site, journal.incarnation, journal.epoch.as_str(), journal.runs), (site, before.incarnation + 5, "next", 1));
     let left = w.db().share(&table, PEER, Part::Passive).unwrap();
-    assert_eq!(left, Share { pull: String::new(), push: 0, ..share }, "run numbers are never told twice");
+    let compare = Overdue { due: true, we_went_back: true, they_went_back: false, found: 1 };
+    assert_eq!(left, Share { told: 0, heard: 0, compare, ..share.clone() }, "to another site nothing was told yet");
+    w.db().set_share(&table, PEER, Part::Passive, &share, 0).unwrap();
+    let kept = w.db().share(&table, PEER, Part::Passive).unwrap();
+    assert_eq!(kept, Share { compare, ..share.clone() }, "who read it before that was found cannot undo it");
+    w.db().set_share(&table, PEER, Part::Passive, &Share { compare: compare.done(), ..share.clone() }, 0).unwrap();
+    assert!(!w.db().share(&table, PEER, Part::Passive).unwrap().compare.due);
+    let compare = Overdue { found: 2, ..compare };
+    w.db().renew(site, before.incarnation + 5, "next").unwrap();
+    assert_eq!(w.db().share(&table, PEER, Part::Passive).unwrap(), Share { compare, ..share }, "run numbers are never told twice");
+    assert_eq!(w.db().share(&table, OTHER, Part::Active).unwrap(), Share::default(), "nothing was agreed with it");
     w.name("place", 2, "b");
     let page = w.offered("place", head, OTHER);
     let version = &view(&page).record.version;
     assert_eq!(version.iter().map(|(actor, _)| (actor.site, actor.incarnation)).collect::<Vec<_>>(), [(site, journal.incarnation)]);
-    assert_eq!(w.feed("place", 0, PEER).len(), 2, "nobody is believed to hold anything");
 }
 
 pub(super) fn forgetting_one_peer_leaves_the_others(w: &mut World) {

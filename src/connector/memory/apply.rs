@@ -181,7 +181,7 @@ impl Apply for Transaction<'_> {
     }
 
     fn set_share(&mut self, table: &Table, peer: SiteId, part: Part, share: &Share) -> Result<()> {
-        self.state.shares.insert((table.id, peer, part), share.clone());
+        self.state.set_share((table.id, peer, part), share);
         Ok(())
     }
 

@@ -12,8 +12,8 @@ use std::collections::HashMap;
 
 use self::state::State;
 use super::{
-    Apply, ConflictEntry, Conflicts, Connector, Extent, Forgotten, HistoryEntry, Journal, Part, Progress, Retention, Share, Survey, Swept,
-    Table, Waiting, WaitingEntry,
+    Apply, ConflictEntry, Conflicts, Connector, Extent, Forgotten, HistoryEntry, Journal, Living, Named, Part, Place, Progress, Purged,
+    Retention, Share, Standing, Survey, Swept, Table, Waiting, WaitingEntry,
 };
 use crate::{
     error::{Error, Kind as Fault, Result},
@@ -160,13 +160,17 @@ impl Connector for Memory {
     }
 
     fn renew(&mut self, site: SiteId, incarnation: u32, epoch: &str) -> Result<()> {
-        let runs = self.journal()?.runs;
+        let before = self.journal()?;
+        let runs = before.runs;
         self.state.journal = Some(Journal { site, epoch: epoch.to_owned(), incarnation, runs });
         for share in self.state.shares.values_mut() {
-            share.start_over();
-        }
-        for entry in self.state.tables.iter_mut().flat_map(|stored| &mut stored.entries) {
-            entry.received_from = None;
+            if *share != Share::default() {
+                (share.compare.due, share.compare.we_went_back) = (true, true);
+                share.compare.found += 1;
+            }
+            if before.site != site {
+                (share.told, share.heard) = (0, 0);
+            }
         }
         Ok(())
     }
@@ -180,7 +184,7 @@ impl Connector for Memory {
     }
 
     fn set_share(&mut self, table: &Table, peer: SiteId, part: Part, share: &Share, added_runs: u64) -> Result<()> {
-        self.state.shares.insert((table.id, peer, part), share.clone());
+        self.state.set_share((table.id, peer, part), share);
         if let Some(journal) = &mut self.state.journal {
             journal.runs += added_runs;
         }
@@ -198,6 +202,45 @@ impl Connector for Memory {
     fn head(&mut self, table: &Table) -> Result<i64> {
         let at = self.state.attached(table)?;
         Ok(self.state.tables[at].head)
+    }
+
+    fn living(&mut self, table: &Table, take: &mut dyn FnMut(Living<'_>) -> Result<()>) -> Result<()> {
+        self.fold(table)?;
+        let at = self.state.attached(table)?;
+        let mut entries: Vec<_> = self.state.tables[at].entries.iter().filter(|entry| !entry.deleted).collect();
+        entries.sort_by_key(|entry| entry.arrival);
+        for entry in entries {
+            if let (Some(uid), Some(digest)) = (&entry.uid, entry.digest) {
+                take(Living { arrival: entry.arrival, uid, version: &entry.version, digest })?;
+            }
+        }
+        Ok(())
+    }
+
+    fn standings(&mut self, table: &Table, peer: SiteId, named: Named<'_>) -> Result<Vec<Standing>> {
+        self.fold(table)?;
+        let at = self.state.attached(table)?;
+        let wanted = |entry: &&state::Entry| match named {
+            Named::Uids(uids) => entry.uid.as_ref().is_some_and(|uid| uids.contains(uid)),
+            Named::Arrivals(arrivals) => entry.uid.is_some() && arrivals.contains(&entry.arrival),
+        };
+        let standing = |entry: &state::Entry| Standing {
+            uid: entry.uid.clone().unwrap_or_default(),
+            arrival: entry.arrival,
+            place: match (entry.retracted, entry.deleted, entry.held) {
+                (true, ..) => Place::LetGo,
+                (_, true, _) => Place::Deleted,
+                (_, false, true) => Place::Held,
+                (_, false, false) => Place::Living,
+            },
+            given: entry.received_from == Some(peer),
+        };
+        Ok(self.state.tables[at].entries.iter().filter(wanted).map(standing).collect())
+    }
+
+    fn purge(&mut self, table: &Table, now: Time, before: Time) -> Result<Purged> {
+        let at = self.state.attached(table)?;
+        Ok(self.state.purge(at, table.id, now, before))
     }
 
     fn count(&mut self, table: &Table) -> Result<u64> {

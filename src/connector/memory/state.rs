@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, HashMap};
 
 use super::{Held, Schema, kept::Bases};
 use crate::{
-    connector::{ConflictEntry, HistoryEntry, Journal, Part, Reference, Share, Table, Wait, Waiting},
+    connector::{ConflictEntry, HistoryEntry, Journal, Part, Purged, Reference, Share, Table, Wait, Waiting},
     error::{Error, Kind as Fault, Result},
     model::{Identity, Page, RecordView, SiteId, TableSpec, Time, Version},
 };
@@ -25,6 +25,8 @@ pub(super) struct State {
     pub(super) history: Vec<HistoryEntry>,
     /// In the order of their numbers.
     pub(super) conflicts: Vec<ConflictEntry>,
+    /// The last arrivals of tables at moments of our clock.
+    pub(super) marks: Vec<(i64, Time, i64)>,
     /// By table, where agreed contents are kept.
     pub(super) bases: HashMap<i64, Bases>,
 }
@@ -129,6 +131,46 @@ impl State {
 
     pub(super) fn share(&self, table: &Table, peer: SiteId, part: Part) -> Share {
         self.shares.get(&(table.id, peer, part)).cloned().unwrap_or_default()
+    }
+
+    /// Stores what was agreed, but for what was found out about it since it was read.
+    pub(super) fn set_share(&mut self, of: (i64, SiteId, Part), share: &Share) {
+        let stored = self.shares.entry(of).or_default();
+        let (compare, refused) = (stored.compare, stored.refused);
+        stored.clone_from(share);
+        stored.refused |= refused;
+        if compare.found != share.compare.found {
+            stored.compare = compare;
+        }
+    }
+
+    /// See [`crate::connector::Connector::purge`].
+    pub(super) fn purge(&mut self, at: usize, table: i64, now: Time, before: Time) -> Purged {
+        let aged = self.marks.iter().filter(|(id, at, _)| *id == table && *at <= before).map(|(_, _, arrival)| *arrival);
+        let (head, upto) = (self.tables[at].entries.iter().map(|entry| entry.arrival).max().unwrap_or(0), aged.max().unwrap_or(0));
+        let goes = |entry: &Entry| {
+            let kept = entry.held || entry.retracted || entry.heir.is_some() || entry.own.is_some() || entry.uid.is_none();
+            entry.deleted && !kept && entry.arrival <= upto && entry.arrival < head
+        };
+        let gone: Vec<i64> = self.tables[at].entries.iter().filter(|entry| goes(entry)).map(|entry| entry.arrival).collect();
+        self.tables[at].entries.retain(|entry| !goes(entry));
+        self.marks.push((table, now, head));
+        let Some(last) = gone.iter().copied().max() else { return Purged::default() };
+        let mut behind: Vec<SiteId> = self.shares.keys().filter(|(id, ..)| *id == table).map(|(_, site, _)| *site).collect();
+        behind.sort_unstable();
+        behind.dedup();
+        behind.retain(|site| {
+            let both: Vec<&Share> =
+                [Part::Active, Part::Passive].iter().filter_map(|part| self.shares.get(&(table, *site, *part))).collect();
+            both.iter().all(|share| share.push < last) && both.iter().any(|share| share.told + share.heard > 0)
+        });
+        for ((id, site, _), share) in &mut self.shares {
+            if *id == table && behind.contains(site) {
+                share.compare.due = true;
+                share.compare.found += 1;
+            }
+        }
+        Purged { tombstones: gone.len() as u64, behind }
     }
 
     pub(super) fn next_arrival(&mut self, at: usize) -> i64 {

@@ -21,6 +21,7 @@ pub(crate) mod server;
 mod shape;
 mod share;
 mod sql;
+mod standing;
 mod sums;
 mod sweep;
 #[cfg(test)]
@@ -39,8 +40,8 @@ use self::{
     shape::Shape,
 };
 use super::{
-    Apply, ConflictEntry, Conflicts, Connector, Extent, Forgotten, HistoryEntry, Journal, Part, Progress, Retention, Share, Survey, Swept,
-    Table, WaitingEntry,
+    Apply, ConflictEntry, Conflicts, Connector, Extent, Forgotten, HistoryEntry, Journal, Living, Named, Overdue, Part, Progress, Purged,
+    Retention, Share, Standing, Survey, Swept, Table, WaitingEntry,
 };
 use crate::{
     error::Result,
@@ -140,15 +141,17 @@ impl Connector for Postgres {
 
     fn renew(&mut self, site: SiteId, incarnation: u32, epoch: &str) -> Result<()> {
         self.refresh()?;
-        // First: killed in between, the journal is as old as before, and this is done again.
-        for layout in self.layouts.clone() {
-            self.forget_senders(&layout, None)?;
-        }
+        let again = self.journal()?.site != site;
         self.transaction(|db| {
-            let sql = "UPDATE entente.journal SET site = $1, incarnation = $2::bigint, epoch = $3";
-            let args = [site.0.to_string().into(), i64::from(incarnation).into(), Arg::text(epoch)];
-            db.link.run(sql, &args, "write the journal")?;
-            db.link.batch("UPDATE entente.share SET pull = '', push = 0, former_upto = 0", "write the journal")
+            let sql = "UPDATE entente.journal SET site = $1, epoch = $2, incarnation = $3::bigint";
+            db.link.run(sql, &[site.0.to_string().into(), epoch.into(), i64::from(incarnation).into()], "write the journal")?;
+            let doubt = Overdue { due: true, we_went_back: true, ..Overdue::default() };
+            let met = "UPDATE entente.share SET compare = (compare | $1::bigint) + 8 WHERE told + heard + push > 0 OR pull <> ''";
+            db.link.run(met, &[doubt.bits().into()], "write the journal")?;
+            if again {
+                db.link.batch("UPDATE entente.share SET told = 0, heard = 0", "write the journal")?;
+            }
+            Ok(())
         })
     }
 
@@ -176,7 +179,7 @@ impl Connector for Postgres {
         let layout = self.layout(table)?;
         self.sites.load(&mut self.link)?;
         match self.sites.known(peer) {
-            Some(site) => self.forget_senders(&layout, Some(site)),
+            Some(site) => self.forget_senders(&layout, site),
             None => Ok(()),
         }
     }
@@ -185,6 +188,21 @@ impl Connector for Postgres {
         let layout = self.layout(table)?;
         self.gather_gently(&layout)?;
         self.max_arrival(&layout)
+    }
+
+    fn living(&mut self, table: &Table, take: &mut dyn FnMut(Living<'_>) -> Result<()>) -> Result<()> {
+        let layout = self.layout(table)?;
+        self.read_living(&layout, take)
+    }
+
+    fn standings(&mut self, table: &Table, peer: SiteId, named: Named<'_>) -> Result<Vec<Standing>> {
+        let layout = self.layout(table)?;
+        self.read_standings(&layout, peer, named)
+    }
+
+    fn purge(&mut self, table: &Table, now: Time, before: Time) -> Result<Purged> {
+        let layout = self.layout(table)?;
+        self.purge_tombstones(&layout, now, before)
     }
 
     fn count(&mut self, table: &Table) -> Result<u64> {

@@ -6,15 +6,15 @@ use super::{
     layout::Layout,
 };
 use crate::{
-    connector::{Part, Share},
+    connector::{Overdue, Part, Share},
     error::Result,
-    model::SiteId,
+    model::{Lives, SiteId},
 };
 
 impl Postgres {
     pub(super) fn read_share(&mut self, table: i64, peer: SiteId, part: Part) -> Result<Share> {
         let Some(site) = self.sites.known(peer) else { return Ok(Share::default()) };
-        let sql = "SELECT told, heard, epoch, pull, push, asked, given, former, former_upto FROM entente.share
+        let sql = "SELECT told, heard, epoch, pull, push, asked, given, former, former_upto, compare, refused, lives FROM entente.share
                    WHERE site = $1::bigint AND tab = $2::bigint AND role = $3::smallint";
         let Some(row) = self.link.maybe(sql, &[site.into(), table.into(), role(part)], "read the journal")? else {
             return Ok(Share::default());
@@ -31,16 +31,21 @@ impl Postgres {
             given: row.owned(6)?,
             former: maybe(7)?,
             former_upto: row.int(8)?.unwrap_or(0),
+            compare: Overdue::from_bits(row.int(9)?.unwrap_or(0)),
+            refused: row.flag(10)?,
+            lives: Lives::read(&row.owned(11)?),
         })
     }
 
     pub(super) fn write_share(&mut self, table: i64, peer: SiteId, part: Part, share: &Share) -> Result<()> {
         let site = self.sites.id(&mut self.link, peer)?;
-        let sql = "INSERT INTO entente.share (site, tab, role, told, heard, epoch, pull, push, asked, given, former, former_upto)
-                   VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12)
+        let sql = "INSERT INTO entente.share AS share (site, tab, role, told, heard, epoch, pull, push, asked, given, former, former_upto, compare, refused, lives)
+                   VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15)
                    ON CONFLICT (site, tab, role) DO UPDATE SET told = excluded.told, heard = excluded.heard, epoch = excluded.epoch,
                    pull = excluded.pull, push = excluded.push, asked = excluded.asked, given = excluded.given, former = excluded.former,
-                   former_upto = excluded.former_upto";
+                   former_upto = excluded.former_upto,
+                   compare = CASE WHEN share.compare >> 3 = excluded.compare >> 3 THEN excluded.compare ELSE share.compare END,
+                   refused = share.refused OR excluded.refused, lives = excluded.lives";
         let signed = |value: u64| Arg::Int(i64::try_from(value).unwrap_or(i64::MAX));
         let args = [
             site.into(),
@@ -55,16 +60,19 @@ impl Postgres {
             Arg::text(&share.given),
             share.former.as_ref().into(),
             share.former_upto.into(),
+            share.compare.bits().into(),
+            share.refused.into(),
+            share.lives.to_string().into(),
         ];
         self.link.run(sql, &args, "write the journal").map(drop)
     }
 
-    /// Forgets, in short transactions, what one peer or any is believed to hold.
-    pub(super) fn forget_senders(&mut self, layout: &Layout, site: Option<i64>) -> Result<()> {
+    /// Forgets, in short transactions, what a peer is believed to hold.
+    pub(super) fn forget_senders(&mut self, layout: &Layout, site: i64) -> Result<()> {
         const WINDOW: i64 = 20_000;
         let sql = format!(
             "UPDATE {} SET received_from = NULL
-             WHERE arrival BETWEEN $1::bigint AND $2::bigint AND received_from = COALESCE($3::bigint, received_from)",
+             WHERE arrival BETWEEN $1::bigint AND $2::bigint AND received_from = $3::bigint",
             layout.state()
         );
         let mut first = 0;

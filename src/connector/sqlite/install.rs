@@ -22,11 +22,13 @@ use crate::{
 };
 
 /// The journal's own migrations, in order. Never changed once released.
-const MIGRATIONS: [&str; 4] = [
+const MIGRATIONS: [&str; 6] = [
     include_str!("../../../migrations/journal/sqlite/01_journal.sql"),
     include_str!("../../../migrations/journal/sqlite/02_keep.sql"),
     include_str!("../../../migrations/journal/sqlite/03_filters.sql"),
     include_str!("../../../migrations/journal/sqlite/04_sum.sql"),
+    include_str!("../../../migrations/journal/sqlite/05_compare.sql"),
+    include_str!("../../../migrations/journal/sqlite/06_lives.sql"),
 ];
 
 /// What later versions added to state tables: the column, as it is declared.
@@ -177,8 +179,10 @@ impl Sqlite {
                 }
             }
             if everything {
-                let tables =
-                    ["missing", "waiting", "conflict", "history", "batch", "share", "suspect", "applying", "table", "site", "journal"];
+                let tables = [
+                    "mark", "missing", "waiting", "conflict", "history", "batch", "share", "suspect", "applying", "table", "site",
+                    "journal",
+                ];
                 for table in tables {
                     db.conn.execute_batch(&format!("DROP TABLE IF EXISTS entente_{table}")).told("remove the journal")?;
                 }
@@ -267,7 +271,7 @@ impl Sqlite {
 
     fn journal_step(&mut self, layout: &Layout, after: Option<&[KeyPart]>, now: Time) -> Result<(Option<Vec<KeyPart>>, Swept)> {
         let me = self.me()?;
-        let from = format!("{} t LEFT JOIN {} s ON {}", quoted(&layout.table.name), layout.state(), layout.on_key("t", "s"));
+        let from = format!("{} t LEFT JOIN {} s ON {}", quoted(&layout.table.name), layout.state(), layout.by_key("t", "s"));
         let keys: Vec<String> = layout.key.iter().map(|key| format!("t.{}", quoted(key))).collect();
         let keys = keys.join(", ");
         let beyond = match after {
@@ -412,5 +416,29 @@ impl Sqlite {
             buried += statement.execute(params![arrival, now.0]).told("write the journal")? as u64;
         }
         Ok(buried)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::model::Uuids;
+
+    #[test]
+    fn the_state_of_each_row_is_found_by_an_index_whatever_the_keys_type() {
+        for key in ["id INTEGER PRIMARY KEY", "id TEXT PRIMARY KEY COLLATE NOCASE", "id REAL PRIMARY KEY", "id, b INT, PRIMARY KEY (id, b)"]
+        {
+            let file = tempfile::NamedTempFile::new().unwrap();
+            rusqlite::Connection::open(file.path()).unwrap().execute_batch(&format!("CREATE TABLE t ({key})")).unwrap();
+            let mut db = Sqlite::open(file.path(), Uuids::default()).unwrap();
+            let spec = TableSpec { table: "t".into(), resource: "t".into(), ..TableSpec::default() };
+            crate::connector::Connector::attach(&mut db, &[spec], SiteId::random(), Time(1), &mut |_, _, _| {}).unwrap();
+            db.refresh().unwrap();
+            let layout = db.layouts[0].clone();
+            let sql = format!("EXPLAIN QUERY PLAN SELECT s.arrival FROM t LEFT JOIN {} s ON {}", layout.state(), layout.by_key("t", "s"));
+            let mut statement = db.conn.prepare(&sql).unwrap();
+            let plan: Vec<String> = statement.query_map([], |row| row.get(3)).unwrap().collect::<rusqlite::Result<_>>().unwrap();
+            assert!(plan.iter().any(|step| step.starts_with("SEARCH s USING")), "{key}: {plan:?}");
+        }
     }
 }

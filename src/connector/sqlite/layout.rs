@@ -253,6 +253,13 @@ impl Layout {
         state_of(self.table.id)
     }
 
+    /// `s.k1 = +alias.column AND …`: how the state of a row is found by its key. A column's affinity would make the index on the key useless, and
+    /// every row would look through all states.
+    pub(super) fn by_key(&self, row: &str, state: &str) -> String {
+        let pairs = self.key.iter().enumerate().map(|(at, column)| format!("{state}.k{} = +{row}.{}", at + 1, quoted(column)));
+        pairs.collect::<Vec<_>>().join(" AND ")
+    }
+
     /// `alias.column = s.k1 AND …`: how a row of the table meets its state.
     pub(super) fn on_key(&self, row: &str, state: &str) -> String {
         on_key(&self.key, row, state)

@@ -11,6 +11,7 @@ mod kept;
 mod layout;
 mod rows;
 mod shape;
+mod standing;
 mod sums;
 mod sweep;
 mod triggers;
@@ -37,12 +38,12 @@ use self::{
     sums::Tally,
 };
 use super::{
-    Apply, ConflictEntry, Conflicts, Connector, Extent, Forgotten, HistoryEntry, Journal, Part, Progress, Retention, Share, Survey, Swept,
-    Table,
+    Apply, ConflictEntry, Conflicts, Connector, Extent, Forgotten, HistoryEntry, Journal, Living, Named, Overdue, Part, Progress, Purged,
+    Retention, Share, Standing, Survey, Swept, Table,
 };
 use crate::{
     error::{Error, Result},
-    model::{Actor, Page, SiteId, Sum, TableSpec, Time, Uuids},
+    model::{Actor, Lives, Page, SiteId, Sum, TableSpec, Time, Uuids},
 };
 
 /// How long we wait for another program that writes.
@@ -252,12 +253,9 @@ impl Sqlite {
     }
 
     /// Forgets, in short transactions, what one peer or any is believed to hold.
-    fn forget_senders(&mut self, layout: &Layout, site: Option<i64>) -> Result<()> {
+    fn forget_senders(&mut self, layout: &Layout, site: i64) -> Result<()> {
         const WINDOW: i64 = 2_000;
-        let sql = format!(
-            "UPDATE {} SET received_from = NULL WHERE arrival BETWEEN ?1 AND ?2 AND received_from = COALESCE(?3, received_from)",
-            layout.state()
-        );
+        let sql = format!("UPDATE {} SET received_from = NULL WHERE arrival BETWEEN ?1 AND ?2 AND received_from = ?3", layout.state());
         let mut first = 0;
         while first <= self.max_arrival(layout)? {
             self.transaction(|db| db.conn.execute(&sql, params![first, first + WINDOW - 1, site]).told("write the journal"))?;
@@ -286,7 +284,7 @@ impl Sqlite {
 
     fn read_share(&self, table: i64, peer: SiteId, part: Part) -> Result<Share> {
         let Some(site) = self.sites.known(peer) else { return Ok(Share::default()) };
-        let sql = "SELECT told, heard, epoch, pull, push, asked, given, former, former_upto FROM entente_share WHERE site = ?1 AND tab = ?2 AND role = ?3";
+        let sql = "SELECT told, heard, epoch, pull, push, asked, given, former, former_upto, compare, refused, lives FROM entente_share WHERE site = ?1 AND tab = ?2 AND role = ?3";
         let mut statement = self.conn.prepare_cached(sql).told("read the journal")?;
         let unsigned = |value: i64| u64::try_from(value).unwrap_or(0);
         let share = statement.query_row(params![site, table, role(part)], |row| {
@@ -300,6 +298,9 @@ impl Sqlite {
                 given: row.get(6)?,
                 former: row.get(7)?,
                 former_upto: row.get(8)?,
+                compare: Overdue::from_bits(row.get(9)?),
+                refused: row.get(10)?,
+                lives: Lives::read(&row.get::<_, String>(11)?),
             })
         });
         Ok(share.optional().told("read the journal")?.unwrap_or_default())
@@ -307,15 +308,32 @@ impl Sqlite {
 
     fn write_share(&mut self, table: i64, peer: SiteId, part: Part, share: &Share) -> Result<()> {
         let site = self.sites.id(&self.conn, peer)?;
-        let sql = "INSERT INTO entente_share (site, tab, role, told, heard, epoch, pull, push, asked, given, former, former_upto)
-                   VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12)
+        let sql = "INSERT INTO entente_share (site, tab, role, told, heard, epoch, pull, push, asked, given, former, former_upto, compare, refused, lives)
+                   VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15)
                    ON CONFLICT (site, tab, role) DO UPDATE SET told = ?4, heard = ?5, epoch = ?6, pull = ?7, push = ?8, asked = ?9, given = ?10,
-                   former = ?11, former_upto = ?12";
+                   former = ?11, former_upto = ?12, compare = CASE WHEN compare >> 3 = ?13 >> 3 THEN ?13 ELSE compare END,
+                   refused = MAX(refused, ?14), lives = ?15";
         let mut statement = self.conn.prepare_cached(sql).told("write the journal")?;
         let signed = |value: u64| i64::try_from(value).unwrap_or(i64::MAX);
         let (told, heard) = (signed(share.told), signed(share.heard));
         let Share { epoch, pull, push, asked, given, former, former_upto, .. } = share;
-        let values = params![site, table, role(part), told, heard, epoch, pull, push, asked, given, former, former_upto];
+        let values = params![
+            site,
+            table,
+            role(part),
+            told,
+            heard,
+            epoch,
+            pull,
+            push,
+            asked,
+            given,
+            former,
+            former_upto,
+            share.compare.bits(),
+            share.refused,
+            share.lives.to_string()
+        ];
         statement.execute(values).told("write the journal").map(|_| ())
     }
 }
@@ -371,10 +389,7 @@ impl Connector for Sqlite {
 
     fn renew(&mut self, site: SiteId, incarnation: u32, epoch: &str) -> Result<()> {
         self.refresh()?;
-        // First: killed in between, the journal is as old as before, and this is done again.
-        for layout in self.layouts.clone() {
-            self.forget_senders(&layout, None)?;
-        }
+        let again = self.journal()?.site != site;
         self.transaction(|db| {
             db.conn
                 .execute(
@@ -382,7 +397,13 @@ impl Connector for Sqlite {
                     params![site.0.to_string(), incarnation, epoch],
                 )
                 .told("write the journal")?;
-            db.conn.execute_batch("UPDATE entente_share SET pull = '', push = 0, former_upto = 0").told("write the journal")
+            let doubt = Overdue { due: true, we_went_back: true, ..Overdue::default() };
+            let met = "UPDATE entente_share SET compare = (compare | ?1) + 8 WHERE told + heard + push > 0 OR pull <> ''";
+            db.conn.execute(met, [doubt.bits()]).told("write the journal")?;
+            if again {
+                db.conn.execute_batch("UPDATE entente_share SET told = 0, heard = 0").told("write the journal")?;
+            }
+            Ok(())
         })
     }
 
@@ -411,7 +432,7 @@ impl Connector for Sqlite {
         let layout = self.layout(table)?;
         self.sites.learn(&self.conn)?;
         match self.sites.known(peer) {
-            Some(site) => self.forget_senders(&layout, Some(site)),
+            Some(site) => self.forget_senders(&layout, site),
             None => Ok(()),
         }
     }
@@ -419,6 +440,21 @@ impl Connector for Sqlite {
     fn head(&mut self, table: &Table) -> Result<i64> {
         let layout = self.layout(table)?;
         self.max_arrival(&layout)
+    }
+
+    fn living(&mut self, table: &Table, take: &mut dyn FnMut(Living<'_>) -> Result<()>) -> Result<()> {
+        let layout = self.layout(table)?;
+        self.read_living(&layout, take)
+    }
+
+    fn standings(&mut self, table: &Table, peer: SiteId, named: Named<'_>) -> Result<Vec<Standing>> {
+        let layout = self.layout(table)?;
+        self.read_standings(&layout, peer, named)
+    }
+
+    fn purge(&mut self, table: &Table, now: Time, before: Time) -> Result<Purged> {
+        let layout = self.layout(table)?;
+        self.purge_tombstones(&layout, now, before)
     }
 
     fn count(&mut self, table: &Table) -> Result<u64> {

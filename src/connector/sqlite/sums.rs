@@ -206,7 +206,11 @@ mod tests {
         let sum = db.sum(&table).unwrap();
         assert!(sum.is_some_and(|sum| sum != Sum::default()));
         drop(db);
-        app.execute_batch("ALTER TABLE entente_table DROP COLUMN sum; UPDATE entente_journal SET format = 3").unwrap();
+        app.execute_batch(
+            "ALTER TABLE entente_table DROP COLUMN sum; ALTER TABLE entente_share DROP COLUMN compare;
+             ALTER TABLE entente_share DROP COLUMN refused; ALTER TABLE entente_share DROP COLUMN lives; DROP TABLE entente_mark; UPDATE entente_journal SET format = 3",
+        )
+        .unwrap();
         let mut db = open();
         assert!(db.sum(&table).unwrap() == sum && db.sums_hold().unwrap());
     }

@@ -393,11 +393,16 @@ impl<'t> Import<'t> {
         self.note(table, item, local, &decision, uid)?;
         match (decision.rule, item.waited) {
             // What these rules refuse may still wait to come in by another repository's.
-            (Rule::Strategy(_), Some(waiter)) => self.tx.unwait(waiter.id)?,
-            (Rule::Strategy(_), None) => {}
+            (Rule::Strategy(_), Some(waiter)) if self.is_under_our_rules(table, waiter) => self.tx.unwait(waiter.id)?,
+            (Rule::Strategy(_), _) => {}
             _ => self.end_waiting(table, item)?,
         }
         Ok(Step::Done)
+    }
+
+    /// Whether a waiting record came from the peer whose rules for the table these are.
+    pub(super) fn is_under_our_rules(&self, table: &Table, waiter: &Waiter) -> bool {
+        waiter.site == self.terms.peer && waiter.resource == table.resource
     }
 
     fn write(

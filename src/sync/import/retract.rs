@@ -1,9 +1,9 @@
 //! Retractions: the peer no longer shares a record with us (SYNC.md 3). Nothing is decided and no version is made; a copy that only
 //! this peer gave a reason for goes into the history.
 
-use super::{Import, Item, Step};
+use super::{BATCH, Import, Item, Step};
 use crate::{
-    connector::{Found, Lost, Table, Waiting},
+    connector::{Found, Lost, Table, Waiting, Which},
     error::{Kind, Result},
     model::{Method, RecordView, Relation},
 };
@@ -32,7 +32,7 @@ impl Import<'_> {
             (None, Some((found, here))) => return self.let_go(table, item, found, here),
             _ => {}
         }
-        self.end_waiting(table, item)?;
+        self.nothing_waits(table, item)?;
         Ok(Step::Done)
     }
 
@@ -76,7 +76,24 @@ impl Import<'_> {
             self.tx.remember(table, here.uid(), peer, run, now, &Lost { record: here, side: "local", rule: "retracted" })?;
             self.outcome.counts.retracted += 1;
         }
-        self.end_waiting(table, item)?;
+        self.nothing_waits(table, item)?;
         Ok(Step::Done)
+    }
+
+    /// What this peer gave of the record and still waits goes, too; what waits from others does not.
+    fn nothing_waits(&mut self, table: &Table, item: &Item<'_>) -> Result<()> {
+        if let Some(waiter) = item.waited {
+            self.tx.unwait(waiter.id)?;
+        }
+        if !self.waiting {
+            return Ok(());
+        }
+        for waiter in self.tx.waiters(Which::Of(table, item.view.uid()), BATCH)? {
+            let relation = waiter.page.records[0].version.relation(&item.view.record.version);
+            if waiter.site == self.terms.peer && matches!(relation, Relation::Behind | Relation::Same) {
+                self.tx.unwait(waiter.id)?;
+            }
+        }
+        Ok(())
     }
 }

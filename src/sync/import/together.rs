@@ -16,6 +16,24 @@ struct Open<'a> {
 }
 
 impl Import<'_> {
+    /// Takes out what other rules have to decide: of what waits of another table, or came from another site, only a record that is new is the
+    /// same under all of them.
+    fn for_these_rules(&mut self, table: &Table, waiters: Vec<Waiter>) -> Result<Vec<Waiter>> {
+        let mut kept = Vec::new();
+        for waiter in waiters {
+            let ours = self.is_under_our_rules(table, &waiter);
+            let new = ours || {
+                let Some(other) = self.tx.table(&waiter.resource)? else { continue };
+                let uid = waiter.page.view(&waiter.page.records[0]).uid();
+                self.tx.locals(&other, &[uid], waiter.site)?.found.iter().all(Option::is_none)
+            };
+            if new {
+                kept.push(waiter);
+            }
+        }
+        Ok(kept)
+    }
+
     /// Records whose references were not here: again while that helps, then together with what waits for them and they for it.
     pub(super) fn settle(
         &mut self,
@@ -38,6 +56,7 @@ impl Import<'_> {
                     .filter(|waiter| pool.iter().all(|known| known.id != waiter.id))
                     .filter(|waiter| items.iter().all(|item| item.waited.is_none_or(|known| known.id != waiter.id)))
                     .collect();
+                let fresh = self.for_these_rules(table, fresh)?;
                 asked = fresh
                     .iter()
                     .map(|waiter| (waiter.resource.clone(), waiter.page.view(&waiter.page.records[0]).uid().to_owned()))
@@ -115,9 +134,15 @@ impl Import<'_> {
             locals.push(self.tx.locals(&open.table, &[open.item.view.uid()], self.terms.peer)?);
         }
         // A key that is made of a reference can be reserved once what it refers to has one.
-        let mut unreserved: Vec<usize> = (0..ready.len())
-            .filter(|at| !ready[*at].item.view.record.deleted && !locals[*at].found[0].is_some_and(|found| found.living))
-            .collect();
+        let mut unreserved = Vec::new();
+        for at in 0..ready.len() {
+            let (table, view) = (&ready[at].table, ready[at].item.view);
+            let comes = !view.record.deleted && !locals[at].found[0].is_some_and(|found| found.living);
+            // One that matches a local record waits for the peer's answer or adopts that: nothing may refer to a key of its own.
+            if comes && (table.matching.is_empty() || self.tx.twin(table, view, &self.targets)?.is_none()) {
+                unreserved.push(at);
+            }
+        }
         loop {
             let before = unreserved.len();
             let mut rest = Vec::new();

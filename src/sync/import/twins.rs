@@ -133,13 +133,20 @@ impl Import<'_> {
         };
         self.join_alias(table, (found, here), less, &state)?;
         let Some(more) = more else { return Ok(()) };
-        let (end, other) = (self.end_of(table, less)?, self.tx.exactly(table, more)?);
-        match local_of(&other, 0) {
-            Some(other) if end != more && other.0.living => {
-                let state = self.ours(other.1);
-                self.unite(table, other, &end, &state)
+        let (one, other) = (self.end_of(table, less)?, self.end_of(table, more)?);
+        let (stays, goes) = if one < other { (one, other) } else { (other, one) };
+        if stays == goes {
+            return Ok(());
+        }
+        let known = self.tx.exactly(table, &goes)?;
+        match local_of(&known, 0) {
+            Some(local) if local.0.living => {
+                let state = self.ours(local.1);
+                self.unite(table, local, &stays, &state)
             }
-            _ => Ok(()),
+            Some(_) => Ok(()),
+            // When it comes, it is known whose alias it is.
+            None => self.bury_alias(table, &goes, &stays, &state),
         }
     }
 

@@ -4,37 +4,47 @@ use super::{FETCH, Leg, Run};
 use crate::{
     connector::Part,
     error::{Error, Kind, Result},
-    model::{Hello, Identity, PullRequest},
+    model::{Hello, HelloResource, Identity, PullRequest, Want},
     peer::Peer,
-    sync::{epoch, keep_bases, run::filters},
+    sync::{
+        clones::{self, Seen},
+        epoch, keep_bases,
+        run::filters,
+    },
 };
 
 impl<'r> Run<'r, '_> {
-    /// Whether one of the two journals went back, and whether both already hold rows that nobody compared.
+    /// Whether one of the two journals went back, or what was agreed is too long ago: then both sides have to compare.
     pub(super) fn prepare(&mut self, part: &mut Leg<'r>, hello: &Hello, peer: &dyn Peer) -> Result<()> {
         part.share = part.door.share(&part.table, hello.uuid, Part::Active)?;
+        if part.share.lives.is_former(&part.there.epoch) {
+            self.judge_them(part, hello, peer)?;
+        }
         if part.there.heard > part.share.told {
-            epoch::renew(self.site, &mut part.door, 0)?;
+            self.ask_for_verdict(part, peer)?;
+            // Another table of this database may have shown it already.
+            if part.door.journal()?.epoch == part.life {
+                epoch::renew(self.site, &mut part.door, 0)?;
+            }
             part.share = part.door.share(&part.table, hello.uuid, Part::Active)?;
             part.share.told = part.there.heard;
-            self.warnings.push(format!("{} was restored from a backup; everything is exchanged again", part.table.resource));
+            (part.share.compare.due, part.share.compare.we_went_back) = (true, true);
         }
         if part.share.heard > part.there.told && part.share.epoch.as_ref() == Some(&part.there.epoch) {
             self.tell_it_went_back(part, peer)?;
         }
         if part.share.heard > part.there.told || part.share.epoch.as_ref().is_some_and(|epoch| *epoch != part.there.epoch) {
-            part.door.forget_shared(&part.table, hello.uuid)?;
-            part.share.start_over();
-            part.share.epoch = None;
+            (part.share.compare.due, part.share.compare.they_went_back) = (true, true);
             part.share.heard = part.share.heard.min(part.there.told);
-            self.warnings.push(format!(
-                "{} of {} was restored from a backup; everything is exchanged again",
-                part.table.resource, self.repository.name
-            ));
         }
+        part.share.compare.due |= part.there.compare;
         keep_bases(&mut *part.door, &mut part.table, part.resource.merge_fields)?;
         let table = part.table.clone();
-        part.door.recheck(&table)?;
+        part.door.recheck(&table)
+    }
+
+    /// The last before the first page: from where on, of what.
+    pub(super) fn ready(&mut self, part: &mut Leg<'r>, hello: &Hello, peer: &dyn Peer) -> Result<()> {
         if self.ask.full {
             part.share.start_over();
         }
@@ -42,9 +52,32 @@ impl<'r> Run<'r, '_> {
         filters::ready(part, hello)
     }
 
-    /// A peer that told us a greater run number than it remembers does not know that it was restored: any request of ours shows it.
-    pub(super) fn tell_it_went_back(&mut self, part: &mut Leg<'r>, peer: &dyn Peer) -> Result<()> {
-        let request = PullRequest {
+    /// The journal of the peer shows a life that it had left. What it says now counts, not what it said before another run of ours.
+    fn judge_them(&mut self, part: &mut Leg<'r>, hello: &Hello, peer: &dyn Peer) -> Result<()> {
+        part.there = self.again(part, peer)?;
+        if !part.share.lives.is_former(&part.there.epoch) {
+            return Ok(());
+        }
+        let seen =
+            Seen { peer: hello.uuid, part: Part::Active, life: &part.there.epoch, number: part.there.told, told: Some(part.share.told) };
+        clones::judge(self.site, self.repository, &mut part.door, &part.table, &seen)?;
+        part.share = part.door.share(&part.table, hello.uuid, Part::Active)?;
+        Ok(())
+    }
+
+    /// Our journal stands before what the peer heard in our name: it was restored, unless the peer knows of another machine that does the same.
+    fn ask_for_verdict(&self, part: &mut Leg<'r>, peer: &dyn Peer) -> Result<()> {
+        let request = PullRequest { want: Want::Verdict, ..self.question(part) };
+        match peer.pull(&request) {
+            // A peer of another make, or one that grants us nothing, has no verdict.
+            Err(error) if matches!(error.kind(), Kind::Epoch | Kind::Fence | Kind::Forbidden) => Ok(()),
+            Err(error) => Err(error),
+            Ok(_) => Ok(()),
+        }
+    }
+
+    fn question(&self, part: &Leg<'r>) -> PullRequest {
+        PullRequest {
             resource: part.table.resource.clone(),
             cursor: String::new(),
             records: 1,
@@ -52,13 +85,23 @@ impl<'r> Run<'r, '_> {
             run: part.share.told,
             heard: part.share.heard,
             filters: part.asks(),
-        };
-        match peer.pull(&request) {
+            life: part.life.clone(),
+            want: Want::Page,
+        }
+    }
+
+    fn again(&self, part: &Leg<'r>, peer: &dyn Peer) -> Result<HelloResource> {
+        let again = peer.hello()?.hello.resources.into_iter().find(|there| there.name == part.table.resource);
+        again.ok_or_else(|| Error::forbidden(format!("{} no longer offers {}", self.repository.name, part.table.resource)))
+    }
+
+    /// A peer that told us a greater run number than it remembers does not know that it was restored: any request of ours shows it.
+    pub(super) fn tell_it_went_back(&mut self, part: &mut Leg<'r>, peer: &dyn Peer) -> Result<()> {
+        match peer.pull(&self.question(part)) {
             Err(error) if error.kind() != Kind::Epoch => return Err(error),
             _ => {}
         }
-        let again = peer.hello()?.hello.resources.into_iter().find(|there| there.name == part.table.resource);
-        part.there = again.ok_or_else(|| Error::forbidden(format!("{} no longer offers {}", self.repository.name, part.table.resource)))?;
+        part.there = self.again(part, peer)?;
         Ok(())
     }
 

@@ -1,9 +1,11 @@
 //! A run of our own with one repository: pull, then push (SYNC.md 6).
 
+mod compare;
 mod filters;
 mod first;
 mod pull;
 mod push;
+mod transfer;
 mod verify;
 
 use std::{
@@ -16,7 +18,7 @@ use std::{
     time::Duration,
 };
 
-use super::{Outcome, Terms, epoch, order::by_reference, register::same_site};
+use super::{Outcome, Terms, clones, epoch, order::by_reference, register::same_site};
 use crate::{
     connector::{Part, Share, Table},
     decide::{Source, filter::Filter},
@@ -50,13 +52,17 @@ pub struct Ask {
     pub full: bool,
     /// Change nothing; count what would happen.
     pub dry_run: bool,
+    /// Of the first of the resources only these records, and what they refer to.
+    pub named: Option<Vec<String>>,
 }
 
 impl Default for Ask {
     fn default() -> Ask {
-        Ask { resources: None, pull: true, push: true, full: false, dry_run: false }
+        Ask { resources: None, pull: true, push: true, full: false, dry_run: false, named: None }
     }
 }
+
+pub use transfer::Moved;
 
 /// How a run is watched and stopped.
 pub struct Control<'a> {
@@ -71,7 +77,7 @@ pub struct Control<'a> {
 pub struct Progress<'a> {
     /// The resource.
     pub resource: &'a str,
-    /// `pull` or `push`.
+    /// `compare`, `pull` or `push`.
     pub direction: &'static str,
     /// So far.
     pub counts: Counts,
@@ -90,6 +96,8 @@ pub struct RunReport {
     pub warnings: Vec<String>,
     /// The resources that were found equal at both sites.
     pub verified: Vec<String>,
+    /// What became of records that were named.
+    pub moved: Vec<Moved>,
 }
 
 /// What a run did with one resource, one way.
@@ -97,7 +105,7 @@ pub struct RunReport {
 pub struct ResourceReport {
     /// The resource.
     pub resource: String,
-    /// `pull` or `push`.
+    /// `compare`, `pull` or `push`.
     pub direction: &'static str,
     /// What became of the records.
     pub counts: Counts,
@@ -167,10 +175,20 @@ fn logged(
     entry.outcome = Went::Running;
     entry.message = format!("Running with {}", repository.name);
     entry.id = site.store.write(|c| log::append(c, &entry))?;
-    let mut run =
-        Run { site, repository, ask, control, lost, id: entry.id, reports: Vec::new(), warnings: Vec::new(), verified: Vec::new() };
+    let mut run = Run {
+        site,
+        repository,
+        ask,
+        control,
+        lost,
+        id: entry.id,
+        reports: Vec::new(),
+        warnings: Vec::new(),
+        verified: Vec::new(),
+        moved: Vec::new(),
+    };
     let done = run.all(peer);
-    let (reports, warnings, verified) = (run.reports, run.warnings, run.verified);
+    let (reports, warnings, verified, moved) = (run.reports, run.warnings, run.verified, run.moved);
     entry.duration = (site.now().0 - entry.time.0) / 1_000;
     reports.iter().for_each(|report| entry.counts += report.counts);
     let failed = reports.iter().filter(|report| report.error.is_some()).count();
@@ -188,7 +206,7 @@ fn logged(
     entry.remote =
         matches!(&done, Err(error) if matches!(error.kind(), Kind::Unreachable | Kind::Timeout | Kind::Unauthorized | Kind::Forbidden));
     site.store.write(|c| log::update(c, &entry))?;
-    done.map(|()| RunReport { run: entry.id, result: entry.outcome, resources: reports, warnings, verified })
+    done.map(|()| RunReport { run: entry.id, result: entry.outcome, resources: reports, warnings, verified, moved })
 }
 
 /// How an error is told in the log: a run that was stopped on request did not fail.
@@ -241,6 +259,7 @@ struct Run<'r, 'c> {
     warnings: Vec<String>,
     /// Resources that were found equal.
     verified: Vec<String>,
+    moved: Vec<Moved>,
 }
 
 /// A resource of this run.
@@ -252,6 +271,8 @@ struct Leg<'r> {
     share: Share,
     /// What of it is shared.
     filter: Filter,
+    /// The life of our journal.
+    life: String,
     /// The number of this run is told.
     begun: bool,
     failed: bool,
@@ -259,6 +280,9 @@ struct Leg<'r> {
 
 impl<'r> Run<'r, '_> {
     fn all(&mut self, peer: &dyn Peer) -> Result<()> {
+        if let Some(uuid) = self.repository.uuid {
+            clones::refuse(self.site, uuid, &self.repository.name)?;
+        }
         let Contact { hello, skew } = peer.hello()?;
         same_site(self.repository, hello.uuid)?;
         if hello.uuid == self.site.id {
@@ -276,6 +300,13 @@ impl<'r> Run<'r, '_> {
         let mut parts = self.parts(&hello)?;
         for part in &mut parts {
             self.guard(part, &hello, "pull", |run, part| run.prepare(part, &hello, peer));
+        }
+        if let Some(uids) = &self.ask.named {
+            return self.transfer(&mut parts, &hello, peer, uids);
+        }
+        self.compare_all(&mut parts, &hello, peer);
+        for part in parts.iter_mut().filter(|part| !part.failed) {
+            self.guard(part, &hello, "pull", |run, part| run.ready(part, &hello, peer));
         }
         if self.ask.pull {
             self.pull_all(&mut parts, &hello, peer);
@@ -315,20 +346,24 @@ impl<'r> Run<'r, '_> {
             return Err(Error::usage(format!("nothing is shared with {} yet", self.repository.name))
                 .hint(format!("Share a table: entente resource add {} NAME", self.repository.name)));
         }
-        let wanted = |resource: &&Resource| self.ask.resources.as_ref().is_none_or(|names| names.contains(&resource.name));
+        // What named records refer to may have to come with them.
+        let everything = self.ask.named.is_some();
+        let wanted = |resource: &&Resource| everything || self.ask.resources.as_ref().is_none_or(|names| names.contains(&resource.name));
         if let Some(unknown) = self.ask.resources.iter().flatten().find(|name| ours.iter().all(|resource| resource.name != **name)) {
             return Err(Error::not_found(format!("{unknown} is not shared with {}", self.repository.name)));
         }
         let mut open: BTreeMap<String, Leg<'r>> = BTreeMap::new();
         for resource in ours.iter().filter(wanted) {
-            let opened = epoch::door(self.site, &resource.name).and_then(|(door, table)| {
+            let opened = epoch::door(self.site, &resource.name).and_then(|(mut door, table)| {
+                let life = door.journal()?.epoch;
                 let there = hello.resources.iter().find(|there| there.name == resource.name).cloned();
                 let there = there.ok_or_else(|| {
                     Error::forbidden(format!("{} does not offer {}", self.repository.name, resource.name))
                         .hint("Is it attached there, and may our account use it?")
                 })?;
                 let filter = super::filters::read(&table, &resource.filters)?;
-                Ok(Leg { resource: resource.clone(), table, there, door, share: Share::default(), filter, begun: false, failed: false })
+                let share = Share::default();
+                Ok(Leg { resource: resource.clone(), table, there, door, share, filter, life, begun: false, failed: false })
             });
             match opened {
                 Ok(part) => {
@@ -358,6 +393,7 @@ impl<'r> Run<'r, '_> {
     fn begin(&mut self, part: &mut Leg<'r>, hello: &Hello) -> Result<()> {
         if !part.begun {
             part.share.epoch = Some(part.there.epoch.clone());
+            part.life = part.door.journal()?.epoch;
             epoch::begin(self.site, &mut part.door, &part.table, hello.uuid, Part::Active, &mut part.share)?;
             part.begun = true;
         }
@@ -409,7 +445,11 @@ impl<'r> Run<'r, '_> {
     }
 
     fn log(&self, resource: &str, direction: &'static str, counts: &Counts, outcome: &Outcome, seconds: f64, error: Option<&Error>) {
-        let action = if direction == "pull" { Action::Pull } else { Action::Push };
+        let action = match direction {
+            "pull" => Action::Pull,
+            "compare" => Action::Compare,
+            _ => Action::Push,
+        };
         let mut entry = LogEntry::new(self.site.now(), action, Direction::Outgoing);
         entry.run = Some(self.id);
         entry.repository = Some(self.repository.id);
@@ -419,6 +459,7 @@ impl<'r> Run<'r, '_> {
         entry.duration = (seconds * 1e3) as i64;
         entry.message = match direction {
             "pull" => format!("Took {}", told(counts.records)),
+            "compare" => format!("Compared; {} differed", told(counts.records)),
             _ => format!("Gave {}", told(counts.records)),
         };
         colour(&mut entry, outcome);

@@ -10,7 +10,7 @@ use crate::{
     connector::{Apply, Part, Share, Table},
     decide::Source,
     error::{Error, Kind, Result},
-    model::{Hello, Page, PullRequest, SiteId},
+    model::{Hello, Page, PullRequest, SiteId, Want},
     peer::Peer,
     sync::{
         Bare, Bracket, Outcome, Terms, epoch,
@@ -77,6 +77,8 @@ impl<'r> Run<'r, '_> {
             run: part.share.told,
             heard: part.share.heard,
             filters: part.asks(),
+            life: part.life.clone(),
+            want: Want::Page,
         };
         let (before, ahead) = (peer.traffic(), self.site.config.read_ahead);
         let mut take = |page: Page| {
@@ -114,12 +116,14 @@ impl<'r> Run<'r, '_> {
     /// Applies a page together with its cursor.
     pub(super) fn take(&self, part: &mut Leg<'r>, hello: &Hello, page: &Page, terms: &Terms) -> Result<Outcome> {
         let (pull, asked) = (page.cursor.clone(), part.filter.to_string());
-        let share = Share { pull, asked, heard: page.run.unwrap_or(0).max(part.share.heard), ..part.share.clone() };
+        let mut share = Share { pull, asked, ..part.share.clone() };
+        share.hear(page.run.unwrap_or(0));
         let table = part.table.clone();
         let mut cursor = Cursor { table: &table, peer: hello.uuid, share: &share, dry: self.ask.dry_run, outcome: None };
         match import(&mut *part.door, &table, page, terms, &mut cursor) {
             Ok(outcome) => {
-                part.share = share;
+                let refused = share.refused || outcome.refused;
+                part.share = Share { refused, ..share };
                 Ok(outcome)
             }
             Err(error) if error.kind() == Kind::Epoch => {
@@ -168,7 +172,7 @@ fn each_page(peer: &dyn Peer, mut request: PullRequest, mut take: impl FnMut(Pag
     }
 }
 
-fn alive_there(peer: &dyn Peer, resource: &str, uids: &[String]) -> Result<HashSet<String>> {
+pub(super) fn alive_there(peer: &dyn Peer, resource: &str, uids: &[String]) -> Result<HashSet<String>> {
     let mut alive = HashSet::new();
     for some in uids.chunks(FETCH) {
         let page = peer.fetch(resource, some)?;
@@ -199,6 +203,7 @@ impl Bracket for Cursor<'_> {
             self.outcome = Some(outcome.clone());
             return Err(Error::new(Kind::Stopped, "dry run"));
         }
-        tx.set_share(self.table, self.peer, Part::Active, self.share)
+        let refused = self.share.refused || outcome.refused;
+        tx.set_share(self.table, self.peer, Part::Active, &Share { refused, ..self.share.clone() })
     }
 }

@@ -92,9 +92,10 @@ impl<'r> Run<'r, '_> {
                 update: part.resource.update,
                 conflict: part.resource.conflict,
                 merge_fields: part.resource.merge_fields,
+                life: part.life.clone(),
             };
             let receipt = peer.push(&request, page)?;
-            part.share.heard = receipt.run.max(part.share.heard);
+            part.share.hear(receipt.run);
             for quarantined in receipt.quarantine.iter().take(3) {
                 all.warnings.push(format!("{} quarantined {}: {}", self.repository.name, quarantined.uuid, quarantined.reason));
             }

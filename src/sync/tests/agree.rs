@@ -3,7 +3,7 @@
 use super::world::{Line, TestSite, keyed, records, table};
 use crate::{
     connector::Waiting,
-    model::{Identity, Policy, TableSpec},
+    model::{Identity, Mode, Policy, TableSpec},
     sync::run::Ask,
 };
 
@@ -272,6 +272,35 @@ fn match_columns_make_one_record_of_two() {
 }
 
 #[test]
+fn what_refers_to_a_record_that_waits_for_its_match_waits_too() {
+    let (a, b) = (TestSite::new("a", HALL), TestSite::new("b", HALL));
+    for site in [&a, &b] {
+        site.attach(&[TableSpec { matching: vec!["number".into()], ..table("team") }, table("match"), table("score")]);
+    }
+    let to_b = a.knows(&b, &["team", "match", "score"]);
+    for name in ["team", "match"] {
+        a.change(&to_b, name, |resource| (resource.mode, resource.accept_twins) = (Mode::Push, true));
+    }
+    b.sql("INSERT INTO team VALUES (7, 254, 'Poofs');");
+    a.sql("INSERT INTO team VALUES (1, 254, 'Poofs'); INSERT INTO match VALUES (1, 'a1', 1, NULL);");
+    for name in ["Dames", "Herren"] {
+        a.sync(&b);
+        let kinds: Vec<String> = b.waiting().iter().map(|waits| waits.split(' ').take(2).collect::<Vec<_>>().join(" ")).collect();
+        assert!(kinds.iter().all(|kind| kind == "twin team" || kind == "parked match"), "{kinds:?}: {:?}", b.waiting());
+        assert_eq!(kinds.len(), 2, "{:?}", b.waiting());
+        a.sql(&format!("UPDATE team SET name = '{name}';"));
+    }
+    for name in ["team", "match"] {
+        a.change(&to_b, name, |resource| resource.mode = Mode::Both);
+    }
+    for _ in 0..3 {
+        a.agree(&b);
+    }
+    assert_eq!(b.rows("SELECT m.label, t.number FROM match m JOIN team t ON t.id = m.red"), "a1|254");
+    assert!(b.waiting().is_empty(), "{:?}", b.waiting());
+}
+
+#[test]
 fn natural_keys_and_uuid_columns_need_no_asking() {
     let schema = "CREATE TABLE country (code TEXT PRIMARY KEY, name TEXT) WITHOUT ROWID;
                   CREATE TABLE item (uuid TEXT PRIMARY KEY, name TEXT, country TEXT REFERENCES country(code));
@@ -356,4 +385,37 @@ fn the_same_url_says_which_identity_it_got() {
     let b = TestSite::new("b", schema);
     assert!(b.try_attach(&[table("t")]).unwrap_err().chain().contains("no primary key"));
     assert!(b.try_attach(&[keyed("t", &["a", "b"])]).unwrap_err().chain().contains("may be null"));
+}
+
+#[test]
+fn what_waits_from_one_site_is_decided_by_the_rules_for_that_site() {
+    let schema =
+        "CREATE TABLE p (code TEXT PRIMARY KEY); CREATE TABLE c (code TEXT PRIMARY KEY, p TEXT NOT NULL REFERENCES p (code), v TEXT);";
+    let site = |name: &str| {
+        let site = TestSite::new(name, schema);
+        site.attach(&[table("p"), table("c")]);
+        site
+    };
+    let (hub, one, two) = (site("hub"), site("one"), site("two"));
+    let (from_one, from_two) = (hub.knows(&one, &["c"]), hub.knows(&two, &["p"]));
+    hub.change(&from_two, "p", |resource| resource.conflict = Policy::This);
+    hub.change(&from_one, "c", |resource| resource.conflict = Policy::Other);
+    // Known on both sides, then changed on both; and one that is new. Both wait for what comes from the other site.
+    for site in [&hub, &one] {
+        site.sql("INSERT INTO p VALUES ('old');");
+    }
+    one.sql("INSERT INTO c VALUES ('known', 'old', 'v');");
+    hub.sync(&one);
+    hub.sync(&one);
+    one.sql("INSERT INTO p VALUES ('new'); UPDATE c SET p = 'new', v = 'theirs'; INSERT INTO c VALUES ('unknown', 'new', 'v');");
+    hub.sql("UPDATE c SET v = 'ours';");
+    hub.sync(&one);
+    assert_eq!(hub.waiting().len(), 2, "{:?}", hub.waiting());
+    two.sql("INSERT INTO p VALUES ('new');");
+    hub.sync(&two);
+    assert_eq!(hub.rows("SELECT code, v FROM c ORDER BY code"), "known|ours unknown|v");
+    assert_eq!(hub.waiting().len(), 1, "what was changed here, too, is left to the rules for that site: {:?}", hub.waiting());
+    hub.sync(&one);
+    assert_eq!(hub.rows("SELECT code, p, v FROM c ORDER BY code"), "known|new|theirs unknown|new|v");
+    assert!(hub.waiting().is_empty(), "{:?}", hub.waiting());
 }

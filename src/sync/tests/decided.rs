@@ -93,6 +93,19 @@ fn a_conflict_for_a_person_holds_the_record_until_it_is_decided() {
 }
 
 #[test]
+fn the_same_choice_made_again_after_it_was_taken_back_reaches_the_other_site() {
+    let (a, b) = held();
+    let number = open(&a)[0].number.clone();
+    conflicts::resolve(&a.site, &number, &Choice::Ours).unwrap();
+    conflicts::undo(&a.site, &number).unwrap();
+    a.agree(&b);
+    assert_eq!((open(&a).len(), b.rows(PEOPLE)), (1, "Ada|Berlin|99".into()), "it is held back again");
+    conflicts::resolve(&a.site, &number, &Choice::Ours).unwrap();
+    a.agree(&b);
+    assert_eq!((a.rows(PEOPLE), b.rows(PEOPLE)), ("Ada|Aachen|11".into(), "Ada|Aachen|11".into()));
+}
+
+#[test]
 fn ours_and_theirs_can_be_chosen_and_taken_back() {
     for (choice, want) in [(Choice::Ours, "Ada|Aachen|11"), (Choice::Theirs, "Ada|Berlin|99")] {
         let (a, b) = held();

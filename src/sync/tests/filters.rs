@@ -5,7 +5,7 @@ use crate::{
     connector::Part,
     decide::Source,
     error::Kind,
-    model::{Grant, Mode, PullRequest, Rules, TableSpec},
+    model::{Grant, Mode, PullRequest, Rules, TableSpec, Want},
     sync::{Bare, Terms, admit::Caller, filters, import, run::Ask, serve},
 };
 
@@ -42,7 +42,17 @@ fn caller(at: &TestSite, from: &TestSite) -> Caller {
 
 fn asks(filters: &[&str], cursor: &str) -> PullRequest {
     let filters = filters.iter().map(|filter| (*filter).to_owned()).collect();
-    PullRequest { resource: "team".into(), cursor: cursor.into(), records: 100, bytes: 1 << 20, run: 1, heard: 0, filters }
+    PullRequest {
+        resource: "team".into(),
+        cursor: cursor.into(),
+        records: 100,
+        bytes: 1 << 20,
+        run: 1,
+        heard: 0,
+        filters,
+        life: String::new(),
+        want: Want::Page,
+    }
 }
 
 #[test]
@@ -457,4 +467,32 @@ fn a_natural_key_is_filtered_like_any_field() {
     b.sql("INSERT INTO t VALUES (1, 'x1', 1.5), (2, 'X2', 2), (3, 'x30', 5), (4, 'x4', 9.99), (5, 'x5', 10), (6, 'y6', 5);");
     a.agree(&b);
     assert_eq!(a.rows("SELECT code FROM t ORDER BY code"), "X2 x4");
+}
+
+#[test]
+fn a_retraction_leaves_what_waits_from_another_site() {
+    let schema = "CREATE TABLE team (code TEXT PRIMARY KEY, region TEXT, name TEXT UNIQUE);";
+    let sites = ["a", "b", "c"].map(|name| {
+        let site = TestSite::new(name, schema);
+        site.attach(&[table("team")]);
+        site
+    });
+    let [a, b, c] = &sites;
+    a.knows(b, &["team"]);
+    c.knows(b, &["team"]);
+    c.knows(a, &["team"]);
+    filtered(c, a, NORTH);
+    a.sql("INSERT INTO team VALUES ('x', 'north', 'old');");
+    c.agree(a);
+    a.agree(b);
+    c.sql("INSERT INTO team VALUES ('y', 'west', 'taken');");
+    b.sql("UPDATE team SET region = 'south', name = 'taken';");
+    c.sync(b);
+    assert_eq!(c.waiting().len(), 1, "{:?}", c.waiting());
+    a.agree(b);
+    c.sync(a);
+    assert_eq!((c.waiting().len(), c.rows(ALL)), (1, "x|north|old y|west|taken".into()), "{:?}", c.waiting());
+    c.sql("DELETE FROM team WHERE code = 'y';");
+    c.sync(b);
+    assert_eq!(c.rows(ALL), "x|south|taken");
 }

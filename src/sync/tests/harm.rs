@@ -201,7 +201,7 @@ fn a_restored_database_neither_loses_nor_reuses_anything() {
 }
 
 /// Writes a saved database over another, as a person would with cp.
-fn restore(from: &std::path::Path, into: &rusqlite::Connection) {
+pub(super) fn restore(from: &std::path::Path, into: &rusqlite::Connection) {
     let tables: Vec<String> = {
         let mut statement = into.prepare("SELECT name FROM sqlite_schema WHERE type = 'table' AND name NOT LIKE 'sqlite%'").unwrap();
         statement.query_map([], |row| row.get(0)).unwrap().collect::<rusqlite::Result<_>>().unwrap()
@@ -355,6 +355,7 @@ fn a_hostile_page_cannot_name_other_tables_or_use_up_counters() {
         update: Policy::Newer,
         conflict: Policy::Newer,
         merge_fields: false,
+        life: String::new(),
     };
     use crate::peer::Peer;
     for name in ["sqlite_schema", "entente_journal", "t; DROP TABLE t", ""] {

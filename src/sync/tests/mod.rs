@@ -2,14 +2,18 @@
 
 mod agree;
 mod awkward;
+mod clone;
+mod compare;
 mod decided;
 mod drift;
 mod filters;
 mod harm;
+mod housekeeping;
 mod pairs;
 mod pairs_random;
 mod postgres;
 mod postgres_awkward;
+mod twins;
 mod verified;
 mod world;
 mod writers;

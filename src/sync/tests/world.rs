@@ -1,9 +1,9 @@
 use std::{
-    cell::RefCell,
+    cell::{Cell, RefCell},
     path::PathBuf,
     sync::{
         Arc, Mutex,
-        atomic::{AtomicBool, Ordering},
+        atomic::{AtomicBool, AtomicI64, Ordering},
     },
 };
 
@@ -12,20 +12,25 @@ use crate::{
     connector::{Postgres, Sqlite, TestDatabase},
     error::{Error, Kind, Result},
     model::{
-        Grant, Hello, Identity, Limits, Page, PullRequest, PushRequest, Receipt, Registered, Registration, Repository, Resource, TableSpec,
-        Uuids,
+        CompareAnswer, CompareRequest, Grant, Hello, Identity, Limits, Page, PullRequest, PushRequest, Receipt, Registered, Registration,
+        Repository, Resource, TableSpec, Time, Uuids,
     },
     peer::{Contact, Peer},
-    site::Site,
+    site::{Site, Surroundings},
     store::{repositories, resources},
     sync::{
         admit::Caller,
-        attach,
+        attach, compare,
         run::{Ask, Control, RunReport, run_with},
         serve,
     },
     wire,
 };
+
+thread_local! {
+    /// How many machines a test has restored or cloned.
+    static LATER: Cell<i64> = const { Cell::new(1) };
+}
 
 /// A site with one SQLite file of an application's own.
 pub(super) struct TestSite {
@@ -45,10 +50,19 @@ impl TestSite {
 
     /// The same with settings of its own.
     pub(super) fn with(name: &str, schema: &str, settings: Settings) -> TestSite {
+        TestSite::within(name, schema, settings, Surroundings::default())
+    }
+
+    /// The same by a clock that stands still, at so many microseconds, until the test moves it.
+    pub(super) fn by_clock(name: &str, schema: &str, settings: Settings, clock: &Arc<AtomicI64>) -> TestSite {
+        TestSite::within(name, schema, settings, by(clock))
+    }
+
+    fn within(name: &str, schema: &str, settings: Settings, around: Surroundings) -> TestSite {
         let folder = tempfile::tempdir().unwrap();
         let page_records = settings.page_records.or(Some(7));
         let settings = Settings { data: Some(folder.path().join("data")), name: Some(name.into()), page_records, ..settings };
-        let site = Site::open(Config::load(Overrides { config: None, settings }).unwrap()).unwrap();
+        let site = Site::open_in(Config::load(Overrides { config: None, settings }).unwrap(), around).unwrap();
         let file = folder.path().join("app.db");
         let app = rusqlite::Connection::open(&file).unwrap();
         app.execute_batch(schema).unwrap();
@@ -67,6 +81,28 @@ impl TestSite {
         let mut site = TestSite::with(name, "", settings);
         site.postgres = Some(RefCell::new(database));
         site
+    }
+
+    /// Another machine with all that is here: a clone, or what a backup brings back later.
+    pub(super) fn cloned(&self) -> TestSite {
+        let folder = tempfile::tempdir().unwrap();
+        let (data, file) = (folder.path().join("data"), folder.path().join("app.db"));
+        std::fs::create_dir(&data).unwrap();
+        let own = &self.site.config.data;
+        std::fs::copy(own.join("key"), data.join("key")).unwrap();
+        for (from, to) in [(own.join("entente.db"), data.join("entente.db")), (self.file.clone(), file.clone())] {
+            rusqlite::Connection::open(from).unwrap().execute("VACUUM INTO ?1", [to.to_str().unwrap()]).unwrap();
+        }
+        let control = rusqlite::Connection::open(data.join("entente.db")).unwrap();
+        control.execute("UPDATE database SET url = ?1", [format!("sqlite:{}", file.display())]).unwrap();
+        let settings = Settings { data: Some(data), page_records: Some(7), ..Settings::default() };
+        // No machine is restored twice within a second: by the second the next incarnation is named.
+        let later = 10 * LATER.with(|later| later.replace(later.get() + 1));
+        let clock = Arc::new(move || Time::from_utc(chrono::Utc::now()).plus_seconds(later));
+        let around = Surroundings { clock, ..Surroundings::default() };
+        let site = Site::open_in(Config::load(Overrides { config: None, settings }).unwrap(), around).unwrap();
+        let app = rusqlite::Connection::open(&file).unwrap();
+        TestSite { site, app, file, postgres: None, _folder: folder }
     }
 
     pub(super) fn url(&self) -> String {
@@ -188,6 +224,12 @@ impl TestSite {
     }
 }
 
+/// Surroundings with that clock.
+pub(super) fn by(clock: &Arc<AtomicI64>) -> Surroundings {
+    let clock = clock.clone();
+    Surroundings { clock: Arc::new(move || Time(clock.load(Ordering::Relaxed))), ..Surroundings::default() }
+}
+
 impl Drop for TestSite {
     /// Whatever happened, the running sums are those of the records.
     fn drop(&mut self) {
@@ -290,6 +332,11 @@ impl Peer for Line {
 
     fn fetch(&self, resource: &str, uids: &[String]) -> Result<Page> {
         self.call("fetch", || self.travel(&serve::fetch(&self.to, &self.caller, resource, uids)?, &self.to))
+    }
+
+    fn compare(&self, resource: &str, request: &CompareRequest) -> Result<CompareAnswer> {
+        let request = wire::read_json(&wire::write_json(request), 1 << 20)?;
+        self.call("compare", || compare::answer(&self.to, &self.caller, resource, &request))
     }
 
     fn listen(&self, stop: &AtomicBool, _: &mut dyn FnMut(&str)) -> Result<()> {

@@ -1,5 +1,6 @@
 //! What peers and programs call: one file a resource.
 
+pub(super) mod compare;
 pub(super) mod events;
 pub(super) mod feed;
 pub(super) mod fetch;

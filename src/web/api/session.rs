@@ -4,7 +4,7 @@ use actix_web::{HttpRequest, HttpResponse, web::Data};
 
 use super::who;
 use crate::{
-    sync::admit,
+    sync::{admit, clones},
     web::{
         answer::{Answer, JSON},
         app::{App, call},
@@ -15,8 +15,12 @@ use crate::{
 /// Opens a session for an account and a site. It opens while the site is paused, too: hello is answered then.
 pub(in crate::web) async fn open(app: Data<App>, request: HttpRequest) -> Answer {
     let (account, claimed) = who::account(&app, &request).await?;
+    let formerly = who::formerly(&request)?;
     let session = call(move || {
         let uuid = claimed.map_or_else(|| admit::bound(&account), Ok)?;
+        if let Some(former) = formerly {
+            clones::moved(&app.site, &account, uuid, former)?;
+        }
         admit::session(&app.site, &account, uuid)
     });
     Ok(HttpResponse::Ok().content_type(JSON).body(wire::write_json(&session.await?)))

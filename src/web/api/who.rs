@@ -100,8 +100,17 @@ fn shown(request: &HttpRequest) -> Result<Shown> {
 }
 
 fn claimed(request: &HttpRequest) -> Result<Option<SiteId>> {
+    site_named(request, "repository")
+}
+
+/// The site that the caller says it was before.
+pub(super) fn formerly(request: &HttpRequest) -> Result<Option<SiteId>> {
+    site_named(request, "formerly")
+}
+
+fn site_named(request: &HttpRequest, parameter: &str) -> Result<Option<SiteId>> {
     let pairs = pairs(request)?;
-    pairs.iter().find(|(name, _)| name == "repository").map(|(_, uuid)| uuid.parse()).transpose()
+    pairs.iter().find(|(name, _)| name == parameter).map(|(_, uuid)| uuid.parse()).transpose()
 }
 
 fn address(request: &HttpRequest) -> IpAddr {

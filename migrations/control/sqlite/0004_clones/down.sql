@@ -1,0 +1,3 @@
+DROP TABLE moved;
+DROP TABLE clone;
+ALTER TABLE site DROP COLUMN formerly;
