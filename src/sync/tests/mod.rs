@@ -13,6 +13,7 @@ mod pairs;
 mod pairs_random;
 mod postgres;
 mod postgres_awkward;
+mod postgres_keys;
 mod twins;
 mod verified;
 mod world;
