@@ -17,7 +17,7 @@ mod stored;
 use std::collections::HashMap;
 
 #[cfg(test)]
-pub(crate) use self::postgres::server::TestDatabase;
+pub(crate) use self::postgres::server::{TestDatabase, TestServer};
 pub use self::postgres::{Postgres, address};
 pub use kept::{Clash, ConflictEntry, Conflicts, Effected, Effects, HistoryEntry, Lost, Verdict};
 pub use sqlite::Sqlite;
@@ -217,9 +217,9 @@ pub type Progress<'a> = &'a mut dyn FnMut(&str, u64, u64);
 
 /// One connection to an attached database.
 pub trait Connector: Send {
-    /// Whether the database at its address is another one by now: its file was replaced, for example by a backup. What is written through
-    /// this connection would be lost.
-    fn stale(&self) -> bool;
+    /// Whether this connection is of no use any more: the server ended it, or the database at its address is another one by now, because its
+    /// file was replaced, for example by a backup. What is written through it would be lost.
+    fn stale(&mut self) -> bool;
 
     /// The database's tables and the identity each would get.
     fn survey(&mut self) -> Result<Vec<Survey>>;

@@ -14,6 +14,7 @@ mod pairs_random;
 mod postgres;
 mod postgres_awkward;
 mod postgres_keys;
+mod postgres_trouble;
 mod twins;
 mod verified;
 mod world;
