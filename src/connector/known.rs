@@ -21,15 +21,16 @@ pub(super) fn broken() -> Error {
     Error::internal("the journal is damaged: it names a site that it does not know")
 }
 
-/// UUIDv5 of the resource and the canonical key values. `None` where a part of the key is null.
+/// UUIDv5 of the resource and the key values in their plain form. `None` where a part of the key is null.
 pub(super) fn natural_uid(resource: &str, record: RecordView<'_>, fields: &[String]) -> Option<String> {
     let namespace = uuid::Uuid::new_v5(&uuid::Uuid::NAMESPACE_URL, format!("urn:entente:resource:{resource}").as_bytes());
     let mut name = Vec::new();
     for field in fields {
         let value = record.get(field).filter(|value| value.kind != Kind::Null)?;
-        name.extend_from_slice(value.kind.word().as_bytes());
-        name.extend_from_slice(&(value.text.len() as u64).to_be_bytes());
-        name.extend_from_slice(value.text.as_bytes());
+        let plain = value.plain();
+        name.extend_from_slice(plain.kind.word().as_bytes());
+        name.extend_from_slice(&(plain.text.len() as u64).to_be_bytes());
+        name.extend_from_slice(plain.text.as_bytes());
     }
     Some(uuid::Uuid::new_v5(&namespace, &name).urn().to_string())
 }

@@ -18,7 +18,7 @@ use std::collections::HashMap;
 
 pub use self::postgres::Postgres;
 #[cfg(test)]
-pub(crate) use crate::postgresql::server::TestDatabase;
+pub(crate) use crate::postgresql::server::{TestDatabase, TestServer};
 pub use kept::{Clash, ConflictEntry, Conflicts, Effected, Effects, HistoryEntry, Lost, Verdict};
 pub use sqlite::Sqlite;
 pub use standing::{Living, Named, Overdue, Place, Purged, Standing};
@@ -217,9 +217,9 @@ pub type Progress<'a> = &'a mut dyn FnMut(&str, u64, u64);
 
 /// One connection to an attached database.
 pub trait Connector: Send {
-    /// Whether the database at its address is another one by now: its file was replaced, for example by a backup. What is written through
-    /// this connection would be lost.
-    fn stale(&self) -> bool;
+    /// Whether this connection is of no use any more: the server ended it, or the database at its address is another one by now, because its
+    /// file was replaced, for example by a backup. What is written through it would be lost.
+    fn stale(&mut self) -> bool;
 
     /// The database's tables and the identity each would get.
     fn survey(&mut self) -> Result<Vec<Survey>>;

@@ -22,13 +22,9 @@ pub(super) fn three_way(local: Local<'_>, incoming: RecordView<'_>) -> Option<Me
     if here.deleted || there.deleted || here.version.meet(&there.version) != *base_version {
         return None;
     }
-    let value = |view: RecordView<'_>, field: &str| {
-        let value = view.get(field).unwrap_or(Value::NULL);
-        (value.kind, value.resource.to_owned(), value.text.to_owned())
-    };
     let mut merge = Merge { taken: Vec::new(), contested: Vec::new() };
     for field in incoming.fields().map(|(field, _)| field).collect::<BTreeSet<_>>() {
-        let (ours, theirs, before) = (value(local.view, field), value(incoming, field), value(base, field));
+        let [ours, theirs, before] = [local.view, incoming, base].map(|view| view.get(field).unwrap_or(Value::NULL).plain());
         if ours == theirs || theirs == before {
             continue;
         }

@@ -345,7 +345,7 @@ impl<'a> Case<'a> {
     /// Whether what came is what is here, and fields beside that nobody has here: a column was dropped here, or is not there yet.
     fn adds_fields(&self) -> bool {
         let (here, there) = (self.local.view, self.given.incoming);
-        let same = |(field, value)| there.get(field).is_none_or(|other| other == value);
+        let same = |(field, value)| there.get(field).is_none_or(|other| other.same(value));
         here.record.lives() && there.record.lives() && here.fields().all(same)
     }
 

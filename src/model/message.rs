@@ -57,6 +57,9 @@ pub struct Hello {
     /// With credentials: what is granted.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub resources: Vec<HelloResource>,
+    /// What is granted, too, but cannot be offered at the moment: its database cannot be used.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub unavailable: Vec<String>,
 }
 
 /// A granted resource in a hello.

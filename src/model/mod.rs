@@ -8,6 +8,7 @@ mod lives;
 mod log;
 mod message;
 mod page;
+mod plain;
 mod policy;
 mod repository;
 mod resource;
@@ -27,6 +28,7 @@ pub use message::{
     Registration, Session, Spoken, Want,
 };
 pub use page::{Cell, Digest, Kind, Page, Record, RecordView, Span, Value};
+pub use plain::Plain;
 pub use policy::{Method, Mode, Policy, Rules, Strategy};
 pub use repository::{Health, Repository, RepositoryId};
 pub use resource::{AttachedTable, Database, Identity, Resource, ResourceId, TableSpec};

@@ -346,7 +346,7 @@ impl<'a> RecordView<'a> {
     }
 
     /// The digest of the content: of the fields that are not null, in the order of their names, so that it depends neither
-    /// on the order of columns nor on columns that one site lacks and the other leaves empty.
+    /// on the order of columns nor on columns that one site lacks and the other leaves empty; nor on what a database calls a value ([`Value::plain`]).
     pub fn digest(self) -> Digest {
         if self.record.lives() { digest(self.fields()) } else { Digest::DELETED }
     }
@@ -370,10 +370,11 @@ fn digest<'a>(fields: impl Iterator<Item = (&'a str, Value<'a>)>) -> Digest {
         hash.update(text.as_bytes());
     };
     for (name, value) in fields {
+        let plain = value.plain();
         add(name);
-        add(tag(value.kind));
-        add(value.resource);
-        add(value.text);
+        add(tag(plain.kind));
+        add(plain.resource);
+        add(&plain.text);
     }
     Digest(*hash.finalize().as_bytes())
 }
@@ -445,6 +446,13 @@ mod tests {
         ] {
             assert_ne!(one, other);
         }
+    }
+
+    #[test]
+    fn a_digest_does_not_depend_on_what_a_database_calls_a_value() {
+        let one = digest_of(&[("a", Kind::Boolean, "true"), ("b", Kind::Local, "2026-01-02T03:04:05.000000"), ("c", Kind::Decimal, "1.5")]);
+        assert_eq!(one, digest_of(&[("a", Kind::Integer, "1"), ("b", Kind::Text, "2026-01-02 03:04:05"), ("c", Kind::Real, "1.5")]));
+        assert_ne!(one, digest_of(&[("a", Kind::Integer, "1"), ("b", Kind::Text, "2026-01-02T03:04:05"), ("c", Kind::Real, "1.5")]));
     }
 
     #[test]

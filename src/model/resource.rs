@@ -141,8 +141,9 @@ impl Resource {
 
     /// Whether its rules may leave the two sites with different records, on purpose.
     pub fn may_hold_apart(&self) -> bool {
-        let Resource { mode, strategy, update, conflict, .. } = self;
-        *mode != Mode::Both || *strategy != Strategy::default() || *update != Policy::Newer || *conflict != Policy::Newer
+        let Resource { mode, strategy, update, conflict, filters, .. } = self;
+        let policies = *update != Policy::Newer || *conflict != Policy::Newer;
+        policies || *mode != Mode::Both || *strategy != Strategy::default() || !filters.is_empty()
     }
 
     /// The rules under which this site takes versions from the repository.

@@ -100,6 +100,7 @@ fn hello() -> Hello {
         limits: Limits::default(),
         paused: false,
         resources: vec![],
+        unavailable: vec![],
     }
 }
 

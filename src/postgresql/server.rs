@@ -2,7 +2,7 @@
 
 use std::{
     path::{Path, PathBuf},
-    process::{Command, Stdio},
+    process::{Child, Command, Stdio},
     sync::{
         Mutex, OnceLock,
         atomic::{AtomicBool, AtomicU32, Ordering},
@@ -20,7 +20,7 @@ pub(crate) struct Server {
     folder: PathBuf,
     port: u16,
     /// Its stdin is kept open: the guard ends the server when that is closed.
-    guard: std::process::Child,
+    guard: Option<Child>,
 }
 
 /// The folder with PostgreSQL's programs.
@@ -67,38 +67,31 @@ pub(crate) fn start() -> Server {
     std::fs::write(data.join("pg_hba.conf"), format!("local all guarded scram-sha-256\n{gates}")).unwrap();
     let port = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
     certify(&data);
-    // By TLS at a port and by in the folder. The guard reads from us; when we are gone it ends the server and removes the folder.
-    let guard =
-        "folder=$1; shift; \"$@\" </dev/null >\"$folder/log\" 2>&1 & pid=$!; read -r _; kill -INT $pid; wait $pid; rm -rf \"$folder\"";
-    let mut command = plainly(Path::new("/bin/sh"));
-    command
-        .args(["-c", guard, "guard"])
-        .arg(&folder)
-        .arg(bin.join("postgres"))
-        .arg("-D")
-        .arg(&data)
-        .arg("-k")
-        .arg(&folder)
-        .arg("-p")
-        .arg(port.to_string());
-    for setting in ["listen_addresses=127.0.0.1", "ssl=on", "max_connections=400", "shared_buffers=64MB", "max_wal_size=4GB"] {
-        command.args(["-c", setting]);
-    }
-    if !DURABLE.load(Ordering::Relaxed) {
-        command.args(["-c", "fsync=off", "-c", "full_page_writes=off"]);
-    }
-    let guard = command.current_dir(&folder).stdin(Stdio::piped()).stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
-    let server = Server { folder, port, guard };
-    let begun = Instant::now();
-    let mut admin = loop {
-        match Client::connect(&server.url("tester", "postgres"), NoTls) {
-            Ok(admin) => break admin,
-            Err(error) => assert!(begun.elapsed() < Duration::from_secs(30), "the server does not come up: {error}"),
-        }
-        std::thread::sleep(Duration::from_millis(20));
-    };
-    admin.batch_execute("CREATE ROLE guarded LOGIN PASSWORD 'right'").unwrap();
+    // By TLS at a port, and in the folder.
+    let settings = "\nlisten_addresses = '127.0.0.1'\nssl = on\nmax_connections = 400\nshared_buffers = 64MB\nmax_wal_size = 4GB\n";
+    let settings = std::fs::read_to_string(data.join("postgresql.conf")).unwrap()
+        + settings
+        + if DURABLE.load(Ordering::Relaxed) { "" } else { "fsync = off\nfull_page_writes = off\n" }
+        + &format!("unix_socket_directories = '{}'\nport = {port}\n", folder.display());
+    std::fs::write(data.join("postgresql.conf"), settings).unwrap();
+    let mut server = Server { folder, port, guard: None };
+    server.guard = Some(server.guarded());
+    server.wait().batch_execute("CREATE ROLE guarded LOGIN PASSWORD 'right'").unwrap();
     server
+}
+
+/// A program in a world of mounts of its own, where that can be had: what is mounted there goes when the last process there does.
+fn apart() -> Command {
+    let unshare = |options: &[&str]| {
+        let mut command = Command::new("unshare");
+        command.args(options);
+        command
+    };
+    let options: &[&str] = if is_root() { &["-m"] } else { &["-c", "--keep-caps", "-m"] };
+    match unshare(options).arg("true").stderr(Stdio::null()).status().is_ok_and(|status| status.success()) {
+        true => unshare(options),
+        false => Command::new("env"),
+    }
 }
 
 /// Gives the server a certificate for `localhost`, by an authority of its own.
@@ -119,6 +112,44 @@ fn certify(data: &Path) {
 }
 
 impl Server {
+    /// Starts the server and its guard, which reads from us; when we are gone it ends the server and removes the folder. Within it is a disk of
+    /// a few megabytes, where we may mount one.
+    fn guarded(&self) -> Child {
+        let disk = "folder=$1; shift; mkdir -p \"$folder/disk\"; mount -t tmpfs -o size=12m,mode=777 tmpfs \"$folder/disk\"; \"$@\"; umount \"$folder/disk\"; rm -rf \"$folder\"";
+        let guard =
+            "folder=$1; mkdir -m 700 \"$folder/disk/space\"; \"$2\" -D \"$folder/data\" </dev/null >\"$folder/log\" 2>&1 & read -r _;
+                     \"$(dirname \"$2\")/pg_ctl\" -D \"$folder/data\" -m immediate stop";
+        let mut command = apart();
+        command.args(["sh", "-c", disk, "disk"]).arg(&self.folder);
+        let plain = plainly(Path::new("/bin/sh"));
+        command
+            .arg(plain.get_program())
+            .args(plain.get_args())
+            .args(["-c", guard, "guard"])
+            .arg(&self.folder)
+            .arg(programs().join("postgres"));
+        command.current_dir(&self.folder).stdin(Stdio::piped()).stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap()
+    }
+
+    /// Waits until it answers.
+    fn wait(&self) -> Client {
+        let begun = Instant::now();
+        loop {
+            match Client::connect(&self.url("tester", "postgres"), NoTls) {
+                Ok(admin) => return admin,
+                Err(error) => assert!(begun.elapsed() < Duration::from_secs(30), "the server does not come up: {error}"),
+            }
+            std::thread::sleep(Duration::from_millis(20));
+        }
+    }
+
+    fn control(&self, words: &[&str]) {
+        let mut command = plainly(&programs().join("pg_ctl"));
+        let data = self.folder.join("data");
+        let done = command.arg("-D").arg(data).args(words).current_dir(&self.folder).stdout(Stdio::null()).stderr(Stdio::null()).status();
+        assert!(done.unwrap().success(), "pg_ctl {words:?}");
+    }
+
     /// The address of a database for a user, by a socket in the folder.
     pub(crate) fn url(&self, user: &str, database: &str) -> String {
         let folder = self.folder.to_str().unwrap().replace('/', "%2F");
@@ -128,8 +159,10 @@ impl Server {
 
 impl Drop for Server {
     fn drop(&mut self) {
-        drop(self.guard.stdin.take());
-        let _ = self.guard.wait();
+        if let Some(guard) = &mut self.guard {
+            drop(guard.stdin.take());
+            let _ = guard.wait();
+        }
     }
 }
 
@@ -138,8 +171,42 @@ fn server() -> &'static Server {
     SERVER.get_or_init(start)
 }
 
+/// A server of a test's own, which it may stop and start.
+#[derive(Clone, Copy)]
+pub(crate) struct TestServer(&'static Server);
+
+impl TestServer {
+    pub(crate) fn new() -> TestServer {
+        TestServer(Box::leak(Box::new(start())))
+    }
+
+    /// An empty database of it.
+    pub(crate) fn database(self) -> TestDatabase {
+        TestDatabase::of(self.0)
+    }
+
+    /// Stops it as a crash does.
+    pub(crate) fn crash(self) {
+        self.0.control(&["-m", "immediate", "stop"]);
+    }
+
+    /// Starts it again.
+    pub(crate) fn start(self) {
+        self.0.control(&["-l", "again.log", "-w", "start"]);
+        self.0.wait();
+    }
+
+    /// Makes it a standby: it takes no writes.
+    pub(crate) fn stand_by(self) {
+        self.0.control(&["-m", "fast", "stop"]);
+        std::fs::write(self.0.folder.join("data").join("standby.signal"), "").unwrap();
+        self.start();
+    }
+}
+
 /// A database of a test's own, and an application's connection to it.
 pub(crate) struct TestDatabase {
+    server: &'static Server,
     name: String,
     pub(crate) app: Client,
 }
@@ -147,16 +214,20 @@ pub(crate) struct TestDatabase {
 impl TestDatabase {
     /// An empty one.
     pub(crate) fn new() -> TestDatabase {
+        TestDatabase::of(server())
+    }
+
+    fn of(server: &'static Server) -> TestDatabase {
         static MAKING: Mutex<()> = Mutex::new(());
         static COUNT: AtomicU32 = AtomicU32::new(0);
         let name = format!("test_{}", COUNT.fetch_add(1, Ordering::Relaxed));
         {
             let _alone = MAKING.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
-            let mut admin = Client::connect(&server().url("tester", "postgres"), NoTls).unwrap();
+            let mut admin = Client::connect(&server.url("tester", "postgres"), NoTls).unwrap();
             admin.batch_execute(&format!("CREATE DATABASE {name}")).unwrap();
         }
-        let app = Client::connect(&server().url("tester", &name), NoTls).unwrap();
-        TestDatabase { name, app }
+        let app = Client::connect(&server.url("tester", &name), NoTls).unwrap();
+        TestDatabase { server, name, app }
     }
 
     /// Its name on the server.
@@ -171,14 +242,25 @@ impl TestDatabase {
 
     /// Its address for another user.
     pub(crate) fn url_as(&self, user: &str) -> String {
-        server().url(user, &self.name)
+        self.server.url(user, &self.name)
     }
 
     /// Its address by the network, and the file with the authority that the server's certificate is by.
     pub(crate) fn by_network(&self) -> (String, String) {
-        let server = server();
+        let server = self.server;
         let file = server.folder.join("data").join("ca.pem");
         (format!("postgres://tester@localhost:{}/{}", server.port, self.name), file.to_str().unwrap().to_owned())
+    }
+
+    /// Where a table may be put whose disk is full after some megabytes; `None` where this machine lets us mount none.
+    pub(crate) fn small_disk(&mut self) -> Option<&'static str> {
+        let space = self.server.folder.join("disk").join("space");
+        let sql = format!("CREATE TABLESPACE small LOCATION '{}'", space.display());
+        let known = !self.rows("SELECT 1 FROM pg_tablespace WHERE spcname = 'small'").is_empty();
+        let made = known || self.app.batch_execute(&sql).is_ok();
+        // The folder is there, too, where nothing is mounted: then it is as large as this machine's disk.
+        let mounts = self.rows("SELECT pg_read_file('/proc/self/mounts')");
+        (made && mounts.contains(&format!("{}/disk tmpfs", self.server.folder.display()))).then_some("small")
     }
 
     /// Makes a user of this test's own, without any privilege; returns its name.
@@ -186,6 +268,11 @@ impl TestDatabase {
         let user = format!("user_of_{}", self.name);
         self.sql(&format!("CREATE ROLE {user} LOGIN {options}"));
         user
+    }
+
+    /// Connects the application again, after the server was away.
+    pub(crate) fn reconnect(&mut self) {
+        self.app = self.another();
     }
 
     /// A further connection of an application's.
@@ -213,7 +300,7 @@ impl TestDatabase {
 
 impl Drop for TestDatabase {
     fn drop(&mut self) {
-        if let Ok(mut admin) = Client::connect(&server().url("tester", "postgres"), NoTls) {
+        if let Ok(mut admin) = Client::connect(&self.server.url("tester", "postgres"), NoTls) {
             let _ = admin.batch_execute(&format!("DROP DATABASE {} WITH (FORCE)", self.name));
         }
     }

@@ -39,6 +39,7 @@ pub fn hello(site: &Site, caller: Option<&Caller>) -> Result<Hello> {
         limits: Limits::default(),
         paused: site.store.read(store::site::paused)?,
         resources: Vec::new(),
+        unavailable: Vec::new(),
     };
     let Some(caller) = caller.filter(|_| !hello.paused) else { return Ok(hello) };
     clones::refuse(site, caller.uuid, &caller.repository.name)?;
@@ -47,7 +48,7 @@ pub fn hello(site: &Site, caller: Option<&Caller>) -> Result<Hello> {
         match epoch::door(site, &attached.resource) {
             Ok((door, table)) => open.push((door, table)),
             // One database that cannot be opened does not hide the others.
-            Err(error) => tracing::warn!(resource = %attached.resource, "{} cannot be offered: {}", attached.resource, error.chain()),
+            Err(error) => skip(&attached.resource, &error, &mut hello),
         }
     }
     let order = by_reference(open.iter().map(|(_, table)| table.clone()).collect());
@@ -55,23 +56,46 @@ pub fn hello(site: &Site, caller: Option<&Caller>) -> Result<Hello> {
         if let Some((door, _)) = open.iter_mut().find(|(_, other)| other.resource == table.resource) {
             let (rules, _) = rules_for(site, caller, table, None)?;
             match conclude(&mut **door, table, &terms(site, caller, table, rules, 0)?) {
-                Err(error) if error.kind() == Kind::Constraint => skipped(table, &error),
+                // What stays waiting is told where it is offered.
+                Err(error) if spares_the_others(&error) => {
+                    tracing::warn!(resource = %table.resource, "{} waits on: {}", table.resource, error.chain())
+                }
                 outcome => tell(site, caller, table, &outcome?),
             }
         }
     }
     for (door, table) in &mut open {
         match offer(site, caller, door, table) {
-            // A table that was changed beyond use does not hide the others either.
-            Err(error) if matches!(error.kind(), Kind::Constraint | Kind::Usage) => skipped(table, &error),
+            // A table that was changed beyond use, or a server that went away, does not hide the others either.
+            Err(error) if spares_the_others(&error) => skip(&table.resource, &error, &mut hello),
             offered => hello.resources.push(offered?),
         }
     }
     Ok(hello)
 }
 
-fn skipped(table: &Table, error: &Error) {
-    tracing::warn!(resource = %table.resource, "{} cannot be offered: {}", table.resource, error.chain());
+/// Whether an error is that of one database.
+fn spares_the_others(error: &Error) -> bool {
+    matches!(
+        error.kind(),
+        Kind::Constraint | Kind::Usage | Kind::Unreachable | Kind::Unauthorized | Kind::Forbidden | Kind::Busy | Kind::Timeout | Kind::Full
+    )
+}
+
+fn skip(resource: &str, error: &Error, hello: &mut Hello) {
+    tracing::warn!(resource, "{resource} cannot be offered: {}", error.chain());
+    hello.unavailable.push(resource.to_owned());
+}
+
+/// A resource that another site offers, or why it does not.
+pub(super) fn offered(hello: &Hello, by: &str, resource: &str) -> Result<HelloResource> {
+    if hello.unavailable.iter().any(|name| name == resource) {
+        let error = Error::new(Kind::Unreachable, format!("{by} cannot use its database of {resource} at the moment"));
+        return Err(error.hint(format!("The log of the process that serves {by} says why. The next run tries again.")));
+    }
+    hello.resources.iter().find(|there| there.name == resource).cloned().ok_or_else(|| {
+        Error::forbidden(format!("{by} does not offer {resource}")).hint("Is it attached there, and may our account use it?")
+    })
 }
 
 fn offer(site: &Site, caller: &Caller, door: &mut Door<'_>, table: &Table) -> Result<HelloResource> {

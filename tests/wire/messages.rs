@@ -41,6 +41,7 @@ fn hello() -> Hello {
         limits: Limits::default(),
         paused: false,
         resources: vec![resource],
+        unavailable: vec!["shop".into()],
     }
 }
 
@@ -84,7 +85,7 @@ fn messages() -> Vec<(&'static str, Vec<u8>)> {
     };
     vec![
         ("hello", write_json(&hello())),
-        ("hello", write_json(&Hello { resources: vec![], ..hello() })),
+        ("hello", write_json(&Hello { resources: vec![], unavailable: vec![], ..hello() })),
         ("compare-request", write_json(&question())),
         ("compare-answer", write_json(&answer())),
         ("receipt", write_receipt(&receipt())),

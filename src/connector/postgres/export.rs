@@ -26,8 +26,7 @@ fn unfit(seen: &Seen, bytes: usize) -> Option<String> {
     if let Some(field) = &seen.dangling {
         return Some(format!("its {field} refers to a row that does not exist here"));
     }
-    let large = || (bytes > LARGEST).then(|| format!("it has {bytes} bytes, and {LARGEST} is the most that a record may have"));
-    seen.inexpressible.clone().or_else(large)
+    (bytes > LARGEST).then(|| format!("it has {bytes} bytes, and {LARGEST} is the most that a record may have"))
 }
 
 impl Postgres {

@@ -1,5 +1,7 @@
 //! Canonical values ↔ PostgreSQL's types (SYNC.md 7).
 
+use std::borrow::Cow;
+
 use super::args::{Arg, integer};
 use crate::{
     error::{Error, Kind as Fault, Result},
@@ -97,88 +99,132 @@ impl Form {
         }
     }
 
-    /// Adds a cell with the canonical form of what was read. `Err` says why it has none.
-    pub(super) fn push(&self, page: &mut Page, field: u16, raw: Option<&[u8]>) -> std::result::Result<(), String> {
+    /// Adds a cell with the canonical form of what was read. What has none, like the date `infinity`, travels as the text that PostgreSQL
+    /// writes of it.
+    pub(super) fn push(&self, page: &mut Page, field: u16, raw: Option<&[u8]>) -> Result<()> {
         let Some(raw) = raw else {
             let text = page.put("");
             page.cell(Cell { field, resource: 0, kind: Kind::Null, text });
             return Ok(());
         };
         let mut kind = self.kind();
-        let told = page.put_with(|out| match self {
-            Form::Boolean => {
-                out.push_str(if raw == [1] { "true" } else { "false" });
-                Ok(())
+        let odd = || Error::internal("the database server sent a value in a form that was not asked for");
+        let text = page.put_with(|out| {
+            match self {
+                Form::Boolean => out.push_str(if raw == [1] { "true" } else { "false" }),
+                Form::Integer => wire::value::push_integer(integer(raw).ok_or_else(odd)?, out),
+                Form::Real8 => wire::value::push_real(f64::from_be_bytes(raw.try_into().map_err(|_| odd())?), out),
+                Form::Real4 => push_real4(f32::from_be_bytes(raw.try_into().map_err(|_| odd())?), out),
+                Form::Uuid => wire::value::push_uuid(uuid::Uuid::from_slice(raw).map_err(|e| odd().because(e))?, out),
+                Form::Bytes => wire::value::push_bytes(raw, out),
+                _ => match std::str::from_utf8(raw) {
+                    Ok(text) if self.canonical(text, out) => {}
+                    Ok(text) => {
+                        kind = Kind::Text;
+                        out.push_str(text);
+                    }
+                    Err(_) => {
+                        // A database whose encoding is SQL_ASCII takes any bytes.
+                        kind = Kind::Opaque;
+                        wire::value::push_bytes(raw, out);
+                    }
+                },
             }
-            Form::Integer => integer(raw).map(|value| wire::value::push_integer(value, out)).ok_or_else(String::new),
-            Form::Real8 => raw.try_into().map(|raw| wire::value::push_real(f64::from_be_bytes(raw), out)).map_err(|_| String::new()),
-            Form::Real4 => raw.try_into().map(|raw| push_real4(f32::from_be_bytes(raw), out)).map_err(|_| String::new()),
-            Form::Uuid => uuid::Uuid::from_slice(raw).map(|uuid| wire::value::push_uuid(uuid, out)).map_err(|_| String::new()),
-            Form::Bytes => {
-                wire::value::push_bytes(raw, out);
-                Ok(())
-            }
-            _ => match std::str::from_utf8(raw) {
-                Ok(text) => push_text(kind, text, out),
-                Err(_) => {
-                    // A database whose encoding is SQL_ASCII takes any bytes.
-                    kind = Kind::Opaque;
-                    wire::value::push_bytes(raw, out);
-                    Ok(())
-                }
-            },
-        });
-        let text = told?;
+            Ok::<(), Error>(())
+        })?;
         page.cell(Cell { field, resource: 0, kind, text });
         Ok(())
     }
 
-    /// Whether a column keeps a value as it is.
-    pub(super) fn fit(&self, value: Value<'_>) -> Fit {
+    /// Appends the canonical text for one that PostgreSQL wrote; `false` where there is none.
+    fn canonical(&self, text: &str, out: &mut String) -> bool {
+        match self.kind() {
+            Kind::Instant => {
+                text.strip_suffix("+00").is_some_and(|utc| wire::value::canonical(Kind::Instant, &format!("{utc}Z"), out).is_ok())
+            }
+            kind => wire::value::canonical(kind, text, out).is_ok(),
+        }
+    }
+
+    /// What a column of this form makes of a value of any kind, and whether it keeps it: what it would write of it later is the same value.
+    pub(super) fn take<'a>(&self, value: Value<'a>) -> Result<(Arg<'a>, Fit)> {
         if value.kind == Kind::Null {
-            return Fit::Yes;
+            return Ok((Arg::Null, Fit::Yes));
         }
-        if value.kind != self.kind() || value.text.contains('\0') {
-            return Fit::No;
+        if value.text.contains('\0') {
+            return Err(Error::new(Fault::Constraint, "PostgreSQL keeps no text that has the character U+0000"));
         }
-        let decimals = |most: i32| {
-            value.text.trim_end_matches('Z').rsplit_once('.').map_or(0, |(_, f)| f.trim_end_matches('0').len()) <= most.max(0) as usize
+        let (text, fit) = match self.own(value) {
+            Some(text) => {
+                let fit = self.fit(&text);
+                (text, fit)
+            }
+            // Only the database itself knows what it writes of what has no canonical form.
+            None if value.kind == Kind::Text && self.is_written() && !self.canonical(value.text, &mut String::new()) => {
+                (Cow::Borrowed(value.text), Fit::Ask)
+            }
+            None => return Ok((Arg::Null, Fit::No)),
         };
-        let at_most = |most: Option<i32>| most.is_none_or(|most| value.text.chars().count() <= most.max(0) as usize);
+        let arg = match self {
+            Form::Integer => Arg::Int(wire::value::integer(&text)?),
+            Form::Bytes => Arg::Bytes(wire::value::bytes(&text)?.into()),
+            _ => Arg::Text(text),
+        };
+        Ok((arg, fit))
+    }
+
+    /// Whether it is read as text, so that it may be one that has no canonical form.
+    fn is_written(&self) -> bool {
+        matches!(self, Form::Decimal(_) | Form::Date | Form::Clock(_) | Form::Local(_) | Form::Instant(_) | Form::Json | Form::Jsonb)
+    }
+
+    /// A value in the canonical text of this form's kind, where it is one of that kind: `1` is true, and `2026-01-02 03:04:05` a moment.
+    fn own<'a>(&self, value: Value<'a>) -> Option<Cow<'a, str>> {
+        let kind = self.kind();
+        if value.kind == kind {
+            return Some(Cow::Borrowed(value.text));
+        }
+        let zones = |kind| matches!(kind, Kind::Local | Kind::Instant);
+        if zones(kind) && zones(value.kind) {
+            // A time of no zone is never shifted into one, nor out of it.
+            return None;
+        }
+        let plain = value.plain();
+        let text = match (kind, plain.kind) {
+            (Kind::Boolean, Kind::Integer) => Cow::Borrowed(if plain.text == "1" { "true" } else { "false" }),
+            (Kind::Decimal, Kind::Real) => Cow::Owned(wire::value::real(&plain.text).ok()?.to_string()),
+            (Kind::Instant, Kind::Text) => Cow::Owned(format!("{}Z", plain.text)),
+            _ => plain.text.clone(),
+        };
+        let mut own = String::new();
+        wire::value::canonical(kind, &text, &mut own).ok()?;
+        (Value { kind, resource: "", text: &own }.plain() == plain).then_some(Cow::Owned(own))
+    }
+
+    /// Whether a column keeps a canonical text of its own kind as it is.
+    fn fit(&self, text: &str) -> Fit {
+        let decimals = |most: i32| {
+            text.trim_end_matches('Z').rsplit_once('.').map_or(0, |(_, f)| f.trim_end_matches('0').len()) <= most.max(0) as usize
+        };
+        let at_most = |most: Option<i32>| most.is_none_or(|most| text.chars().count() <= most.max(0) as usize);
         let fits = match self {
             Form::Decimal(Some((_, scale))) => {
-                !matches!(value.text, "Infinity" | "-Infinity")
-                    && value.text.split_once('.').map_or(0, |(_, f)| f.len()) as i32 <= (*scale).max(0)
-                    && (*scale >= 0 || value.text == "NaN" || trailing_zeros(value.text) >= -*scale)
+                !matches!(text, "Infinity" | "-Infinity")
+                    && text.split_once('.').map_or(0, |(_, f)| f.len()) as i32 <= (*scale).max(0)
+                    && (*scale >= 0 || text == "NaN" || trailing_zeros(text) >= -*scale)
             }
-            Form::Real4 => value.text.parse::<f32>().is_ok_and(|narrow| {
-                let mut text = String::new();
-                push_real4(narrow, &mut text);
-                text == value.text
+            Form::Real4 => text.parse::<f32>().is_ok_and(|narrow| {
+                let mut narrowed = String::new();
+                push_real4(narrow, &mut narrowed);
+                narrowed == text
             }),
             Form::Text(most) => at_most(*most),
-            Form::Padded(most) => at_most(*most) && !value.text.ends_with(' '),
+            Form::Padded(most) => at_most(*most) && !text.ends_with(' '),
             Form::Clock(most) | Form::Local(most) | Form::Instant(most) => decimals(*most),
             Form::Jsonb | Form::Other => return Fit::Ask,
             _ => true,
         };
         if fits { Fit::Yes } else { Fit::No }
-    }
-
-    /// A canonical value as the server reads it.
-    pub(super) fn arg<'a>(value: Value<'a>) -> Result<Arg<'a>> {
-        Ok(match value.kind {
-            Kind::Null => Arg::Null,
-            Kind::Bytes => Arg::Bytes(wire::value::bytes(value.text)?.into()),
-            Kind::Integer => Arg::Int(wire::value::integer(value.text)?),
-            Kind::Opaque | Kind::Reference => {
-                return Err(Error::new(
-                    Fault::Constraint,
-                    format!("PostgreSQL has no type that keeps a value of kind {}", value.kind.word()),
-                ));
-            }
-            _ => Arg::text(value.text),
-        })
     }
 
     /// One word for what travels, by which a change of the schema is noticed.
@@ -208,24 +254,6 @@ fn push_real4(value: f32, out: &mut String) {
     }
 }
 
-fn push_text(kind: Kind, text: &str, out: &mut String) -> std::result::Result<(), String> {
-    let inexpressible = || {
-        let shown: String = text.chars().take(60).collect();
-        format!("holds {shown:?}, which cannot travel as {}", kind.word())
-    };
-    match kind {
-        Kind::Text => {
-            out.push_str(text);
-            Ok(())
-        }
-        Kind::Instant => {
-            let utc = text.strip_suffix("+00").ok_or_else(inexpressible)?;
-            wire::value::canonical(kind, &format!("{utc}Z"), out).map_err(|_| inexpressible())
-        }
-        _ => wire::value::canonical(kind, text, out).map_err(|_| inexpressible()),
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -241,8 +269,11 @@ mod tests {
         assert_eq!((&money, &hundreds), (&Form::Decimal(Some((8, 2))), &Form::Decimal(Some((7, -2)))));
         for (form, value, want) in [
             (Form::Boolean, value(Kind::Boolean, "true"), Fit::Yes),
-            (Form::Boolean, value(Kind::Integer, "1"), Fit::No),
+            (Form::Boolean, value(Kind::Integer, "2"), Fit::No),
             (Form::Integer, value(Kind::Text, "1"), Fit::No),
+            (Form::Local(6), value(Kind::Instant, "2026-01-02T03:04:05.000000Z"), Fit::No),
+            (Form::Instant(6), value(Kind::Local, "2026-01-02T03:04:05.000000"), Fit::No),
+            (Form::Text(None), value(Kind::Opaque, "/w=="), Fit::No),
             (Form::Text(None), value(Kind::Integer, "1"), Fit::No),
             (Form::Text(None), value(Kind::Text, "a\0b"), Fit::No),
             (Form::Text(Some(3)), value(Kind::Text, "äöü"), Fit::Yes),
@@ -266,20 +297,75 @@ mod tests {
             (Form::Other, value(Kind::Text, "x"), Fit::Ask),
             (Form::Other, value(Kind::Null, ""), Fit::Yes),
         ] {
-            assert_eq!(form.fit(value), want, "{form:?} {value:?}");
+            assert_eq!(form.take(value).map_or(Fit::No, |(_, fit)| fit), want, "{form:?} {value:?}");
         }
     }
 
     #[test]
-    fn what_has_no_canonical_form_is_named() {
+    fn a_value_of_another_kind_is_taken_where_it_is_the_same_value_and_in_no_other_spelling() {
+        for (form, given, want) in [
+            (Form::Boolean, value(Kind::Integer, "1"), Some("t")),
+            (Form::Boolean, value(Kind::Text, "t"), None),
+            (Form::Integer, value(Kind::Boolean, "true"), Some("1")),
+            (Form::Integer, value(Kind::Decimal, "7"), Some("7")),
+            (Form::Integer, value(Kind::Real, "7.0"), None),
+            (Form::Decimal(None), value(Kind::Integer, "-7"), Some("-7")),
+            (Form::Decimal(None), value(Kind::Real, "1.5"), Some("1.5")),
+            (Form::Decimal(None), value(Kind::Real, "1e20"), Some("100000000000000000000")),
+            (Form::Decimal(None), value(Kind::Real, "5.0"), None),
+            (Form::Decimal(None), value(Kind::Real, "-0.0"), None),
+            (Form::Decimal(None), value(Kind::Text, "0.12345678901234567890123456789"), Some("0.12345678901234567890123456789")),
+            (Form::Decimal(None), value(Kind::Text, "1.5"), None),
+            (Form::Decimal(None), value(Kind::Text, "1.50"), None),
+            (Form::Real8, value(Kind::Decimal, "0.1"), Some("0.1")),
+            (Form::Real8, value(Kind::Decimal, "5"), None),
+            (Form::Text(None), value(Kind::Uuid, "6f9619ff-8b86-d011-b42d-00c04fc964ff"), Some("6f9619ff-8b86-d011-b42d-00c04fc964ff")),
+            (Form::Text(None), value(Kind::Local, "2026-01-02T03:04:05.000000"), Some("2026-01-02 03:04:05")),
+            (Form::Uuid, value(Kind::Text, "6F9619FF-8b86-d011-b42d-00c04fc964ff"), None),
+            (Form::Date, value(Kind::Text, "2026-01-02"), Some("2026-01-02")),
+            (Form::Date, value(Kind::Text, "2026-1-2"), None),
+            (Form::Clock(6), value(Kind::Text, "03:04:05"), Some("03:04:05")),
+            (Form::Clock(6), value(Kind::Text, "03:04"), None),
+            (Form::Local(6), value(Kind::Text, "2026-01-02 03:04:05"), Some("2026-01-02T03:04:05.000000")),
+            (Form::Local(6), value(Kind::Text, "2026-01-02T03:04:05"), None),
+            (Form::Local(6), value(Kind::Text, "2026-01-02 03:04"), None),
+            (Form::Instant(6), value(Kind::Text, "2026-01-02 03:04:05.500000"), Some("2026-01-02T03:04:05.500000Z")),
+            (Form::Instant(6), value(Kind::Text, "2026-01-02 03:04:05+00:00"), None),
+            (Form::Json, value(Kind::Text, "{\"a\":1}"), Some("{\"a\":1}")),
+            (Form::Json, value(Kind::Text, "{"), None),
+            (Form::Bytes, value(Kind::Text, "AAE="), None),
+        ] {
+            let (arg, fit) = form.take(given).unwrap();
+            let mut text = String::new();
+            arg.write(&mut text);
+            let text = if form == Form::Boolean && fit == Fit::Yes { text[..1].to_owned() } else { text };
+            assert_eq!((fit == Fit::Yes).then_some(text.as_str()), want, "{form:?} {given:?}");
+        }
+    }
+
+    #[test]
+    fn what_has_no_canonical_form_travels_as_it_is_written() {
         for (form, raw) in [
             (Form::Instant(6), "infinity"),
             (Form::Local(6), "0044-03-15 00:00:00 BC"),
             (Form::Date, "20000-01-01"),
             (Form::Instant(6), "20000-01-01 00:00:00+00"),
         ] {
-            let why = form.push(&mut Page::default(), 0, Some(raw.as_bytes())).unwrap_err();
-            assert!(why.contains(raw) && why.contains(form.kind().word()), "{why}");
+            let mut page = Page::default();
+            let field = page.name("v").unwrap();
+            let mark = page.mark();
+            form.push(&mut page, field, Some(raw.as_bytes())).unwrap();
+            let uid = page.put("");
+            page.finish(crate::model::Record::new(uid, crate::model::SiteId::random(), crate::model::Time(0)), mark);
+            let came = page.view(&page.records[0]).get("v").unwrap();
+            assert_eq!((came.kind, came.text), (Kind::Text, raw));
+            assert_eq!(form.take(came).unwrap(), (Arg::text(raw), Fit::Ask));
+        }
+        // But what has a canonical form has no other spelling.
+        for (form, text) in
+            [(Form::Instant(6), "2026-01-02 03:04:05+00"), (Form::Local(6), "2026-01-02 03:04:05.5"), (Form::Decimal(None), "1.50")]
+        {
+            assert_eq!(form.take(value(Kind::Text, text)).unwrap().1, Fit::No, "{text}");
         }
     }
 }

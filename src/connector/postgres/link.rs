@@ -1,8 +1,8 @@
 //! One connection: opened with the settings by which values are written in one way only, and its prepared statements.
 
-use std::collections::HashMap;
+use std::{collections::HashMap, time::Duration};
 
-use postgres::{Client, Config, NoTls, Row, Statement, types::ToSql};
+use postgres::{Client, Config, NoTls, Row, Statement, fallible_iterator::FallibleIterator, types::ToSql};
 
 use super::{args::Arg, failure::Told};
 use crate::{
@@ -12,6 +12,9 @@ use crate::{
 
 /// How long we wait for another program that holds what we need.
 const BUSY: &str = "10s";
+
+/// How long we listen for what the server said.
+const LISTEN: Duration = Duration::from_millis(1);
 
 /// The oldest version whose transaction numbers and snapshots can be stored.
 const OLDEST: i64 = 130_000;
@@ -67,9 +70,11 @@ impl Link {
         check_version(row.int(0)?.unwrap_or(0), row.text(1)?.unwrap_or_default())
     }
 
-    /// Whether the connection is lost.
-    pub(super) fn lost(&self) -> bool {
-        self.client.as_ref().is_none_or(Client::is_closed)
+    /// Whether the connection is lost. What the server said while nobody listened, such as goodbye, is heard now.
+    pub(super) fn lost(&mut self) -> bool {
+        let Some(client) = &mut self.client else { return true };
+        let heard = client.notifications().timeout_iter(LISTEN).next();
+        heard.is_err() || client.is_closed()
     }
 
     pub(super) fn client(&mut self) -> Result<&mut Client> {

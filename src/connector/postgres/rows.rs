@@ -110,14 +110,12 @@ pub(super) struct Seen {
     pub(super) digest: Option<Digest>,
     /// A reference that leads nowhere.
     pub(super) dangling: Option<String>,
-    /// A field that holds what cannot travel, and why.
-    pub(super) inexpressible: Option<String>,
 }
 
 impl Seen {
     /// What it holds is known in full.
     pub(super) fn whole(&self) -> bool {
-        self.dangling.is_none() && self.inexpressible.is_none()
+        self.dangling.is_none()
     }
 }
 
@@ -157,7 +155,6 @@ impl Layout {
             uid_known: row.raw(1)?.is_some(),
             digest: row.raw(13)?.and_then(|raw| raw.try_into().ok()).map(Digest),
             dangling: None,
-            inexpressible: None,
         };
         let deleted = row.flag(2)? || !present;
         if !deleted {
@@ -188,9 +185,7 @@ impl Layout {
             if data.is_identity && told_by_uid(&data.form, raw) {
                 continue;
             }
-            if let Err(why) = data.form.push(page, names.data[at], raw) {
-                seen.inexpressible = Some(format!("its {} {why}", data.field));
-            }
+            data.form.push(page, names.data[at], raw)?;
         }
         let first = FIRST_FIELD + self.data.len();
         for (at, link) in self.references.iter().enumerate() {

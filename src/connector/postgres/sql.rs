@@ -2,6 +2,7 @@
 
 use super::{
     failure::quoted,
+    form::Form,
     layout::{LET_GO, Layout},
 };
 
@@ -112,6 +113,16 @@ impl Layout {
     pub(super) fn where_key(&self, row: &str, first: usize) -> String {
         let pairs = self.key.iter().enumerate().map(|(at, key)| format!("{row}.{} = ${}", quoted(&key.name), first + at));
         pairs.collect::<Vec<_>>().join(" AND ")
+    }
+
+    /// `column = value` of an update. A number that is the same stays as it is written: it says nothing of how many decimals it is shown with.
+    pub(super) fn set(&self, column: &str, value: &str) -> String {
+        let any_scale = self.data.iter().any(|data| data.column == column && data.form == Form::Decimal(None));
+        let column = quoted(column);
+        match any_scale {
+            true => format!("{column} = CASE WHEN t.{column} = {value} THEN t.{column} ELSE {value} END"),
+            false => format!("{column} = {value}"),
+        }
     }
 
     /// The columns of a key as they are read from the state.

@@ -114,12 +114,16 @@ pub(super) fn writes_spread(conn: &Connection) -> Result<bool> {
 }
 
 fn columns(conn: &Connection, table: &str) -> rusqlite::Result<Vec<Column>> {
-    let mut statement = conn.prepare_cached("SELECT name, type, \"notnull\", dflt_value, pk, hidden FROM pragma_table_xinfo(?1)")?;
+    let sql = "SELECT c.name, c.type, c.\"notnull\", c.dflt_value, c.pk, c.hidden, l.strict FROM pragma_table_xinfo(?1) c
+               JOIN pragma_table_list l ON l.schema = 'main' AND l.name = ?1 ORDER BY c.cid";
+    let mut statement = conn.prepare_cached(sql)?;
     let rows = statement.query_map([table], |row| {
-        let declared: String = row.get(1)?;
+        let (declared, strict): (String, bool) = (row.get(1)?, row.get(6)?);
+        // Only in a strict table does ANY take values as they are.
+        let as_it_is = strict && declared.eq_ignore_ascii_case("ANY");
         Ok(Column {
             name: row.get(0)?,
-            affinity: Affinity::of(&declared),
+            affinity: if as_it_is { Affinity::Blob } else { Affinity::of(&declared) },
             declared,
             not_null: row.get(2)?,
             default: row.get(3)?,

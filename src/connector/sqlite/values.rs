@@ -1,5 +1,7 @@
 //! Canonical values ↔ SQLite's storage classes.
 
+use std::borrow::Cow;
+
 use rusqlite::{
     ToSql,
     types::{ToSqlOutput, ValueRef},
@@ -8,7 +10,7 @@ use rusqlite::{
 use crate::{
     connector::{KeyPart, known::canonical_uuid},
     error::{Error, Kind as Fault, Result},
-    model::{Cell, Kind, Page, Value},
+    model::{Cell, Kind, Page, Plain, Value},
     wire,
 };
 
@@ -30,7 +32,7 @@ impl Affinity {
             Affinity::Integer
         } else if has(&["CHAR", "CLOB", "TEXT"]) {
             Affinity::Text
-        } else if declared.is_empty() || has(&["BLOB"]) || declared == "ANY" {
+        } else if declared.is_empty() || has(&["BLOB"]) {
             Affinity::Blob
         } else if has(&["REAL", "FLOA", "DOUB"]) {
             Affinity::Real
@@ -50,16 +52,18 @@ pub(super) enum Fit {
 }
 
 pub(super) fn fit(affinity: Affinity, value: Value<'_>) -> Fit {
+    let Plain { kind, text, .. } = value.plain();
     let number_like = || {
-        let text = value.text.trim();
+        let text = text.trim();
         !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit() || b"+-.eE".contains(&byte)) && text.parse::<f64>().is_ok()
     };
-    match (affinity, value.kind) {
+    match (affinity, kind) {
+        // SQLite stores NaN as NULL, and in a column of reals whole numbers as integers, which have no -0.
+        (_, Kind::Real) if text == "NaN" => Fit::No,
+        (Affinity::Real, Kind::Real) if text == "-0.0" => Fit::No,
         (Affinity::Text, Kind::Integer | Kind::Real) | (Affinity::Real, Kind::Integer) => Fit::No,
         (Affinity::Integer | Affinity::Numeric | Affinity::Real, Kind::Text) if number_like() => Fit::Ask,
         (Affinity::Integer | Affinity::Numeric, Kind::Real) => Fit::Ask,
-        // SQLite stores NaN as NULL.
-        (_, Kind::Real) if value.text == "NaN" => Fit::No,
         _ => Fit::Yes,
     }
 }
@@ -89,19 +93,20 @@ impl ToSql for Bound<'_> {
 }
 
 impl<'a> Bound<'a> {
-    /// The storage class of a canonical value. A kind that SQLite would only keep changed is refused by name.
+    /// The storage class that a value has in its plain form.
     pub(super) fn of(value: Value<'a>) -> Result<Bound<'a>> {
-        Ok(match value.kind {
+        let Plain { kind, text, .. } = value.plain();
+        Ok(match kind {
             Kind::Null => Bound::Null,
-            Kind::Integer => Bound::Integer(wire::value::integer(value.text)?),
-            Kind::Real => Bound::Real(wire::value::real(value.text)?),
-            Kind::Text => Bound::Text(value.text.as_bytes()),
-            Kind::Opaque => Bound::OwnedText(wire::value::bytes(value.text)?),
-            Kind::Bytes => Bound::Bytes(wire::value::bytes(value.text)?),
-            other => {
-                let message = format!("SQLite has no type that keeps a value of kind {} as it is", other.word());
-                return Err(Error::new(Fault::Constraint, message));
-            }
+            Kind::Integer => Bound::Integer(wire::value::integer(&text)?),
+            Kind::Real => Bound::Real(wire::value::real(&text)?),
+            Kind::Opaque => Bound::OwnedText(wire::value::bytes(&text)?),
+            Kind::Bytes => Bound::Bytes(wire::value::bytes(&text)?),
+            Kind::Reference => return Err(Error::new(Fault::Constraint, "a reference goes into a column that refers to another table")),
+            _ => match text {
+                Cow::Borrowed(text) => Bound::Text(text.as_bytes()),
+                Cow::Owned(text) => Bound::OwnedText(text.into_bytes()),
+            },
         })
     }
 
@@ -199,6 +204,7 @@ mod tests {
             ("double precision", Affinity::Real),
             ("NUMERIC(10,2)", Affinity::Numeric),
             ("BOOLEAN", Affinity::Numeric),
+            ("ANY", Affinity::Numeric),
             ("DATETIME", Affinity::Numeric),
             ("FLOATING POINT", Affinity::Integer),
         ] {
@@ -218,6 +224,15 @@ mod tests {
             (Affinity::Numeric, value(Kind::Real, "1.5"), Fit::Ask),
             (Affinity::Blob, value(Kind::Integer, "5"), Fit::Yes),
             (Affinity::Blob, value(Kind::Real, "NaN"), Fit::No),
+            (Affinity::Numeric, value(Kind::Real, "NaN"), Fit::No),
+            (Affinity::Real, value(Kind::Real, "-0.0"), Fit::No),
+            (Affinity::Blob, value(Kind::Real, "-0.0"), Fit::Yes),
+            (Affinity::Text, value(Kind::Boolean, "true"), Fit::No),
+            (Affinity::Numeric, value(Kind::Boolean, "true"), Fit::Yes),
+            (Affinity::Real, value(Kind::Decimal, "5"), Fit::No),
+            (Affinity::Real, value(Kind::Decimal, "1.5"), Fit::Yes),
+            (Affinity::Numeric, value(Kind::Decimal, "0.12345678901234567890123456789"), Fit::Ask),
+            (Affinity::Numeric, value(Kind::Date, "2026-01-02"), Fit::Yes),
         ] {
             assert_eq!(fit(affinity, value), want, "{affinity:?} {value:?}");
         }

@@ -4,26 +4,44 @@ use std::{borrow::Cow, cmp::Ordering};
 
 use crate::model::{Kind, Value};
 
-/// How a field's value stands to a text; `None` where they cannot be compared.
+/// How a field's value stands to a text; `None` where they cannot be compared. It goes by the form that all databases have in common, so that
+/// both sites come to the same answer.
 pub(super) fn order(value: Value<'_>, text: &str) -> Option<Ordering> {
-    match value.kind {
+    let plain = value.plain();
+    let ours = plain.text.as_ref();
+    match plain.kind {
         Kind::Null | Kind::Bytes | Kind::Opaque => None,
-        Kind::Boolean => Some((value.text == "true").cmp(&boolean(text)?)),
-        // Databases without booleans hold them as 0 and 1.
-        Kind::Integer => number(value.text, boolean(text).map_or(text, |word| if word { "1" } else { "0" })),
-        Kind::Decimal | Kind::Real => number(value.text, text),
-        Kind::Text | Kind::Json => Some(value.text.cmp(text)),
-        Kind::Date | Kind::Local | Kind::Instant => Some(moment(value.text)?.cmp(&moment(text)?)),
-        Kind::Clock => Some(clock(value.text)?.cmp(&clock(text)?)),
-        Kind::Uuid => Some(value.text.cmp(bare(text).to_ascii_lowercase().as_str())),
-        Kind::Reference if bare(value.text) == bare(text) => Some(Ordering::Equal),
-        Kind::Reference => Some(value.text.cmp(text)),
+        Kind::Integer => number(ours, boolean(text).map_or(text, |word| if word { "1" } else { "0" })),
+        Kind::Real => number(ours, text),
+        Kind::Reference if bare(ours) == bare(text) => Some(Ordering::Equal),
+        Kind::Reference => Some(ours.cmp(text)),
+        _ => as_typed(ours, text).or_else(|| Some(ours.cmp(text))),
     }
 }
 
-/// What a pattern is held against: the canonical text of all that people can read.
-pub(super) fn readable(value: Value<'_>) -> Option<&str> {
-    (!matches!(value.kind, Kind::Null | Kind::Bytes | Kind::Opaque)).then_some(value.text)
+/// Moments, times, UUIDs and long numbers are texts that compare as what they are.
+fn as_typed(ours: &str, text: &str) -> Option<Ordering> {
+    if let (Some(ours), Some(theirs)) = (moment(ours), moment(text)) {
+        return Some(ours.cmp(&theirs));
+    }
+    if let (Some(ours), Some(theirs)) = (clock(ours), clock(text)) {
+        return Some(ours.cmp(&theirs));
+    }
+    if is_uuid(ours) && !ours.bytes().any(|byte| byte.is_ascii_uppercase()) && is_uuid(bare(text)) {
+        return Some(ours.cmp(bare(text).to_ascii_lowercase().as_str()));
+    }
+    // Decimals of fewer digits are numbers everywhere.
+    if ours.len() > 15 { digits(ours).zip(digits(text)).map(|(ours, theirs)| exact(ours, theirs)) } else { None }
+}
+
+fn is_uuid(text: &str) -> bool {
+    let fits = |(at, byte): (usize, u8)| if matches!(at, 8 | 13 | 18 | 23) { byte == b'-' } else { byte.is_ascii_hexdigit() };
+    text.len() == 36 && text.bytes().enumerate().all(fits)
+}
+
+/// What a pattern is held against: the text of all that people can read, in the form that all databases have in common.
+pub(super) fn readable(value: Value<'_>) -> Option<Cow<'_, str>> {
+    (!matches!(value.kind, Kind::Null | Kind::Bytes | Kind::Opaque)).then(|| value.plain().text)
 }
 
 /// Whether a text is like a pattern: `*` stands for any characters, `?` for one, letters for either case.

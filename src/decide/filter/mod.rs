@@ -86,7 +86,7 @@ impl Term {
         let order = |text: &Option<String>| text.as_deref().and_then(|text| compare::order(value, text));
         let ordered = |wanted: &[Ordering]| self.values.iter().any(|text| order(text).is_some_and(|found| wanted.contains(&found)));
         let text = |test: fn(&str, &str) -> bool, text: &Option<String>| {
-            text.as_deref().is_some_and(|text| compare::readable(value).is_some_and(|value| test(text, value)))
+            text.as_deref().is_some_and(|text| compare::readable(value).is_some_and(|value| test(text, &value)))
         };
         match self.operator {
             Operator::Equal if value.kind == Kind::Null => self.values.contains(&None),

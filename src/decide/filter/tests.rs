@@ -91,6 +91,36 @@ fn a_term_compares_as_its_operator_says_and_values_as_their_kind_wants() {
 }
 
 #[test]
+fn a_filter_says_the_same_of_a_value_whatever_its_database_calls_it() {
+    for (kind, text, filters) in [
+        (Kind::Boolean, "true", &["=true", "=1", "=0", "__like=1", "__like=true"][..]),
+        (Kind::Decimal, "1.5", &["=1.50", "__lt=2", "__like=1.5"]),
+        (Kind::Decimal, "100000000000000000000", &["__gt=5", "=1e20", "__like=1*"]),
+        (Kind::Decimal, "12345678901234567890.5", &["__gt=5", "=012345678901234567890.50", "__lt=12345678901234567890.6"]),
+        (Kind::Date, "2026-03-04", &["=2026-03-04", "=2026-03-04T00:00", "__lt=2026-03-04 00:01", "__gt=2026", "__like=2026-03*"]),
+        (Kind::Clock, "05:06:00", &["=05:06", "__lt=05:06:00.1", "__contains=05"]),
+        (
+            Kind::Local,
+            "2026-03-04T05:06:07.000000",
+            &["=2026-03-04T05:06:07", "__gt=2026-03-04", "__lt=2026-03-04 05:07", "__like=2026-03-04 05*", "__like=*T*"],
+        ),
+        (Kind::Instant, "2026-03-04T05:06:07.500000Z", &["=2026-03-04T05:06:07.5Z", "__ge=2026-03-04T05:06", "__like=*Z"]),
+        (
+            Kind::Uuid,
+            "0d1e2f30-0000-4000-8000-00000000000a",
+            &["=0D1E2F30-0000-4000-8000-00000000000A", "__gt=0d1e2f30-0000-4000-8000-000000000009", "=x"],
+        ),
+    ] {
+        let plain = crate::model::Value { kind, resource: "", text }.plain();
+        let (typed, untyped) = (page(&[("v", kind, text)]), page(&[("v", plain.kind, &plain.text)]));
+        for filter in filters.iter().map(|filter| format!("~.v{filter}")) {
+            assert_eq!(matches(&filter, &typed), matches(&filter, &untyped), "{kind:?} {text:?} {filter}");
+        }
+        assert!(matches(&format!("~.v{}", filters[0]), &typed), "{kind:?}");
+    }
+}
+
+#[test]
 fn several_filters_are_one_that_wants_them_all() {
     let page = page(&[("a", Kind::Integer, "1"), ("b", Kind::Integer, "2")]);
     let (one, two) = (parse("~.a=1"), parse("~.b=3"));

@@ -98,11 +98,7 @@ pub fn look(
 }
 
 fn look_at(site: &Site, repository: &Repository, peer: &dyn Peer, hello: &Hello, resource: Resource, show: usize) -> Result<Looked> {
-    let there = hello.resources.iter().find(|there| there.name == resource.name).cloned();
-    let there = there.ok_or_else(|| {
-        Error::forbidden(format!("{} does not offer {}", repository.name, resource.name))
-            .hint("Is it attached there, and may our account use it?")
-    })?;
+    let there = crate::sync::serve::offered(hello, &repository.name, &resource.name)?;
     let (mut door, table) = epoch::door(site, &resource.name)?;
     let filter = filters::read(&table, &resource.filters)?;
     let share = door.share(&table, hello.uuid, Part::Active)?;

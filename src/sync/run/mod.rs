@@ -363,11 +363,7 @@ impl<'r> Run<'r, '_> {
         for resource in ours.iter().filter(wanted) {
             let opened = epoch::door(self.site, &resource.name).and_then(|(mut door, table)| {
                 let life = door.journal()?.epoch;
-                let there = hello.resources.iter().find(|there| there.name == resource.name).cloned();
-                let there = there.ok_or_else(|| {
-                    Error::forbidden(format!("{} does not offer {}", self.repository.name, resource.name))
-                        .hint("Is it attached there, and may our account use it?")
-                })?;
+                let there = crate::sync::serve::offered(hello, &self.repository.name, &resource.name)?;
                 let filter = super::filters::read(&table, &resource.filters)?;
                 let share = Share::default();
                 Ok(Leg { resource: resource.clone(), table, there, door, share, filter, life, begun: false, failed: false })

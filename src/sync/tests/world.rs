@@ -76,7 +76,11 @@ impl TestSite {
 
     /// The same with settings of its own.
     pub(super) fn on_postgres_with(name: &str, schema: &str, settings: Settings) -> TestSite {
-        let mut database = TestDatabase::new();
+        TestSite::on_database(name, schema, settings, TestDatabase::new())
+    }
+
+    /// The same in a database that is there.
+    pub(super) fn on_database(name: &str, schema: &str, settings: Settings, mut database: TestDatabase) -> TestSite {
         database.sql(schema);
         let mut site = TestSite::with(name, "", settings);
         site.postgres = Some(RefCell::new(database));
@@ -125,6 +129,11 @@ impl TestSite {
             Some(database) => database.borrow_mut().sql(sql),
             None => self.app.execute_batch(sql).unwrap(),
         }
+    }
+
+    /// The PostgreSQL database.
+    pub(super) fn database(&self) -> std::cell::RefMut<'_, TestDatabase> {
+        self.postgres.as_ref().unwrap().borrow_mut()
     }
 
     /// The address of the PostgreSQL database for another user.

@@ -9,7 +9,6 @@ use crate::{
         postgres::{
             args::{Arg, Columns},
             failure::quoted,
-            form::Form,
             layout::Layout,
             rows::Seen,
         },
@@ -82,7 +81,8 @@ impl Transaction<'_> {
         for field in &table.matching {
             if let Some(data) = layout.data.iter().find(|data| data.field == *field) {
                 conditions.push(format!("t.{} = ${}", quoted(&data.column), conditions.len() + 1));
-                args.push(record.get(field).map(Form::arg).transpose()?.unwrap_or(Arg::Null));
+                // What is no value of this column's type matches nothing.
+                args.push(record.get(field).and_then(|value| data.form.take(value).ok()).map_or(Arg::Null, |(arg, _)| arg));
             } else if let Some(link) = layout.references.iter().find(|link| link.field == *field) {
                 let set = self.link_values(link, record, targets).unwrap_or(None).unwrap_or_default();
                 for (column, part) in link.columns.iter().zip(set) {

@@ -9,7 +9,7 @@ use crate::{
         postgres::{
             args::{Arg, Columns},
             failure::{literal, quoted},
-            form::{Fit, Form},
+            form::Fit,
             layout::{Data, Layout, Link},
             shape::Column,
         },
@@ -109,8 +109,7 @@ impl Transaction<'_> {
         let (mut values, mut held) = (Values::new(), HashSet::new());
         for (field, value) in record.fields().filter(|(field, _)| only.is_none_or(|only| only.iter().any(|name| name == field))) {
             if let Some(data) = layout.data.iter().find(|data| data.field == field) {
-                self.check_fit(data, value, batch.as_deref_mut())?;
-                values.push((data.column.as_str(), Form::arg(value)?));
+                values.push((data.column.as_str(), self.take(data, value, batch.as_deref_mut())?));
             } else if let Some(link) = layout.references.iter().find(|link| link.field == field) {
                 let mut set = self.link_values(link, record, targets)?;
                 if let Some(later) = set.take_if(|_| !link.deferrable && self.promised(link, value, targets)) {
@@ -141,8 +140,9 @@ impl Transaction<'_> {
         if values.is_empty() {
             return Ok(1);
         }
-        let set: Vec<String> = values.iter().enumerate().map(|(at, (column, _))| format!("{} = ${}", quoted(column), at + 1)).collect();
-        let sql = format!("UPDATE {} t SET {} WHERE {}", layout.rel, set.join(", "), layout.where_key("t", values.len() + 1));
+        let set = values.iter().enumerate().map(|(at, (column, _))| layout.set(column, &format!("${}", at + 1)));
+        let set = set.collect::<Vec<_>>().join(", ");
+        let sql = format!("UPDATE {} t SET {set} WHERE {}", layout.rel, layout.where_key("t", values.len() + 1));
         let args: Vec<Arg<'_>> = values.into_iter().map(|(_, value)| value).chain(key.0.iter().map(Arg::of_key)).collect();
         self.db.link.run(&sql, &args, "change the row")
     }
@@ -254,25 +254,23 @@ impl Transaction<'_> {
         Ok(())
     }
 
-    fn check_fit(&mut self, data: &Data, value: Value<'_>, batch: Option<&mut Batch>) -> Result<()> {
-        let fits = match (data.form.fit(value), batch) {
-            (Fit::Yes, _) => true,
-            (Fit::No, _) => false,
-            (Fit::Ask, Some(batch)) => {
-                batch.ask(data, value.text);
+    /// A value as a column takes it, checked to be kept as it is.
+    fn take<'v>(&mut self, data: &Data, value: Value<'v>, batch: Option<&mut Batch>) -> Result<Arg<'v>> {
+        let taken = data.form.take(value).map_err(|error| error.within(&format!("column {:?}", data.column)))?;
+        let fits = match (&taken, batch) {
+            ((_, Fit::Yes), _) => true,
+            ((_, Fit::No), _) => false,
+            ((Arg::Text(text), Fit::Ask), Some(batch)) => {
+                batch.ask(data, text);
                 true
             }
-            (Fit::Ask, None) => {
+            ((arg, Fit::Ask), _) => {
                 let sql = format!("SELECT $1::text::{}::text = $1::text", data.declared);
-                self.db.link.one(&sql, &[Arg::text(value.text)], &format!("put the value into column {:?}", data.column))?.flag(0)?
+                let doing = format!("put the value into column {:?}", data.column);
+                self.db.link.one(&sql, std::slice::from_ref(arg), &doing)?.flag(0)?
             }
         };
-        if fits {
-            return Ok(());
-        }
-        let shown: String = value.text.chars().take(40).collect();
-        let message = format!("column {:?} of type {} would change the {} {shown:?}", data.column, data.declared, value.kind.word());
-        Err(Error::new(Fault::Constraint, message).hint("Make the column's type the same at both sites."))
+        if fits { Ok(taken.0) } else { Err(would_change(data, value)) }
     }
 }
 
@@ -290,8 +288,17 @@ pub(super) fn moved(layout: &Layout, key: &Key, values: &Values<'_>) -> Key {
 
 fn data_part(layout: &Layout, data: &Data, record: RecordView<'_>) -> Result<KeyPart> {
     match record.get(&data.field) {
-        Some(value) => Ok(Form::arg(value)?.into_key()),
+        Some(value) => match data.form.take(value)? {
+            (_, Fit::No) => Err(would_change(data, value)),
+            (arg, _) => Ok(arg.into_key()),
+        },
         None if data.is_identity => Ok(layout.identity_value(record.uid())?.into_key()),
         None => Ok(KeyPart::Null),
     }
+}
+
+fn would_change(data: &Data, value: Value<'_>) -> Error {
+    let shown: String = value.text.chars().take(40).collect();
+    let message = format!("column {:?} of type {} would change the {} {shown:?}", data.column, data.declared, value.kind.word());
+    Error::new(Fault::Constraint, message).hint("docs/types.md says which types keep each other's values, and in which spelling.")
 }

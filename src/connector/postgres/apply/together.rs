@@ -15,7 +15,6 @@ use crate::{
         Effect, Key, Targets, Write,
         postgres::{
             args::{Arg, Columns},
-            failure::quoted,
             fold::columns,
             layout::{Data, Layout},
             link::Link,
@@ -166,8 +165,7 @@ impl Transaction<'_> {
             self.update_all(&layout, &columns, rows)?;
         }
         for (columns, text, count) in &batch.inserts {
-            let sql = format!("COPY {} ({}) FROM STDIN", layout.rel, columns.join(", "));
-            all_of(copy(&mut self.db.link, &sql, text, "add the rows")?, *count)?;
+            all_of(copy(&mut self.db.link, &layout.rel, &columns.join(", "), text, "add the rows")?, *count)?;
         }
         self.free_keys(&layout, &batch.states)?;
         let added = std::mem::take(&mut batch.states.added);
@@ -178,8 +176,8 @@ impl Transaction<'_> {
                 state.insert(RUN + 1, state[RUN].clone());
                 push_line(&state, &mut text);
             }
-            let sql = format!("COPY {} ({STATE}, made, {}) FROM STDIN", layout.state(), layout.ks(""));
-            copy(&mut self.db.link, &sql, &text, "write the journal")?;
+            let columns = format!("{STATE}, made, {}", layout.ks(""));
+            copy(&mut self.db.link, &layout.state(), &columns, &text, "write the journal")?;
         }
         self.db.count(layout.table.id, Sum::default(), batch.came);
         self.store(&layout, batch.states)
@@ -191,8 +189,7 @@ impl Transaction<'_> {
         }
         let mut text = String::new();
         lost.iter().for_each(|version| push_line(version, &mut text));
-        let sql = "COPY entente.history (tab, uid, at, site, run, side, rule, record) FROM STDIN";
-        copy(&mut self.db.link, sql, &text, "write the history").map(drop)
+        copy(&mut self.db.link, "entente.history", "tab, uid, at, site, run, side, rule, record", &text, "write the history").map(drop)
     }
 
     fn delete_all(&mut self, layout: &Layout, keys: Vec<Vec<Arg<'static>>>) -> Result<()> {
@@ -211,7 +208,8 @@ impl Transaction<'_> {
         let mut arrays: Vec<String> = (1..=set.len()).map(|at| format!("${at}::text[]")).collect();
         arrays.extend(layout.key.iter().enumerate().map(|(at, key)| format!("${}::{}[]", set.len() + at + 1, key.bare())));
         let names: Vec<String> = (1..=set.len()).map(|at| format!("v{at}")).collect();
-        let values: Vec<String> = set.iter().enumerate().map(|(at, (column, kind))| format!("{column} = w.v{}::{kind}", at + 1)).collect();
+        let values = set.iter().enumerate().map(|(at, (column, kind))| layout.set(column, &format!("w.v{}::{kind}", at + 1)));
+        let values: Vec<String> = values.collect();
         let sql = format!(
             "UPDATE {} t SET {} FROM unnest({}) w({}, {}) WHERE {}",
             layout.rel,
@@ -232,7 +230,7 @@ fn note_update(batch: &mut Batch, layout: &Layout, values: Values<'_>, key: &Key
     let mut columns: Vec<(String, String)> = Vec::with_capacity(values.len());
     let mut row: Vec<Arg<'static>> = Vec::with_capacity(values.len() + key.0.len());
     for (column, value) in values {
-        columns.push((quoted(column), layout.declared(column).to_owned()));
+        columns.push((column.to_owned(), layout.declared(column).to_owned()));
         row.push(value.as_text());
     }
     row.extend(key.0.iter().map(owned));
@@ -273,9 +271,12 @@ fn push_line(values: &[Arg<'_>], out: &mut String) {
 }
 
 /// Sends rows, and tells how many there are by now.
-fn copy(link: &mut Link, sql: &str, text: &str, doing: &str) -> Result<u64> {
+fn copy(link: &mut Link, rel: &str, columns: &str, text: &str, doing: &str) -> Result<u64> {
     use crate::connector::postgres::failure::Told;
-    let mut writer = link.client()?.copy_in(sql).told(doing)?;
+    // The driver loses the connection where COPY fails before it takes the first row: waiting for the table has to fail before it.
+    link.batch(&format!("LOCK TABLE ONLY {rel} IN ROW EXCLUSIVE MODE"), doing)?;
+    let sql = format!("COPY {rel} ({columns}) FROM STDIN");
+    let mut writer = link.client()?.copy_in(&sql).told(doing)?;
     let sent = writer.write_all(text.as_bytes());
     sent.map_err(|e| Error::new(Fault::Unreachable, format!("could not {doing}")).because(e))?;
     writer.finish().told(doing)

@@ -230,7 +230,7 @@ impl Transaction<'_> {
             return Ok(());
         }
         let message = format!("column {:?} would change the {} {:?}", data.column, value.kind.word(), cut(value.text));
-        Err(Error::new(Fault::Constraint, message).hint("Make the column's type the same at both sites."))
+        Err(Error::new(Fault::Constraint, message).hint("docs/types.md says which types keep each other's values, and in which spelling."))
     }
 
     /// Asks SQLite whether a column of this affinity keeps a value.
