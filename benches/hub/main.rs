@@ -80,6 +80,7 @@ fn site(data: &Path, database: &str) -> Arc<Site> {
 }
 
 fn measure(size: &Size) -> Vec<Figure> {
+    server::DURABLE.store(true, std::sync::atomic::Ordering::Relaxed);
     let (folder, store, mut data) = (tempfile::tempdir().unwrap(), TestDatabase::new(), TestDatabase::new());
     data.sql("CREATE TABLE contact (uuid UUID PRIMARY KEY, name TEXT, email TEXT, note TEXT)");
     let (hub, peers) = (site(folder.path(), &store.url()), Peers::serve(size.sites));

@@ -5,12 +5,15 @@ use std::{
     process::{Command, Stdio},
     sync::{
         Mutex, OnceLock,
-        atomic::{AtomicU32, Ordering},
+        atomic::{AtomicBool, AtomicU32, Ordering},
     },
     time::{Duration, Instant},
 };
 
 use postgres::{Client, NoTls};
+
+/// Whether commits reach the disk, as they do for users. Said before the first database is made.
+pub(crate) static DURABLE: AtomicBool = AtomicBool::new(false);
 
 /// A server. It ends when this is dropped, or the process that started it is gone.
 pub(crate) struct Server {
@@ -78,16 +81,11 @@ pub(crate) fn start() -> Server {
         .arg(&folder)
         .arg("-p")
         .arg(port.to_string());
-    for setting in [
-        "listen_addresses=127.0.0.1",
-        "ssl=on",
-        "fsync=off",
-        "full_page_writes=off",
-        "max_connections=400",
-        "shared_buffers=64MB",
-        "max_wal_size=4GB",
-    ] {
+    for setting in ["listen_addresses=127.0.0.1", "ssl=on", "max_connections=400", "shared_buffers=64MB", "max_wal_size=4GB"] {
         command.args(["-c", setting]);
+    }
+    if !DURABLE.load(Ordering::Relaxed) {
+        command.args(["-c", "fsync=off", "-c", "full_page_writes=off"]);
     }
     let guard = command.current_dir(&folder).stdin(Stdio::piped()).stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
     let server = Server { folder, port, guard };
