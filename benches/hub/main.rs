@@ -7,7 +7,7 @@
 
 mod peers;
 #[path = "../../src/postgresql/server.rs"]
-#[allow(dead_code, clippy::expect_used, reason = "it is shared with the tests")]
+#[allow(dead_code, reason = "it is shared with the tests")]
 mod server;
 
 use std::{
