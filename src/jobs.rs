@@ -21,7 +21,9 @@ use crate::{
     store::{
         self, guesses, holder,
         jobs::{self, Leased, Ran},
-        log, repositories, resources, tokens,
+        log, repositories, resources,
+        sole::Sole,
+        tokens,
     },
     sync::{
         housekeeping,
@@ -305,23 +307,29 @@ impl Work for SiteWork {
     }
 }
 
-/// Threads that make jobs due within a second of a change, here or at the peer, where a job asks for it, and one for the housekeeping.
+/// Threads that make jobs due within a second of a change, here or at the peer, where a job asks for it, and one for the housekeeping. Of several
+/// workers on one store one follows changes, so that each is followed once.
 struct Followers {
     threads: Vec<JoinHandle<()>>,
 }
 
 impl Followers {
     fn start(site: Arc<Site>, stop: Arc<AtomicBool>) -> Followers {
-        let (here, night) = ((site.clone(), stop.clone()), (site.clone(), stop.clone()));
-        let there = (site, stop);
+        let turn = Arc::new(site.store.sole());
+        let (here, night) = ((site.clone(), stop.clone(), turn.clone()), (site.clone(), stop.clone()));
+        let there = (site, stop, turn);
         let spawn = |work: Box<dyn FnOnce() + Send>| std::thread::spawn(work);
         Followers {
             threads: vec![
                 spawn(Box::new(move || {
                     let stopped = || here.1.load(Ordering::Relaxed);
-                    watch::watch(&here.0, &stopped, &mut |resource| make_due(&here.0, |repository| shares(&here.0, repository, resource)));
+                    watch::watch(&here.0, &stopped, &mut |resource| {
+                        if here.2.is_ours() {
+                            make_due(&here.0, |repository| shares(&here.0, repository, resource));
+                        }
+                    });
                 })),
-                spawn(Box::new(move || listen_at_peers(&there.0, &there.1))),
+                spawn(Box::new(move || listen_at_peers(&there.0, &there.1, &there.2))),
                 spawn(Box::new(move || keep_house(&night.0, &night.1))),
             ],
         }
@@ -381,16 +389,22 @@ fn make_due(site: &Site, concerned: impl Fn(RepositoryId) -> bool) {
     }
 }
 
-/// Keeps one listening thread for each repository whose job asks for it.
-fn listen_at_peers(site: &Arc<Site>, stop: &Arc<AtomicBool>) {
+/// Keeps one listening thread for each repository whose job asks for it, while it is our turn.
+fn listen_at_peers(site: &Arc<Site>, stop: &Arc<AtomicBool>, turn: &Sole) {
     let mut listening: HashMap<RepositoryId, (Arc<AtomicBool>, JoinHandle<()>)> = HashMap::new();
+    let mut ours = turn.is_ours();
     while !stop.load(Ordering::Relaxed) {
+        let before = std::mem::replace(&mut ours, turn.is_ours());
+        if ours && !before {
+            // What changed after the one before us had gone.
+            make_due(site, |_| true);
+        }
         let wanted: Vec<RepositoryId> = site
             .store
             .read(jobs::list)
             .unwrap_or_default()
             .into_iter()
-            .filter(|job| job.enabled && job.on_change)
+            .filter(|job| ours && job.enabled && job.on_change)
             .map(|job| job.repository)
             .collect();
         for (_, (ended, _)) in listening.iter().filter(|(id, _)| !wanted.contains(id)) {

@@ -2,7 +2,7 @@
 
 use std::{
     sync::{
-        Arc,
+        Arc, OnceLock,
         atomic::{AtomicU64, Ordering::Relaxed},
     },
     time::{Duration, SystemTime},
@@ -60,10 +60,8 @@ const CHUNK: usize = 16 << 10;
 /// The most bytes read of an answer that refuses.
 const REFUSAL: u64 = 64 << 10;
 
-/// The way to another site, with a runtime of its own, so that callers need none.
+/// The way to another site. Callers need no runtime: there is one for all lines of this process, since a hub has a thousand of them.
 pub(super) struct Line {
-    // An Option only so that dropping can take it out.
-    runtime: Option<Runtime>,
     client: Client,
     pub(super) place: Place,
     limits: Limits,
@@ -76,14 +74,8 @@ impl Line {
     pub(super) fn open(settings: LineSettings) -> Result<Line> {
         let url = base(&settings.url)?;
         let client = client(&url, &settings)?;
-        let runtime = tokio::runtime::Builder::new_multi_thread()
-            .worker_threads(1)
-            .thread_name("entente-peer")
-            .enable_all()
-            .build()
-            .map_err(|e| Error::internal("no thread could be started for the network").because(e))?;
+        runtime()?;
         Ok(Line {
-            runtime: Some(runtime),
             client,
             place: Place { url: url.as_str().trim_end_matches('/').to_owned(), proxied: settings.proxy.is_some() },
             limits: settings.limits,
@@ -138,8 +130,7 @@ impl Line {
 
     /// Runs a future of this line to its end.
     pub(super) fn block_on<F: Future>(&self, future: F) -> Result<F::Output, Failed> {
-        let runtime = self.runtime.as_ref().ok_or_else(|| Failed::lasting(Error::internal("the line is closed")))?;
-        Ok(runtime.block_on(future))
+        Ok(runtime().map_err(Failed::lasting)?.block_on(future))
     }
 
     async fn exchange(&self, call: &Call<'_>) -> Result<(Answer, Encoding), Failed> {
@@ -231,13 +222,11 @@ impl Line {
     }
 }
 
-impl Drop for Line {
-    fn drop(&mut self) {
-        if let Some(runtime) = self.runtime.take() {
-            // Waiting for the runtime's end is not allowed everywhere, and nothing of it is needed any more.
-            runtime.shutdown_background();
-        }
-    }
+/// The runtime of all lines. It is never dropped, so that a line may be dropped anywhere.
+fn runtime() -> Result<&'static Runtime> {
+    static RUNTIME: OnceLock<Option<Runtime>> = OnceLock::new();
+    let built = || tokio::runtime::Builder::new_multi_thread().worker_threads(2).thread_name("entente-peer").enable_all().build().ok();
+    RUNTIME.get_or_init(built).as_ref().ok_or_else(|| Error::internal("no thread could be started for the network"))
 }
 
 fn encoding(response: &Response) -> Result<Encoding> {

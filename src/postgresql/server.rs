@@ -29,9 +29,11 @@ fn programs() -> PathBuf {
     let mut found: Vec<PathBuf> =
         versions.chain(std::env::var_os("PGBIN").map(PathBuf::from)).filter(|bin| bin.join("initdb").exists()).collect();
     found.sort();
-    found.pop().expect(
-        "these tests need PostgreSQL: `cargo xtask test` installs it, or apt-get install postgresql, or set PGBIN to the folder of initdb",
-    )
+    found.pop().unwrap_or_else(|| {
+        panic!(
+            "these tests need PostgreSQL: `cargo xtask test` installs it, or apt-get install postgresql, or set PGBIN to the folder of initdb"
+        )
+    })
 }
 
 fn is_root() -> bool {

@@ -31,6 +31,7 @@ pub mod resources;
 pub mod secret;
 pub mod setup_code;
 pub mod site;
+pub mod sole;
 pub mod tokens;
 pub mod verified;
 pub mod visits;

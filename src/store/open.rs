@@ -100,7 +100,7 @@ pub(super) fn has_table(conn: &mut Conn, name: &str) -> Result<bool> {
     }
 }
 
-fn asked(conn: &mut Conn, what: &str) -> Result<bool> {
+pub(super) fn asked(conn: &mut Conn, what: &str) -> Result<bool> {
     Ok(sql_query(format!("SELECT {what} AS there")).get_result::<There>(conn)?.there)
 }
 

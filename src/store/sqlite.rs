@@ -14,6 +14,9 @@ use crate::error::{Error, Kind, Result};
 /// Held by every process that has the store open, shared; whoever moves the store away holds it alone.
 const LOCK: &str = "entente.lock";
 
+/// Held by the worker that follows changes.
+const FOLLOWER: &str = "entente.follower";
+
 /// Makes the database's file, for its owner alone, where it is missing: SQLite gives its side files the same mode.
 pub(super) fn file(dir: &Path) -> Result<String> {
     let path = dir.join(Store::FILE);
@@ -51,6 +54,12 @@ pub(super) fn alone(dir: &Path) -> Result<fs::File> {
             .hint("Stop all processes of Entente that use it (serve, worker, up) and try again.")),
         Err(fs::TryLockError::Error(error)) => Err(cannot("lock", &dir.join(LOCK), error)),
     }
+}
+
+/// The lock of whoever follows changes, if nobody has it.
+pub(super) fn follower(dir: &Path) -> Result<Result<fs::File, fs::TryLockError>> {
+    let lock = private(&dir.join(FOLLOWER))?;
+    Ok(lock.try_lock().map(|()| lock))
 }
 
 /// A connection, set up.

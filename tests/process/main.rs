@@ -16,5 +16,5 @@ mod trouble;
 mod verbs;
 
 #[path = "../../src/postgresql/server.rs"]
-#[allow(dead_code, clippy::expect_used, reason = "it is shared with the tests inside")]
+#[allow(dead_code, reason = "it is shared with the tests inside")]
 mod server;

@@ -159,11 +159,26 @@ fn a_worker_that_slept_through_its_lease_writes_nothing_more() {
     field.house.sql("hub.db", &format!("BEGIN; {rows} COMMIT;"));
     field.house.ok("one", "job add hub --cron '0 0 1 1 *'");
     let sleeper = field.worker("one", 10);
+    let mut looks = field.data.another();
     field.house.ok("two", "job now 1");
     let mut looking = field.data.another();
     let mut count = || looking.query_one("SELECT count(*) FROM note", &[]).unwrap().get::<_, i64>(0);
     until("it is in the middle of a run", || count() > 0);
-    sleeper.signal("STOP");
+    // While rows are on their way to it, a server waits for them without end: only the network's timeouts end that.
+    let mut copies = || {
+        looks
+            .query_one("SELECT count(*) FROM pg_stat_activity WHERE state = 'active' AND query LIKE 'COPY%'", &[])
+            .unwrap()
+            .get::<_, i64>(0)
+    };
+    loop {
+        sleeper.signal("STOP");
+        thread::sleep(Duration::from_millis(100));
+        if copies() == 0 {
+            break;
+        }
+        sleeper.signal("CONT");
+    }
     assert!(count() < 2_000);
     let _second = field.worker("two", 1_000);
     let begun = Instant::now();
@@ -180,4 +195,26 @@ fn a_worker_that_slept_through_its_lease_writes_nothing_more() {
     let (status, said) = sleeper.ends();
     assert!(status.success(), "{said}");
     assert_eq!(field.notes_here(), field.notes_there());
+}
+
+#[test]
+fn a_change_is_followed_once_however_many_workers_there_are_and_when_the_one_that_followed_is_killed() {
+    let field = Field::with(&["one", "two"]);
+    field.house.ok("one", "job add hub --cron '0 0 1 1 *' --on-change");
+    let mut workers = vec![field.worker("one", 100)];
+    thread::sleep(Duration::from_secs(2));
+    workers.push(field.worker("two", 100));
+    let mut here = field.data.another();
+    let mut follow = |code: &str| {
+        let before = field.runs("one", "success");
+        here.batch_execute(&format!("INSERT INTO note VALUES ('{code}', 'x')")).unwrap();
+        until("the change is followed", || field.notes_there().iter().any(|note| note.starts_with(code)));
+        thread::sleep(Duration::from_secs(3));
+        field.runs("one", "success") - before
+    };
+    follow("warm");
+    assert_eq!([follow("first"), follow("second")], [1, 1]);
+    workers.remove(0).signal("KILL");
+    thread::sleep(Duration::from_secs(3));
+    assert_eq!(follow("third"), 1);
 }

@@ -35,6 +35,8 @@ const LISTEN: &str = "LISTEN entente_control";
 const PRESENT: &str = "SELECT pg_try_advisory_lock_shared(7306934703218655490)";
 /// The same alone.
 const EXCLUSIVE: &str = "SELECT pg_try_advisory_lock(7306934703218655490)";
+/// Held by the worker that follows changes.
+pub(super) const FOLLOWER: &str = "pg_try_advisory_lock(7306934703218655491)";
 /// Who holds it alone holds nobody up, and may wait for the other place.
 const PATIENT: &str = "SET statement_timeout = 0; SET idle_in_transaction_session_timeout = 0";
 
