@@ -7,8 +7,13 @@ mod decided;
 mod examples;
 mod house;
 mod killed;
+mod killed_on_postgres;
 mod stay;
 mod sweep;
 mod tour;
 mod trouble;
 mod verbs;
+
+#[path = "../../src/connector/postgres/server.rs"]
+#[allow(dead_code, clippy::expect_used, reason = "it is shared with the tests inside")]
+mod server;
