@@ -45,7 +45,7 @@ macro_rules! forward {
 }
 
 impl Connector for Driver {
-    fn stale(&self) -> bool {
+    fn stale(&mut self) -> bool {
         self.fuse.blown() || self.inner.stale()
     }
 
