@@ -74,11 +74,15 @@ impl Postgres {
         let peer = self.sites.known(peer).unwrap_or(0);
         let (mut upto, mut withheld, mut vanished, mut incomplete) = (after, Vec::new(), Vec::new(), Vec::new());
         let (first, bytes) = (page.records.len(), page.text_len());
-        let mut full = false;
+        let (mut full, mut span) = (false, 0);
         while upto < head && !full {
-            let (end, read) = (upto.saturating_add(WINDOW).min(head), page.records.len() - first);
+            let read = page.records.len() - first;
             let limit = next_look(read, page.text_len() - bytes, extent);
-            let args = [upto.into(), end.into(), peer.into(), i64::try_from(limit).unwrap_or(i64::MAX).into()];
+            let limit = i64::try_from(limit).unwrap_or(i64::MAX);
+            // Where every arrival is a record to offer, no more are looked at than are wanted.
+            span = limit.max(span).min(WINDOW);
+            let end = upto.saturating_add(span).min(head);
+            let args = [upto.into(), end.into(), peer.into(), limit.into()];
             let rows = self.link.query(&layout.sql.feed, &args, "read the feed")?;
             for row in &rows {
                 let before = page.text_len();
@@ -96,8 +100,9 @@ impl Postgres {
                     break;
                 }
             }
-            if rows.len() < limit && !full {
+            if (rows.len() as i64) < limit && !full {
                 upto = end;
+                span *= 4;
             }
         }
         if !vanished.is_empty() {

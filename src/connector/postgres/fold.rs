@@ -50,7 +50,8 @@ impl Postgres {
 
     /// Whether local edits wait to become versions, notes not among them.
     pub(super) fn edited(&mut self, layout: &Layout) -> Result<bool> {
-        let sql = format!("SELECT EXISTS (SELECT 1 FROM {} WHERE own IS NOT NULL)", layout.state());
+        // The order makes the index the only way there is, also where the server knows nothing of the table yet.
+        let sql = format!("SELECT (SELECT own FROM {} WHERE own IS NOT NULL ORDER BY own LIMIT 1) IS NOT NULL", layout.state());
         self.link.one(&sql, &[], "read the journal")?.flag(0)
     }
 
@@ -105,7 +106,9 @@ impl Postgres {
     /// Folds some edits. Returns the arrivals of records that refer to something without a uid.
     fn fold_batch(&mut self, layout: &Layout) -> Result<Vec<i64>> {
         let me = self.me()?;
-        let sql = format!("{} WHERE s.own IS NOT NULL ORDER BY s.arrival LIMIT {BATCH}", layout.select(&layout.state_and_row()));
+        let state = layout.state();
+        let edited = format!("(SELECT * FROM {state} WHERE own IS NOT NULL ORDER BY own, arrival LIMIT {BATCH})");
+        let sql = format!("{} ORDER BY s.arrival", layout.select(&layout.states_and_rows(&edited)));
         let (mut page, mut seen, mut uids, mut others) = (Page::default(), Vec::new(), Vec::new(), Vec::new());
         let names = layout.prepare(&mut page)?;
         for row in self.link.query(&sql, &[], "read the journal")? {

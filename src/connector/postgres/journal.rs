@@ -82,27 +82,29 @@ impl Postgres {
         // What the triggers have noted needs nothing more.
         self.gather(&self.with_parents(layout))?;
         let me = self.me()?;
-        let from = format!("{} t LEFT JOIN {} s ON {}", layout.rel, layout.state(), layout.on_key("t", "s"));
-        let keys: Vec<String> = layout.key.iter().map(|key| format!("t.{}", quoted(&key.name))).collect();
-        let keys = keys.join(", ");
+        let keys = |prefix: &str| layout.key.iter().map(|key| format!("{prefix}{}", quoted(&key.name))).collect::<Vec<_>>().join(", ");
         let marks: Vec<String> = (1..=after.map_or(0, <[KeyPart]>::len)).map(|at| format!("${at}")).collect();
-        let beyond = if marks.is_empty() { String::new() } else { format!("AND ({keys}) > ({})", marks.join(", ")) };
-        let sql = format!("{} WHERE s.own IS NULL {beyond} ORDER BY {keys} LIMIT {STEP}", layout.select(&from));
+        let beyond = if marks.is_empty() { String::new() } else { format!("WHERE ({}) > ({})", keys(""), marks.join(", ")) };
+        let rows = format!("(SELECT * FROM {} {beyond} ORDER BY {} LIMIT {STEP})", layout.rel, keys(""));
+        let from = format!("{rows} t LEFT JOIN {} s ON {}", layout.state(), layout.on_key("t", "s"));
+        let sql = format!("{} ORDER BY {}", layout.select(&from), keys("t."));
         let args: Vec<Arg<'_>> = after.unwrap_or(&[]).iter().map(Arg::of_key).collect();
         let (mut page, mut found, mut others, mut last) = (Page::default(), Vec::new(), Vec::new(), None);
         let names = layout.prepare(&mut page)?;
-        for row in self.link.query(&sql, &args, "read the table")? {
-            let seen = layout.read(&row, &names, &self.sites, me.site, &mut page)?;
-            let key = layout.key_at(&row)?;
+        let rows = self.link.query(&sql, &args, "read the table")?;
+        let through = (rows.len() as i64) < STEP;
+        for row in &rows {
+            let seen = layout.read(row, &names, &self.sites, me.site, &mut page)?;
+            let key = layout.key_at(row)?;
             let record = &page.records[page.records.len() - 1];
-            let uid = if seen.arrival == 0 { Some(layout.new_uid(page.view(record), &row, &self.uuids)?) } else { None };
-            others.extend(layout.other_uid(&row, &seen, page.view(record).uid())?.map(|uid| (seen.arrival, uid)));
+            let uid = if seen.arrival == 0 { Some(layout.new_uid(page.view(record), row, &self.uuids)?) } else { None };
+            others.extend(layout.other_uid(row, &seen, page.view(record).uid())?.map(|uid| (seen.arrival, uid)));
             last = Some(key.clone());
             found.push((seen, key, uid));
         }
         let others = self.without_aliases(layout, others)?;
         let swept = self.journal_found(layout, &found, &others, &page, now)?;
-        Ok((last.filter(|_| found.len() as i64 == STEP), swept))
+        Ok((last.filter(|_| !through), swept))
     }
 
     fn journal_found(&mut self, layout: &Layout, found: &[Found], others: &[i64], page: &Page, now: Time) -> Result<Swept> {
@@ -113,7 +115,7 @@ impl Postgres {
         let me = self.me()?;
         let (mut arrival, mut added, mut changed) = (self.max_arrival(layout)?, Vec::new(), Vec::new());
         let mut swept = Swept { rows: found.len() as u64, ..Swept::default() };
-        for ((seen, key, uid), record) in found.iter().zip(page.views()) {
+        for ((seen, key, uid), record) in found.iter().zip(page.views()).filter(|((seen, ..), _)| seen.own.is_none()) {
             // A row stands where the journal has a tombstone: it was put back. One whose digest is unknown still refers to nothing.
             let put_back = record.record.deleted;
             let differs = put_back || others.contains(&seen.arrival) || seen.digest != seen.whole().then(|| record.digest());

@@ -61,18 +61,14 @@ impl Postgres {
 
     /// Changes whenever an attached table, or what is attached, does: what stands in the catalogue, by the transactions that wrote it.
     fn fingerprint(&mut self) -> Result<String> {
-        let sql = "WITH own AS (SELECT t.id, t.xmin AS by, c.oid FROM entente.tab t LEFT JOIN pg_catalog.pg_namespace n ON n.nspname = t.nsp
-              LEFT JOIN pg_catalog.pg_class c ON c.relnamespace = n.oid AND c.relname = t.rel),
-            seen AS (
-              SELECT 't' || id || ':' || by || ':' || COALESCE(oid, 0) AS x FROM own
-              UNION ALL SELECT 'a' || a.attrelid || ':' || a.attnum || ':' || a.xmin FROM pg_catalog.pg_attribute a JOIN own ON own.oid = a.attrelid
-              UNION ALL SELECT 'd' || d.oid || ':' || d.xmin FROM pg_catalog.pg_attrdef d JOIN own ON own.oid = d.adrelid
-              UNION ALL SELECT 'c' || f.oid || ':' || f.xmin FROM pg_catalog.pg_constraint f JOIN own ON own.oid = f.conrelid
-              UNION ALL SELECT 'i' || i.indexrelid FROM pg_catalog.pg_index i JOIN own ON own.oid = i.indrelid
-              UNION ALL SELECT 'p' || p.relid::oid FROM own CROSS JOIN LATERAL pg_partition_tree(own.oid::regclass) p WHERE own.oid IS NOT NULL
-              UNION ALL SELECT 'b' || c.oid FROM pg_catalog.pg_class c JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
-                WHERE n.nspname = 'entente' AND c.relname LIKE 'base\\_%' AND c.relkind = 'r')
-            SELECT md5(COALESCE(string_agg(x, ',' ORDER BY x), '')) FROM seen";
+        let sql = "SELECT md5(COALESCE(string_agg(concat_ws(',', t.id, t.xmin, c.oid, to_regclass('entente.base_' || t.id)::oid,
+              (SELECT string_agg(a.attnum || ':' || a.xmin, ',' ORDER BY a.attnum) FROM pg_catalog.pg_attribute a WHERE a.attrelid = c.oid),
+              (SELECT string_agg('d' || d.oid || ':' || d.xmin, ',' ORDER BY d.oid) FROM pg_catalog.pg_attrdef d WHERE d.adrelid = c.oid),
+              (SELECT string_agg('c' || f.oid || ':' || f.xmin, ',' ORDER BY f.oid) FROM pg_catalog.pg_constraint f WHERE f.conrelid = c.oid),
+              (SELECT string_agg('i' || i.indexrelid, ',' ORDER BY i.indexrelid) FROM pg_catalog.pg_index i WHERE i.indrelid = c.oid),
+              CASE WHEN c.relkind = 'p' THEN
+                (SELECT string_agg('p' || p.relid::oid, ',' ORDER BY p.relid::oid) FROM pg_partition_tree(c.oid::regclass) p) END), ';' ORDER BY t.id), ''))
+            FROM entente.tab t LEFT JOIN pg_catalog.pg_class c ON c.oid = to_regclass(quote_ident(t.nsp) || '.' || quote_ident(t.rel))";
         self.link.one(sql, &[], "read the schema")?.owned(0)
     }
 

@@ -38,12 +38,13 @@ impl Layout {
             self.rel,
             self.on_key("t", "s")
         );
+        // What is read is limited before it is joined: then no plan reads more, whatever the server knows of the tables.
+        let fed = format!(
+            "(SELECT * FROM {state} WHERE arrival > $1::bigint AND arrival <= $2::bigint AND held IS NULL
+              AND received_from IS DISTINCT FROM $3::bigint ORDER BY arrival LIMIT $4::bigint)"
+        );
         Statements {
-            feed: format!(
-                "{} WHERE s.arrival > $1::bigint AND s.arrival <= $2::bigint AND s.held IS NULL AND s.received_from IS DISTINCT FROM $3::bigint
-                 ORDER BY s.arrival LIMIT $4::bigint",
-                self.select(&self.state_and_row())
-            ),
+            feed: format!("{} ORDER BY s.arrival", self.select(&self.states_and_rows(&fed))),
             named: self.select(&named),
             last_arrival: format!("SELECT COALESCE(MAX(arrival), 0) FROM {state}"),
             key_of: format!("SELECT {} FROM {state} s WHERE s.arrival = $1::bigint", self.state_key().join(", ")),
@@ -164,7 +165,12 @@ impl Layout {
 
     /// `entente.state_N s LEFT JOIN table t`.
     pub(super) fn state_and_row(&self) -> String {
-        format!("{} s LEFT JOIN {} t ON {} AND NOT s.deleted", self.state(), self.rel, self.on_key("t", "s"))
+        self.states_and_rows(&self.state())
+    }
+
+    /// The same for some states.
+    pub(super) fn states_and_rows(&self, states: &str) -> String {
+        format!("{states} s LEFT JOIN {} t ON {} AND NOT s.deleted", self.rel, self.on_key("t", "s"))
     }
 
     /// Changes states and tells what they were and are, so that the sum follows: `set` of the rows that `from` finds; `from` is a query that

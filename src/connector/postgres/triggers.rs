@@ -30,8 +30,8 @@ pub(super) fn tables(layout: &Layout) -> String {
            heir text COLLATE \"C\", extra text, digest bytea, run bigint, made bigint);
          CREATE UNIQUE INDEX IF NOT EXISTS state_{id}_key ON {state} ({ks});
          CREATE UNIQUE INDEX IF NOT EXISTS state_{id}_uid ON {state} (uid);
-         CREATE INDEX IF NOT EXISTS state_{id}_own ON {state} (arrival) WHERE own IS NOT NULL;
-         CREATE INDEX IF NOT EXISTS state_{id}_heir ON {state} (uid) WHERE heir IS NOT NULL;
+         CREATE INDEX IF NOT EXISTS state_{id}_own ON {state} (own, arrival) WHERE own IS NOT NULL;
+         CREATE INDEX IF NOT EXISTS state_{id}_heir ON {state} (heir) WHERE heir IS NOT NULL;
          CREATE INDEX IF NOT EXISTS state_{id}_made ON {state} (made) WHERE made IS NOT NULL;
          CREATE TABLE IF NOT EXISTS {note} ({}, xid xid8 NOT NULL, at bigint NOT NULL, PRIMARY KEY ({ks}));
          CREATE INDEX IF NOT EXISTS note_{id}_xid ON {note} (xid);",

@@ -22,7 +22,7 @@ impl Transaction<'_> {
         let state = layout.state();
         let mut heirs: HashMap<String, String> = HashMap::new();
         // Aliases are rare: most tables have none, and one look spares the others.
-        let any = format!("SELECT EXISTS (SELECT 1 FROM {state} WHERE heir IS NOT NULL)");
+        let any = format!("SELECT (SELECT heir FROM {state} WHERE heir IS NOT NULL ORDER BY heir LIMIT 1) IS NOT NULL");
         if uids.is_empty() || !self.db.link.one(&any, &[], "read the journal")?.flag(0)? {
             return Ok(heirs);
         }

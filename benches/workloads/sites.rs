@@ -2,7 +2,7 @@
 
 use std::{
     io::{BufRead, BufReader, Write},
-    path::{Path, PathBuf},
+    path::Path,
     process::{Child, ChildStdin, ChildStdout, Command, Stdio},
     sync::{
         Arc,
@@ -14,24 +14,21 @@ use std::{
 use entente::{
     config::{Config, Overrides, Settings},
     jobs,
-    model::{Account, Grant, Job, Repository, Resource, Role, TableSpec, Timing},
+    model::{Account, Grant, Job, Repository, Resource, Role, Timing},
     site::Site,
     store::{accounts, jobs as stored_jobs, password::Hashed, repositories, resources},
     sync::{
-        attach, register,
+        register,
         run::{Ask, Control, run},
         watch,
     },
     web::{Listen, serve},
 };
-use rusqlite::{Connection, params};
+
+use crate::apps::{Ground, Place};
 
 /// The first argument of a process that plays a site.
 pub(crate) const ROLE: &str = "play-a-site";
-
-pub(crate) const SCHEMA: &str = "CREATE TABLE org (id INTEGER PRIMARY KEY, name TEXT);
-    CREATE TABLE contact (uuid TEXT PRIMARY KEY, name TEXT, email TEXT, phone TEXT, org INTEGER REFERENCES org(id), note TEXT, amount NUMERIC,
-      flag INTEGER, modified_on TEXT);";
 
 const PASSWORD: &str = "correct horse battery staple";
 
@@ -42,48 +39,11 @@ pub(crate) fn site(data: &Path, name: &str) -> Arc<Site> {
         .unwrap()
 }
 
-pub(crate) fn uuid(row: u64) -> uuid::Uuid {
-    let mixed = (u128::from(row) + 1).wrapping_mul(0x9E37_79B9_7F4A_7C15_F39C_C060_5CED_C835);
-    uuid::Builder::from_random_bytes(mixed.to_be_bytes()).into_uuid()
-}
-
-pub(crate) fn orgs(conn: &Connection) {
-    for org in 1..=100 {
-        conn.execute("INSERT OR IGNORE INTO org VALUES (?1, ?2)", params![org, format!("Organisation {org}")]).unwrap();
-    }
-}
-
-pub(crate) fn insert(conn: &Connection, row: u64) {
-    let mut statement = conn.prepare_cached("INSERT INTO contact VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9)").unwrap();
-    let id = uuid(row);
-    let note = format!("met at {row} in the harbour hall, asked for tents, wants to be called back {}", id.simple());
-    let values = params![
-        id.to_string(),
-        format!("Contact number {row}"),
-        format!("contact{row}@example.org"),
-        format!("+49 151 {row:09}"),
-        (row % 100) as i64 + 1,
-        &note[..note.len().min(80)],
-        (row % 10_000) as f64 / 100.0 + 0.5,
-        (row % 2) as i64,
-        "2026-01-02 03:04:05"
-    ];
-    statement.execute(values).unwrap();
-}
-
-pub(crate) fn fill(conn: &Connection, n: u64) {
-    for first in (0..n).step_by(50_000) {
-        conn.execute_batch("BEGIN IMMEDIATE").unwrap();
-        (first..(first + 50_000).min(n)).for_each(|row| insert(conn, row));
-        conn.execute_batch("COMMIT").unwrap();
-    }
-}
-
 /// Two data directories and their applications' databases: the hub's holds N contacts, the caller's none.
 pub(crate) struct Sites {
     folder: Arc<tempfile::TempDir>,
-    pub(crate) hub_file: PathBuf,
-    pub(crate) caller_file: PathBuf,
+    pub(crate) hub_place: Place,
+    pub(crate) caller_place: Place,
     hub: String,
     caller: String,
     pub(crate) attached: Duration,
@@ -91,27 +51,21 @@ pub(crate) struct Sites {
 }
 
 impl Sites {
-    pub(crate) fn new(n: u64) -> Sites {
+    pub(crate) fn new(ground: Ground, n: u64) -> Sites {
         let folder = Arc::new(tempfile::tempdir().unwrap());
-        let file = |name: &str| folder.path().join(format!("{name}.db"));
-        for (name, rows) in [("full", n), ("empty", 0)] {
-            let app = Connection::open(file(name)).unwrap();
-            app.execute_batch("PRAGMA journal_mode = WAL; PRAGMA synchronous = NORMAL;").unwrap();
-            app.execute_batch(SCHEMA).unwrap();
+        let place = |name: &str, rows: u64| {
+            let place = Place::new(ground, &folder.path().join(format!("{name}.db")));
+            let mut app = place.open();
             if rows > 0 {
-                orgs(&app);
+                app.orgs();
             }
-            fill(&app, rows);
-        }
-        let mut sites = Sites {
-            hub_file: file("full"),
-            caller_file: file("empty"),
-            hub: "full".into(),
-            caller: "empty".into(),
-            folder,
-            attached: Duration::ZERO,
-            longest_wait: Duration::ZERO,
+            app.fill(rows);
+            app.settle();
+            place
         };
+        let (hub_place, caller_place) = (place("full", n), place("empty", 0));
+        let (attached, longest_wait) = (Duration::ZERO, Duration::ZERO);
+        let mut sites = Sites { hub_place, caller_place, hub: "full".into(), caller: "empty".into(), folder, attached, longest_wait };
         sites.attach();
         sites
     }
@@ -120,8 +74,8 @@ impl Sites {
     pub(crate) fn turned(&self) -> Sites {
         Sites {
             folder: self.folder.clone(),
-            hub_file: self.caller_file.clone(),
-            caller_file: self.hub_file.clone(),
+            hub_place: self.caller_place.clone(),
+            caller_place: self.hub_place.clone(),
             hub: self.caller.clone(),
             caller: self.hub.clone(),
             ..*self
@@ -130,31 +84,22 @@ impl Sites {
 
     /// Attaches both while an application writes single rows to the full one.
     fn attach(&mut self) {
-        let specs = ["org", "contact"].map(|name| TableSpec { table: name.into(), resource: name.into(), ..TableSpec::default() });
         let stop = AtomicBool::new(false);
         let (attached, longest) = std::thread::scope(|scope| {
             let writer = scope.spawn(|| {
-                let app = Connection::open(&self.hub_file).unwrap();
-                app.busy_timeout(Duration::from_secs(30)).unwrap();
+                let mut app = self.hub_place.open();
                 let mut longest = Duration::ZERO;
                 while !stop.load(Ordering::Relaxed) {
                     let begun = Instant::now();
-                    app.execute_batch("UPDATE org SET name = name || '' WHERE id = 1").unwrap();
+                    app.sql("UPDATE org SET name = name || '' WHERE id = 1");
                     longest = longest.max(begun.elapsed());
                     std::thread::sleep(Duration::from_millis(3));
                 }
                 longest
             });
             let begun = Instant::now();
-            for (name, file) in [(&self.hub, &self.hub_file), (&self.caller, &self.caller_file)] {
-                attach::attach(
-                    &site(&self.folder.path().join(name), name),
-                    "app",
-                    &format!("sqlite:{}", file.display()),
-                    &specs,
-                    &mut |_, _, _| {},
-                )
-                .unwrap();
+            for (name, place) in [(&self.hub, &self.hub_place), (&self.caller, &self.caller_place)] {
+                place.attach(&site(&self.folder.path().join(name), name));
             }
             let attached = begun.elapsed();
             stop.store(true, Ordering::Relaxed);
@@ -163,28 +108,13 @@ impl Sites {
         (self.attached, self.longest_wait) = (attached, longest);
     }
 
-    /// Changes some rows of a database, from a row on.
-    pub(crate) fn change(&self, file: &Path, round: u64, rows: u64, from: u64) {
-        let app = Connection::open(file).unwrap();
-        app.busy_timeout(Duration::from_secs(30)).unwrap();
-        app.execute_batch("BEGIN IMMEDIATE").unwrap();
-        for row in from..from + rows {
-            app.execute("UPDATE contact SET phone = ?2 WHERE uuid = ?1", params![uuid(row).to_string(), format!("changed {round} {row}")])
-                .unwrap();
-        }
-        app.execute_batch("COMMIT").unwrap();
-    }
-
     /// From an application's commit at the hub until the row can be read at the caller.
     pub(crate) fn one_row(&self, round: u64) -> Duration {
-        let (from, to) = (Connection::open(&self.hub_file).unwrap(), Connection::open(&self.caller_file).unwrap());
-        from.busy_timeout(Duration::from_secs(30)).unwrap();
-        to.busy_timeout(Duration::from_secs(30)).unwrap();
+        let (mut from, mut to) = (self.hub_place.open(), self.caller_place.open());
         let row = 50_000_000 + round;
-        insert(&from, row);
+        from.insert(row);
         let begun = Instant::now();
-        let mut look = to.prepare("SELECT 1 FROM contact WHERE uuid = ?1").unwrap();
-        while !look.exists([uuid(row).to_string()]).unwrap() {
+        while !to.has(row) {
             assert!(begun.elapsed() < Duration::from_secs(60), "the row does not arrive");
             std::thread::sleep(Duration::from_millis(1));
         }
@@ -262,6 +192,7 @@ pub(crate) struct Ran {
     pub(crate) seconds: f64,
     pub(crate) records: u64,
     pub(crate) bytes: u64,
+    pub(crate) conflicts: u64,
 }
 
 impl Caller {
@@ -275,7 +206,7 @@ impl Caller {
     pub(crate) fn sync(&mut self) -> Ran {
         let answer = self.0.ask("sync");
         let parts: Vec<f64> = answer.split(' ').map(|part| part.parse().unwrap_or_else(|_| panic!("{answer}"))).collect();
-        Ran { seconds: parts[0], records: parts[1] as u64, bytes: parts[2] as u64 }
+        Ran { seconds: parts[0], records: parts[1] as u64, bytes: parts[2] as u64, conflicts: parts[3] as u64 }
     }
 
     /// From now on it follows changes at once.
@@ -341,6 +272,7 @@ fn play_caller(data: &str, url: &str) {
             report.resources.iter().filter_map(|part| part.error.as_ref().map(entente::error::Error::chain)).collect();
         assert!(failed.is_empty(), "{failed:?}");
         let records: u64 = report.resources.iter().map(|part| part.counts.records).sum();
-        println!("{} {records} {bytes}", begun.elapsed().as_secs_f64());
+        let conflicts: u64 = report.resources.iter().map(|part| part.counts.conflicts).sum();
+        println!("{} {records} {bytes} {conflicts}", begun.elapsed().as_secs_f64());
     }
 }

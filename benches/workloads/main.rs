@@ -1,11 +1,16 @@
-//! The workloads on SQLite, sites as real processes over HTTP on loopback, beside the bare limits of the same machine in the same run.
+//! The workloads on SQLite and on PostgreSQL, sites as real processes over HTTP on loopback, beside the bare limits of the same machine in the same
+//! run.
 //!
-//! `cargo bench` runs N = 10,000 and 100,000; `-- --quick` only the first; `-- --large` adds memory at N = 1,000,000; `--json FILE` writes JSON
-//! lines, too. Nothing is judged.
+//! `cargo bench` runs N = 10,000 and 100,000; `-- --quick` only the first; `-- --large` adds memory at N = 1,000,000; `--on sqlite` or
+//! `--on postgres` one of them alone; `--json FILE` writes JSON lines, too. Nothing is judged.
 
 #![expect(clippy::unwrap_used, reason = "a benchmark that cannot go on ends")]
 
+mod apps;
 mod limits;
+#[expect(dead_code, reason = "tests use more of it")]
+#[path = "../../src/connector/postgres/server.rs"]
+mod server;
 mod sites;
 
 use std::{
@@ -13,6 +18,7 @@ use std::{
     time::{Duration, Instant},
 };
 
+use apps::Ground;
 use comfy_table::{ContentArrangement, LineStyle, Table, presets};
 use limits::Limits;
 use serde_json::json;
@@ -20,6 +26,7 @@ use sites::{Caller, Hub, Sites};
 
 /// A figure: workload, N, its value, unit, and its limit in the same unit, where it has one.
 struct Figure {
+    on: Ground,
     what: &'static str,
     n: u64,
     value: f64,
@@ -40,34 +47,41 @@ fn main() {
         None if has("--large") => vec![10_000, 100_000, 1_000_000],
         None => vec![10_000, 100_000],
     };
+    server::DURABLE.store(true, std::sync::atomic::Ordering::Relaxed);
+    let grounds = match value("--on").as_deref() {
+        Some("sqlite") => vec![Ground::Sqlite],
+        Some("postgres") => vec![Ground::Postgres],
+        Some(other) => panic!("--on sqlite or --on postgres, not {other}"),
+        None => vec![Ground::Sqlite, Ground::Postgres],
+    };
     let mut figures = Vec::new();
-    for n in sizes {
-        measure(n, &mut figures);
+    for (ground, n) in grounds.iter().flat_map(|ground| sizes.iter().map(move |n| (*ground, *n))) {
+        measure(ground, n, &mut figures);
     }
     print(&figures);
     if let Some(file) = value("--json") {
         let mut out = std::fs::File::create(file).unwrap();
         for figure in &figures {
-            let line = json!({"what": figure.what, "n": figure.n, "value": figure.value, "unit": figure.unit, "limit": figure.limit});
+            let line = json!({"on": figure.on.name(), "what": figure.what, "n": figure.n, "value": figure.value, "unit": figure.unit, "limit": figure.limit});
             writeln!(out, "{line}").unwrap();
         }
     }
 }
 
-fn measure(n: u64, figures: &mut Vec<Figure>) {
-    eprintln!("N = {n}: limits");
-    let limits = Limits::measure(n);
-    let mut add = |what, value, unit, limit| figures.push(Figure { what, n, value, unit, limit });
+fn measure(on: Ground, n: u64, figures: &mut Vec<Figure>) {
+    let say = |what: &str| eprintln!("{}, N = {n}: {what}", on.name());
+    say("limits");
+    let limits = Limits::measure(on, n);
+    let mut add = |what, value, unit, limit| figures.push(Figure { on, what, n, value, unit, limit });
     add("limit: insert into table and journal", limits.insert, "records/s", None);
     add("limit: read XML", limits.parse, "records/s", None);
     add("limit: write XML", limits.write, "records/s", None);
     add("limit: zstd level 1", limits.zstd, "records/s", None);
-    eprintln!("N = {n}: capture");
     add("capture: single-row transactions", limits.single_captured, "x bare", Some(limits.single_bare));
     add("capture: bulk insert", limits.bulk_captured, "x bare", Some(limits.bulk_bare));
 
-    eprintln!("N = {n}: first load by pull");
-    let sites = Sites::new(n);
+    say("first load by pull");
+    let sites = Sites::new(on, n);
     add("attach: rows journalled", n as f64 / sites.attached.as_secs_f64(), "rows/s", None);
     add("attach: longest wait of a writer", sites.longest_wait.as_secs_f64() * 1e3, "ms", None);
     let hub = Hub::start(&sites);
@@ -79,12 +93,12 @@ fn measure(n: u64, figures: &mut Vec<Figure>) {
     add("memory, who calls", caller.peak(), "MB", None);
     caller.sync();
 
-    eprintln!("N = {n}: 1 % changed on each side");
+    say("1 % changed on each side");
     let changed = n / 100;
     let rounds: Vec<f64> = (0..5)
         .map(|round| {
-            sites.change(&sites.hub_file, round, changed, 0);
-            sites.change(&sites.caller_file, round, changed, n / 2);
+            sites.hub_place.open().change(round, changed, 0);
+            sites.caller_place.open().change(round, changed, n / 2);
             let ran = caller.sync();
             assert!(ran.records >= 2 * changed, "{} of {}", ran.records, 2 * changed);
             caller.sync();
@@ -93,21 +107,31 @@ fn measure(n: u64, figures: &mut Vec<Figure>) {
         .collect();
     add("W2 1 % changed on each side", median(rounds), "ms", None);
 
-    eprintln!("N = {n}: nothing changed");
+    say("1,000 rows changed on both sides");
+    sites.hub_place.open().change(101, 1_000, 0);
+    sites.caller_place.open().change(102, 1_000, 0);
+    let ran = caller.sync();
+    let right = |place: &apps::Place| place.open().changed(102) as f64;
+    add("W4 1,000 rows changed on both sides", ran.seconds * 1e3, "ms", None);
+    add("W4 rows where the later edit stands", right(&sites.hub_place).min(right(&sites.caller_place)), "rows", None);
+    add("W4 losers in the history", ran.conflicts as f64, "rows", None);
+    caller.sync();
+
+    say("nothing changed");
     let idle: Vec<_> = (0..20).map(|_| caller.sync()).collect();
     assert!(idle.iter().all(|ran| ran.records == 0));
     add("W3 nothing changed", median(idle.iter().map(|ran| ran.seconds * 1e3).collect()), "ms", None);
     add("W3 bytes on the wire", median(idle.iter().map(|ran| ran.bytes as f64).collect()), "bytes", None);
 
-    eprintln!("N = {n}: one row when idle");
+    say("one row when idle");
     caller.follow();
     std::thread::sleep(Duration::from_secs(2));
     let one: Vec<f64> = (0..9).map(|round| sites.one_row(round).as_secs_f64() * 1e3).collect();
     add("W5 one row when idle", median(one), "ms", None);
     drop((caller, hub));
 
-    eprintln!("N = {n}: first load by push");
-    let sites = Sites::new(n);
+    say("first load by push");
+    let sites = Sites::new(on, n);
     let hub = Hub::start(&sites.turned());
     let turned = sites.turned();
     let mut caller = Caller::start(&turned, &hub);
@@ -125,7 +149,7 @@ fn print(figures: &[Figure]) {
     table.load_style(presets::UTF8_HORIZONTAL_ONLY);
     table.style_mut().row_separator = LineStyle::none();
     table.set_content_arrangement(ContentArrangement::Disabled);
-    table.set_header(["what", "N", "figure", "limit", "ratio"]);
+    table.set_header(["on", "what", "N", "figure", "limit", "ratio"]);
     for figure in figures {
         let ratio = figure.limit.map_or(String::new(), |limit| match figure.unit {
             "x bare" => format!("{:.2} x", figure.value / limit),
@@ -134,6 +158,7 @@ fn print(figures: &[Figure]) {
         let unit = if figure.unit == "x bare" { "s" } else { figure.unit };
         let shown = |value: f64| if value >= 1_000.0 { format!("{value:.0} {unit}") } else { format!("{value:.2} {unit}") };
         table.add_row([
+            figure.on.name().to_owned(),
             figure.what.to_owned(),
             figure.n.to_string(),
             shown(figure.value),
