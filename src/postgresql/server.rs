@@ -70,11 +70,12 @@ pub(crate) fn start() -> Server {
     let port = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
     certify(&data);
     // By TLS at a port, and in the folder.
-    let settings = "\nlisten_addresses = '127.0.0.1'\nssl = on\nmax_connections = 400\nshared_buffers = 64MB\nmax_wal_size = 4GB\n";
-    let settings = std::fs::read_to_string(data.join("postgresql.conf")).unwrap()
-        + settings
-        + if DURABLE.load(Ordering::Relaxed) { "" } else { "fsync = off\nfull_page_writes = off\n" }
+    let mut settings = std::fs::read_to_string(data.join("postgresql.conf")).unwrap()
+        + "\nlisten_addresses = '127.0.0.1'\nssl = on\nmax_connections = 400\nshared_buffers = 64MB\nmax_wal_size = 4GB\n"
         + &format!("unix_socket_directories = '{}'\nport = {port}\n", folder.display());
+    if !DURABLE.load(Ordering::Relaxed) {
+        settings += "fsync = off\nfull_page_writes = off\n";
+    }
     std::fs::write(data.join("postgresql.conf"), settings).unwrap();
     let mut server = Server { folder, port, guard: None };
     server.guard = Some(server.guarded());

@@ -127,13 +127,21 @@ impl House {
         let house = House::new();
         for site in ["hub", "laptop"] {
             house.sql(&format!("{site}.db"), schema);
-            house.ok(site, &format!("init --name {site}"));
-            house.ok(site, &format!("attach app sqlite:{site}.db {attach}"));
         }
-        house.ok("hub", "user add laptop --role peer --password-file password");
-        let server = house.start("hub", "serve --listen 127.0.0.1:0");
-        house.ok("laptop", &format!("repository add hub --url {} --user laptop --password-file password", server.url()));
+        let server = house.introduce("sqlite:hub.db", "sqlite:laptop.db", attach);
         (house, server)
+    }
+
+    /// The site `hub` with a database attached and served, and the site `laptop` with another attached, that knows it.
+    pub(crate) fn introduce(&self, hub: &str, laptop: &str, attach: &str) -> Staying {
+        for (site, url) in [("hub", hub), ("laptop", laptop)] {
+            self.ok(site, &format!("init --name {site}"));
+            self.ok(site, &format!("attach app {url} {attach}"));
+        }
+        self.ok("hub", "user add laptop --role peer --password-file password");
+        let server = self.start("hub", "serve --listen 127.0.0.1:0");
+        self.ok("laptop", &format!("repository add hub --url {} --user laptop --password-file password", server.url()));
+        server
     }
 }
 

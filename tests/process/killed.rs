@@ -23,10 +23,10 @@ fn shared() -> (House, Staying) {
 }
 
 /// A small generator of our own, so that a failure can be repeated with its seed.
-struct Chance(u64);
+pub(crate) struct Chance(pub(crate) u64);
 
 impl Chance {
-    fn below(&mut self, limit: u64) -> u64 {
+    pub(crate) fn below(&mut self, limit: u64) -> u64 {
         self.0 ^= self.0 << 13;
         self.0 ^= self.0 >> 7;
         self.0 ^= self.0 << 17;
@@ -34,7 +34,7 @@ impl Chance {
     }
 }
 
-fn seed() -> u64 {
+pub(crate) fn seed() -> u64 {
     let fresh = || SystemTime::now().duration_since(UNIX_EPOCH).unwrap().subsec_nanos().into();
     let seed: u64 = std::env::var("SEED").ok().and_then(|seed| seed.parse().ok()).unwrap_or_else(fresh);
     println!("SEED={seed}");

@@ -7,6 +7,7 @@ mod decided;
 mod examples;
 mod house;
 mod killed;
+mod killed_on_postgres;
 mod on_a_server;
 mod several;
 mod stay;
@@ -16,5 +17,5 @@ mod trouble;
 mod verbs;
 
 #[path = "../../src/postgresql/server.rs"]
-#[allow(dead_code, reason = "it is shared with the tests inside")]
+#[allow(dead_code, clippy::expect_used, clippy::unwrap_used, reason = "it is shared with the tests inside")]
 mod server;

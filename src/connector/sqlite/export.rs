@@ -57,6 +57,7 @@ impl Sqlite {
                 Window::Vanished(arrivals) => {
                     self.transaction(|db| db.bury(layout, &arrivals, now))?;
                 }
+                Window::Incomplete(arrivals) => self.transaction(|db| db.complete(layout, &arrivals))?,
             }
             page.truncate(before);
         }
@@ -81,7 +82,7 @@ impl Sqlite {
         let me = self.me()?.site;
         let head = self.max_arrival(layout)?;
         let peer = self.sites.known(peer).unwrap_or(0);
-        let (mut upto, mut withheld, mut vanished) = (after, Vec::new(), Vec::new());
+        let (mut upto, mut withheld, mut vanished, mut incomplete) = (after, Vec::new(), Vec::new(), Vec::new());
         let first = page.records.len();
         while upto < head {
             let end = upto.saturating_add(WINDOW).min(head);
@@ -97,6 +98,8 @@ impl Sqlite {
                     vanished.push(seen.arrival);
                 } else if let Some(reason) = unfit(&seen, page.text_len() - before) {
                     withheld.push((page.records.len() - 1, reason));
+                } else if seen.present && seen.digest.is_none() {
+                    incomplete.push(seen.arrival);
                 }
                 full = page.records.len() - first >= extent.records || page.text_len() >= extent.bytes;
                 if full {
@@ -111,6 +114,9 @@ impl Sqlite {
         }
         if !vanished.is_empty() {
             return Ok(Window::Vanished(vanished));
+        }
+        if !incomplete.is_empty() {
+            return Ok(Window::Incomplete(incomplete));
         }
         Ok(Window::Read { upto: upto.max(after), more: upto < head, withheld })
     }
@@ -235,4 +241,6 @@ enum Window {
     Unfolded,
     /// Rows that went without a trigger noticing.
     Vanished(Vec<i64>),
+    /// Records that became versions while what they refer to was none yet, and is by now: their digests are still to be noted.
+    Incomplete(Vec<i64>),
 }

@@ -113,3 +113,29 @@ fn a_difference_that_nothing_explains_is_warned_of_and_fails_nothing() {
     a.agree(&b);
     b.sql(&format!("UPDATE entente_table SET sum = x'{was}' WHERE name = 't';"));
 }
+
+#[test]
+fn a_record_that_was_noted_before_what_it_refers_to_is_verified_like_any_other() {
+    let schema =
+        "CREATE TABLE parent (code text PRIMARY KEY); CREATE TABLE child (code text PRIMARY KEY, parent text REFERENCES parent (code));";
+    for (a, b) in
+        [(TestSite::new("a", schema), TestSite::new("b", schema)), (TestSite::on_postgres("a", schema), TestSite::new("b", schema))]
+    {
+        for site in [&a, &b] {
+            site.attach(&[table("parent"), table("child")]);
+        }
+        a.knows(&b, &["parent", "child"]);
+        let careless = if a.url().starts_with("sqlite") { "PRAGMA foreign_keys = OFF" } else { "SET session_replication_role = replica" };
+        a.sql(&format!("{careless}; INSERT INTO child VALUES ('c', 'p')"));
+        {
+            // Its edit becomes a version before that of its parent, which an application writes at this moment.
+            let mut door = a.site.door("app").unwrap();
+            let child = door.tables().unwrap().into_iter().find(|table| table.name == "child").unwrap();
+            door.fold(&child).unwrap();
+        }
+        a.sql("INSERT INTO parent VALUES ('p')");
+        let mut verified = a.agree(&b).verified;
+        verified.sort();
+        assert_eq!((verified, b.rows("SELECT * FROM child")), (vec!["child".to_owned(), "parent".to_owned()], "c|p".to_owned()));
+    }
+}
