@@ -218,8 +218,8 @@ pub type Progress<'a> = &'a mut dyn FnMut(&str, u64, u64);
 /// One connection to an attached database.
 pub trait Connector: Send {
     /// Whether the database at its address is another one by now: its file was replaced, for example by a backup. What is written through
-    /// this connection would be lost.
-    fn stale(&self) -> bool;
+    /// this connection would be lost. Or nobody is at its other end any longer.
+    fn stale(&mut self) -> bool;
 
     /// The database's tables and the identity each would get.
     fn survey(&mut self) -> Result<Vec<Survey>>;

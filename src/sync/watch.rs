@@ -55,7 +55,7 @@ struct Known {
 }
 
 fn look(site: &Site, database: &str, known: &mut Known, changed: &mut dyn FnMut(&str)) -> Result<()> {
-    if known.connector.as_ref().is_none_or(|connector| connector.stale()) {
+    if known.connector.as_mut().is_none_or(|connector| connector.stale()) {
         let database = site.store.read(|c| crate::store::databases::get(c, database))?;
         known.connector = Some(site.connect(&database)?);
     }

@@ -123,7 +123,7 @@ impl Memory {
 }
 
 impl Connector for Memory {
-    fn stale(&self) -> bool {
+    fn stale(&mut self) -> bool {
         false
     }
 

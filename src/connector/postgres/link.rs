@@ -14,6 +14,9 @@ const BUSY: &str = "10s";
 /// The oldest version whose transaction numbers and snapshots can be stored.
 const OLDEST: i64 = 130_000;
 
+/// How long a server may take to say that it is there.
+const ALIVE: Duration = Duration::from_secs(5);
+
 /// The most statements that are kept prepared.
 const PREPARED: usize = 256;
 
@@ -69,9 +72,9 @@ impl Link {
         check_version(row.int(0)?.unwrap_or(0), row.text(1)?.unwrap_or_default())
     }
 
-    /// Whether the connection is lost.
-    pub(super) fn lost(&self) -> bool {
-        self.client.as_ref().is_none_or(Client::is_closed)
+    /// Whether the connection is lost: the server is asked, since one that went while nobody spoke with it is not noticed otherwise.
+    pub(super) fn lost(&mut self) -> bool {
+        self.client.as_mut().is_none_or(|client| client.is_valid(ALIVE).is_err())
     }
 
     pub(super) fn client(&mut self) -> Result<&mut Client> {

@@ -112,7 +112,7 @@ impl Postgres {
 }
 
 impl Connector for Postgres {
-    fn stale(&self) -> bool {
+    fn stale(&mut self) -> bool {
         self.link.lost()
     }
 

@@ -61,17 +61,17 @@ impl Postgres {
 
     /// Changes whenever an attached table, or what is attached, does: what stands in the catalogue, by the transactions that wrote it.
     fn fingerprint(&mut self) -> Result<String> {
-        let sql = "WITH own AS (SELECT t.id, t.xmin AS by, c.oid FROM entente.tab t LEFT JOIN pg_catalog.pg_namespace n ON n.nspname = t.nsp
-              LEFT JOIN pg_catalog.pg_class c ON c.relnamespace = n.oid AND c.relname = t.rel),
+        // By the catalogue's indexes: this is asked before everything else, and a database may have many tables that are not attached.
+        let sql = "WITH own AS (SELECT t.id, t.xmin AS by, (SELECT c.oid FROM pg_catalog.pg_class c JOIN pg_catalog.pg_namespace n
+                ON n.oid = c.relnamespace WHERE c.relname = t.rel AND n.nspname = t.nsp) AS oid FROM entente.tab t),
             seen AS (
               SELECT 't' || id || ':' || by || ':' || COALESCE(oid, 0) AS x FROM own
-              UNION ALL SELECT 'a' || a.attrelid || ':' || a.attnum || ':' || a.xmin FROM pg_catalog.pg_attribute a JOIN own ON own.oid = a.attrelid
-              UNION ALL SELECT 'd' || d.oid || ':' || d.xmin FROM pg_catalog.pg_attrdef d JOIN own ON own.oid = d.adrelid
-              UNION ALL SELECT 'c' || f.oid || ':' || f.xmin FROM pg_catalog.pg_constraint f JOIN own ON own.oid = f.conrelid
-              UNION ALL SELECT 'i' || i.indexrelid FROM pg_catalog.pg_index i JOIN own ON own.oid = i.indrelid
+              UNION ALL SELECT 'a' || attrelid || ':' || attnum || ':' || xmin FROM pg_catalog.pg_attribute WHERE attrelid = ANY(ARRAY(SELECT oid FROM own))
+              UNION ALL SELECT 'd' || oid || ':' || xmin FROM pg_catalog.pg_attrdef WHERE adrelid = ANY(ARRAY(SELECT oid FROM own))
+              UNION ALL SELECT 'c' || oid || ':' || xmin FROM pg_catalog.pg_constraint WHERE conrelid = ANY(ARRAY(SELECT oid FROM own))
+              UNION ALL SELECT 'i' || indexrelid FROM pg_catalog.pg_index WHERE indrelid = ANY(ARRAY(SELECT oid FROM own))
               UNION ALL SELECT 'p' || p.relid::oid FROM own CROSS JOIN LATERAL pg_partition_tree(own.oid::regclass) p WHERE own.oid IS NOT NULL
-              UNION ALL SELECT 'b' || c.oid FROM pg_catalog.pg_class c JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
-                WHERE n.nspname = 'entente' AND c.relname LIKE 'base\\_%' AND c.relkind = 'r')
+              UNION ALL SELECT 'b' || id FROM own WHERE to_regclass('entente.base_' || id) IS NOT NULL)
             SELECT md5(COALESCE(string_agg(x, ',' ORDER BY x), '')) FROM seen";
         self.link.one(sql, &[], "read the schema")?.owned(0)
     }

@@ -346,7 +346,7 @@ fn role(part: Part) -> i64 {
 }
 
 impl Connector for Sqlite {
-    fn stale(&self) -> bool {
+    fn stale(&mut self) -> bool {
         self.file.as_ref().is_some_and(|(path, id)| file_id(path) != Some(*id))
     }
 
