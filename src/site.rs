@@ -139,10 +139,10 @@ impl Site {
 
     /// A connection to an attached database, from those that are idle or a new one. It goes back when it is dropped.
     pub fn door(&self, database: &str) -> Result<Door<'_>> {
-        let idle = self.idle.lock().unwrap_or_else(PoisonError::into_inner).get_mut(database).and_then(Vec::pop);
-        let connector = match idle.map(|mut connector| (connector.stale(), connector)) {
-            Some((false, connector)) => connector,
-            _ => {
+        let next = || self.idle.lock().unwrap_or_else(PoisonError::into_inner).get_mut(database).and_then(Vec::pop);
+        let connector = match std::iter::from_fn(next).find_map(|mut connector| (!connector.stale()).then_some(connector)) {
+            Some(connector) => connector,
+            None => {
                 let database = self.store.read(|c| databases::get(c, database))?;
                 self.connect(&database)?
             }

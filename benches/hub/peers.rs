@@ -138,6 +138,7 @@ fn hello(number: usize, memory: &Memory) -> Hello {
         limits: Limits::default(),
         paused: false,
         resources: vec![resource],
+        unavailable: Vec::new(),
     }
 }
 

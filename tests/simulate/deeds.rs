@@ -1,6 +1,6 @@
 //! What applications do to their tables.
 
-use crate::{dice::Dice, house::House, oracle::Oracle};
+use crate::{dice::Dice, house::House, oracle::Oracle, place::Kind};
 
 /// A kind of deed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -17,6 +17,10 @@ enum Deed {
     Undone,
     Nothing,
     Clear,
+    /// PostgreSQL alone.
+    Truncate,
+    /// PostgreSQL alone: a key that nobody refers to becomes another.
+    Rekey,
 }
 
 const DEEDS: [(u64, Deed); 12] = [
@@ -34,13 +38,33 @@ const DEEDS: [(u64, Deed); 12] = [
     (1, Deed::Clear),
 ];
 
+/// What PostgreSQL alone can do, and what else there is.
+const THERE: [(u64, Deed); 3] = [(3, Deed::Truncate), (4, Deed::Rekey), (93, Deed::Nothing)];
+
 /// Columns that come and go.
 pub(crate) const EXTRAS: [&str; 2] = ["x1", "x2"];
 
 /// Does something to a site's tables. Returns the SQL, and how many rows were written.
 pub(crate) fn something(house: &House, dice: &mut Dice, oracle: &mut Oracle, seed: u64) -> (String, usize) {
-    let deed = dice.weighted(&DEEDS);
+    let deed = draw(house, dice);
     carry_out(deed, house, dice, oracle, seed)
+}
+
+fn draw(house: &House, dice: &mut Dice) -> Deed {
+    let there = if house.place.kind() == Kind::Postgres { dice.weighted(&THERE) } else { Deed::Nothing };
+    if there == Deed::Nothing { dice.weighted(&DEEDS) } else { there }
+}
+
+/// Statements that a site's application may run, and that leave no transaction open; they are written before they are run.
+pub(crate) fn planned(house: &House, dice: &mut Dice, oracle: &mut Oracle, seed: u64) -> String {
+    let deed = draw(house, dice);
+    statement(deed, house, dice, oracle, seed)
+}
+
+/// Statements of a transaction that takes long.
+pub(crate) fn part(house: &House, dice: &mut Dice, oracle: &mut Oracle, seed: u64) -> String {
+    let deeds = [Deed::AddOrg, Deed::AddPerson, Deed::Change, Deed::Change, Deed::PutCode, Deed::Delete, Deed::Rename, Deed::Rekey];
+    statement(*dice.pick(&deeds), house, dice, oracle, seed)
 }
 
 /// Deletes something, where there is anything. As [`something`].
@@ -51,10 +75,7 @@ pub(crate) fn removal(house: &House, dice: &mut Dice, oracle: &mut Oracle, seed:
 fn carry_out(deed: Deed, house: &House, dice: &mut Dice, oracle: &mut Oracle, seed: u64) -> (String, usize) {
     let before = house.rows();
     let sql = statement(deed, house, dice, oracle, seed);
-    let done = house.app().execute_batch(&sql);
-    if done.is_err() && !house.app().is_autocommit() {
-        house.app().execute_batch("ROLLBACK").unwrap();
-    }
+    let done = house.app().run(&sql);
     let after = house.rows();
     let written = oracle.watch(house.id(), &before, &after);
     let refused = done.err().map(|error| format!(" -- refused: {error}")).unwrap_or_default();
@@ -63,6 +84,7 @@ fn carry_out(deed: Deed, house: &House, dice: &mut Dice, oracle: &mut Oracle, se
 
 fn statement(deed: Deed, house: &House, dice: &mut Dice, oracle: &mut Oracle, seed: u64) -> String {
     let (note, shape) = (oracle.note(), house.shape);
+    let postgres = house.place.kind() == Kind::Postgres;
     let has = |table| shape.tables.contains(&table);
     let pick = |dice: &mut Dice, table: &'static str| {
         let keys = if has(table) { house.keys(table) } else { Vec::new() };
@@ -73,7 +95,7 @@ fn statement(deed: Deed, house: &House, dice: &mut Dice, oracle: &mut Oracle, se
         Deed::AddPerson if !has("person") => statement(Deed::AddOrg, house, dice, oracle, seed),
         Deed::PutCode | Deed::Rename if !has("code") => statement(Deed::Change, house, dice, oracle, seed),
         Deed::AddOrg => {
-            let key = if shape.column { format!("'{}'", crate::dice::uuid(seed, dice.next())) } else { "NULL".into() };
+            let key = if shape.column { format!("'{}'", crate::dice::uuid(seed, dice.next())) } else { next_key(postgres) };
             format!("INSERT INTO org ({}, born, name, note) VALUES ({key}, 'b-{note}', 'n{}', '{note}');", shape.key("org"), dice.below(5))
         }
         Deed::AddPerson => {
@@ -83,23 +105,42 @@ fn statement(deed: Deed, house: &House, dice: &mut Dice, oracle: &mut Oracle, se
         }
         Deed::PutCode => {
             let or = *dice.pick(&["OR REPLACE", "OR IGNORE", ""]);
-            format!("INSERT {or} INTO code (code, label, note) VALUES ('c{}', 'l{}', '{note}');", dice.below(3), dice.below(3))
+            let values = format!("INTO code (code, label, note) VALUES ('c{}', 'l{}', '{note}')", dice.below(3), dice.below(3));
+            match or {
+                "OR REPLACE" if postgres => {
+                    format!("INSERT {values} ON CONFLICT (code) DO UPDATE SET label = excluded.label, note = excluded.note;")
+                }
+                "OR IGNORE" if postgres => format!("INSERT {values} ON CONFLICT DO NOTHING;"),
+                _ => format!("INSERT {or} {values};"),
+            }
         }
         Deed::Change => {
             let (key, other) = (pick(dice, table), pick(dice, if table == "person" { "org" } else { "person" }));
-            let extra =
-                house.extras(table).first().filter(|_| dice.percent(60)).map_or(String::new(), |column| format!(", {column} = '{note}'"));
+            let extra = house
+                .app()
+                .extras(table)
+                .first()
+                .filter(|_| dice.percent(60))
+                .map_or(String::new(), |column| format!(", {column} = '{note}'"));
             change(&note, &extra, table, key, other, house, dice)
         }
         Deed::Delete => pick(dice, table).map_or(String::new(), |key| format!("DELETE FROM {table} WHERE {} = {key};", shape.key(table))),
         Deed::Replace => {
-            let key = pick(dice, "org").unwrap_or("NULL".into());
-            let key = if shape.column && key == "NULL" { format!("'{}'", crate::dice::uuid(seed, dice.next())) } else { key };
-            format!(
-                "INSERT OR REPLACE INTO org ({}, born, name, note) VALUES ({key}, 'b-{note}', 'n{}', '{note}');",
-                shape.key("org"),
-                dice.below(5)
-            )
+            let known = pick(dice, "org");
+            let new = known.is_none() && shape.column;
+            let key = if new { format!("'{}'", crate::dice::uuid(seed, dice.next())) } else { known.unwrap_or(next_key(postgres)) };
+            let (column, name) = (shape.key("org"), dice.below(5));
+            let values = format!("INTO org ({column}, born, name, note) VALUES ({key}, 'b-{note}', 'n{name}', '{note}')");
+            match (postgres, key == "DEFAULT") {
+                (false, _) => format!("INSERT OR REPLACE {values};"),
+                (true, true) => format!("INSERT {values};"),
+                // As one that a person may wish for, and one that replaces the row.
+                (true, false) if dice.percent(50) => {
+                    let set = "born = excluded.born, name = excluded.name, note = excluded.note";
+                    format!("INSERT {values} ON CONFLICT ({column}) DO UPDATE SET {set};")
+                }
+                (true, false) => format!("BEGIN; DELETE FROM org WHERE {column} = {key}; INSERT {values}; COMMIT;"),
+            }
         }
         Deed::ChangeMany => format!("UPDATE {table} SET note = '{note}.' || {};", shape.key(table)),
         Deed::Rename => pick(dice, "code")
@@ -110,12 +151,29 @@ fn statement(deed: Deed, house: &House, dice: &mut Dice, oracle: &mut Oracle, se
             format!("BEGIN; {} COMMIT;", parts.join(" "))
         }
         Deed::Undone => {
-            let deeds = [Deed::AddOrg, Deed::Change, Deed::Replace, Deed::Delete];
+            let deeds = [Deed::AddOrg, Deed::Change, if postgres { Deed::Rekey } else { Deed::Replace }, Deed::Delete];
             format!("BEGIN; {} ROLLBACK;", statement(*dice.pick(&deeds), house, dice, oracle, seed))
         }
         Deed::Nothing => format!("UPDATE {table} SET note = note;"),
         Deed::Clear => format!("DELETE FROM {};", shape.tables[1]),
+        Deed::Truncate if dice.percent(20) => "TRUNCATE org CASCADE;".into(),
+        Deed::Truncate => format!("TRUNCATE {};", shape.tables[1]),
+        Deed::Rekey => {
+            let Some(key) = pick(dice, table) else { return String::new() };
+            let (column, more) = (shape.key(table), dice.below(50) + 100);
+            let new = match table {
+                "code" => format!("'c{}'", dice.below(4)),
+                "org" if shape.column => format!("'{}'", crate::dice::uuid(seed, dice.next())),
+                _ => format!("{column} + {more}"),
+            };
+            format!("UPDATE {table} SET {column} = {new}, note = '{note}' WHERE {column} = {key};")
+        }
     }
+}
+
+/// What stands for the next key that the database gives.
+fn next_key(postgres: bool) -> String {
+    if postgres { "DEFAULT".into() } else { "NULL".into() }
 }
 
 fn change(note: &str, extra: &str, table: &str, key: Option<String>, other: Option<String>, house: &House, dice: &mut Dice) -> String {
@@ -136,13 +194,13 @@ fn change(note: &str, extra: &str, table: &str, key: Option<String>, other: Opti
 /// An application's new version changes a table: columns come, go and change their names.
 pub(crate) fn columns(house: &House, dice: &mut Dice) -> String {
     let table = *dice.pick(house.shape.tables);
-    let (there, new) = (house.extras(table), *dice.pick(&EXTRAS));
+    let (there, new) = (house.app().extras(table), *dice.pick(&EXTRAS));
     let sql = match there.first() {
         None => format!("ALTER TABLE {table} ADD COLUMN {new} TEXT;"),
         Some(old) if dice.percent(35) => format!("ALTER TABLE {table} DROP COLUMN {old};"),
         Some(old) if dice.percent(50) => format!("ALTER TABLE {table} RENAME COLUMN {old} TO {new};"),
         Some(_) => format!("ALTER TABLE {table} ADD COLUMN {new} TEXT;"),
     };
-    let done = house.app().execute_batch(&sql);
+    let done = house.app().run(&sql);
     done.err().map_or(sql.clone(), |error| format!("{sql} -- refused: {error}"))
 }

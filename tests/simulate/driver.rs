@@ -12,6 +12,7 @@ use entente::{
 
 use crate::{
     fuse::Fuse,
+    place::Place,
     planted::{Journalled, Planted},
 };
 
@@ -23,7 +24,7 @@ pub(crate) struct Driver {
     pub(crate) fuse: Fuse,
     pub(crate) planted: Option<Planted>,
     pub(crate) asserted: Seen,
-    pub(crate) file: std::path::PathBuf,
+    pub(crate) place: Place,
 }
 
 struct Transaction<'a> {
@@ -98,7 +99,7 @@ impl Connector for Driver {
     fn begin(&mut self) -> Result<Box<dyn Apply + '_>> {
         let inner = &mut self.inner;
         let inner = self.fuse.step(|| inner.begin())?;
-        let fault = Journalled::new(self.planted, &self.file);
+        let fault = Journalled::new(self.planted, &self.place);
         Ok(Box::new(Transaction { inner, fuse: self.fuse.clone(), fault, asserted: self.asserted.clone(), referred: false }))
     }
 }
@@ -146,6 +147,10 @@ impl Apply for Transaction<'_> {
         let inner = &mut self.inner;
         self.referred = self.fuse.step(|| inner.referred(table, found))?;
         Ok(self.referred)
+    }
+
+    fn hasten(&mut self) -> bool {
+        self.inner.hasten()
     }
 
     fn broken(&self) -> bool {

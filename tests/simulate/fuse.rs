@@ -1,4 +1,4 @@
-//! What kills a site in the middle of something, and what fills its disk.
+//! What happens to a site in the middle of something: it is killed, its disk is full, or others go on meanwhile.
 
 use std::sync::{
     Arc, Mutex, PoisonError,
@@ -20,9 +20,22 @@ pub(crate) enum Harm {
     Full(u32),
 }
 
+/// What somebody else does meanwhile.
+pub(crate) type Event = Box<dyn FnOnce() + Send>;
+
+/// When that happens.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum When {
+    /// Before the step after so many more.
+    Step(u32),
+    /// When the site finds that somebody else holds what it needs.
+    Busy,
+}
+
 /// Shared by all connections of a site.
 #[derive(Clone, Default)]
 pub(crate) struct Fuse {
+    events: Arc<Mutex<Vec<(When, Event)>>>,
     harm: Arc<Mutex<Harm>>,
     blown: Arc<AtomicBool>,
 }
@@ -32,9 +45,20 @@ impl Fuse {
         *self.harm.lock().unwrap_or_else(PoisonError::into_inner) = harm;
     }
 
+    /// Lets something happen. Until [`Fuse::forget_events`].
+    pub(crate) fn add(&self, when: When, event: Event) {
+        self.events.lock().unwrap_or_else(PoisonError::into_inner).push((when, event));
+    }
+
+    /// Nothing else happens any longer.
+    pub(crate) fn forget_events(&self) {
+        self.events.lock().unwrap_or_else(PoisonError::into_inner).clear();
+    }
+
     /// The process starts again. Whether it had been killed.
     pub(crate) fn reset(&self) -> bool {
         self.set(Harm::None);
+        self.forget_events();
         self.blown.swap(false, Ordering::Relaxed)
     }
 
@@ -47,6 +71,28 @@ impl Fuse {
         if self.blown() {
             return Err(dead());
         }
+        self.happen(When::Step(0));
+        let done = self.harmed(work);
+        if done.as_ref().is_err_and(|error| error.kind() == Kind::Busy) {
+            self.happen(When::Busy);
+        }
+        done
+    }
+
+    /// Does what is due, and lets a step pass.
+    fn happen(&self, now: When) {
+        let mut events = self.events.lock().unwrap_or_else(PoisonError::into_inner);
+        let due: Vec<(When, Event)> = events.extract_if(.., |(when, _)| *when == now).collect();
+        for (when, _) in events.iter_mut().filter(|_| now == When::Step(0)) {
+            if let When::Step(left) = when {
+                *left -= 1;
+            }
+        }
+        drop(events);
+        due.into_iter().for_each(|(_, event)| event());
+    }
+
+    fn harmed<T>(&self, work: impl FnOnce() -> Result<T>) -> Result<T> {
         let after = {
             let mut harm = self.harm.lock().unwrap_or_else(PoisonError::into_inner);
             match &mut *harm {

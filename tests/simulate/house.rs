@@ -15,14 +15,15 @@ use entente::{
     store::{Store, attached, databases, repositories},
     sync::{admit::Caller, attach, serve},
 };
-use rusqlite::{Connection, functions::FunctionFlags};
+use rusqlite::Connection;
 
 use crate::{
     clock::Clock,
     driver::{Driver, Seen},
     fuse::Fuse,
+    place::{Application, Kind, Place},
     planted::{Planted, decider},
-    raw,
+    raw::{self, Source},
     shape::Shape,
 };
 
@@ -40,7 +41,8 @@ pub(crate) struct House {
     lives: u32,
     around: Surroundings,
     site: Option<Arc<Site>>,
-    app: Option<Connection>,
+    pub(crate) place: Place,
+    app: Option<Box<dyn Application>>,
     pub(crate) backup: Option<Backup>,
     /// How many writes there had been in the world.
     pub(crate) backed_up: usize,
@@ -50,7 +52,7 @@ pub(crate) struct House {
 
 /// A copy of everything of a site.
 pub(crate) struct Backup {
-    app: PathBuf,
+    app: Place,
     data: PathBuf,
 }
 
@@ -65,19 +67,30 @@ pub(crate) enum Restore {
 
 impl House {
     /// A new site with empty tables.
-    pub(crate) fn new(root: &Path, name: &str, shape: Shape, page: u32, clock: Clock, uuids: Uuids, planted: Option<Planted>) -> House {
+    #[expect(clippy::too_many_arguments, reason = "all that a site is")]
+    pub(crate) fn new(
+        root: &Path,
+        name: &str,
+        kind: Kind,
+        shape: Shape,
+        page: u32,
+        clock: Clock,
+        uuids: Uuids,
+        planted: Option<Planted>,
+    ) -> House {
         let folder = root.join(name);
         fs::create_dir_all(folder.join("data-0")).unwrap();
         let template = template(shape);
-        fs::copy(template.join("app.db"), folder.join("app.db")).unwrap();
+        let place = Place::make(kind, &folder, shape, &template);
+        planted.iter().filter(|planted| planted.is_served()).for_each(|planted| place.plant(shape, *planted));
         copy_folder(&template.join("data"), &folder.join("data-0"));
-        let mut house = House::closed(folder, name, shape, page, clock, uuids, planted);
+        let mut house = House::closed(folder, place, name, shape, page, clock, uuids, planted);
         house.open();
         let site = house.site().clone();
-        let mut connector = Sqlite::open(&house.file(), site.uuids().clone()).unwrap();
+        let mut connector = Place::connect(&house.place.url(), site.uuids().clone(), &house.clock).unwrap();
         let seconds = u32::try_from(site.now().0 / 1_000_000).unwrap();
         connector.renew(site.id, seconds, &site.uuids().next().simple().to_string()).unwrap();
-        let database = Database { name: APP.into(), url: house.url() };
+        let database = Database { name: APP.into(), url: house.place.url() };
         site.store
             .write(|c| {
                 databases::put(c, &database)?;
@@ -88,16 +101,24 @@ impl House {
         house
     }
 
-    fn closed(folder: PathBuf, name: &str, shape: Shape, page: u32, clock: Clock, uuids: Uuids, planted: Option<Planted>) -> House {
+    #[expect(clippy::too_many_arguments, reason = "all that a site is")]
+    fn closed(
+        folder: PathBuf,
+        place: Place,
+        name: &str,
+        shape: Shape,
+        page: u32,
+        clock: Clock,
+        uuids: Uuids,
+        planted: Option<Planted>,
+    ) -> House {
         let (fuse, asserted) = (Fuse::default(), Seen::default());
         let connect: Arc<Connect> = {
-            let (clock, fuse, asserted, file) = (clock.clone(), fuse.clone(), asserted.clone(), folder.join("app.db"));
+            let (clock, fuse, asserted, place) = (clock.clone(), fuse.clone(), asserted.clone(), place.clone());
             Arc::new(move |database: &Database, uuids: &Uuids| {
-                let path = database.url.strip_prefix("sqlite:").unwrap_or_default();
-                let (inner, clock) = (Sqlite::open(Path::new(path), uuids.clone())?, clock.clone());
-                inner.keep_time(move || clock.now())?;
-                let (fuse, asserted, file) = (fuse.clone(), asserted.clone(), file.clone());
-                Ok(Box::new(Driver { inner: Box::new(inner), fuse, planted, asserted, file }) as Box<dyn Connector>)
+                let inner = Place::connect(&database.url, uuids.clone(), &clock)?;
+                let (fuse, asserted, place) = (fuse.clone(), asserted.clone(), place.clone());
+                Ok(Box::new(Driver { inner, fuse, planted, asserted, place }) as Box<dyn Connector>)
             })
         };
         let now = clock.clone();
@@ -112,6 +133,7 @@ impl House {
             page,
             folder,
             lives: 0,
+            place,
             around,
             site: None,
             app: None,
@@ -129,21 +151,23 @@ impl House {
         self.site().id
     }
 
-    pub(crate) fn app(&self) -> &Connection {
-        self.app.as_ref().unwrap()
+    pub(crate) fn app(&self) -> &dyn Application {
+        self.app.as_deref().unwrap()
     }
 
-    pub(crate) fn file(&self) -> PathBuf {
-        self.folder.join("app.db")
+    /// Tables and journal, as SQLite has them.
+    fn source(&self) -> Source<'_> {
+        self.app().source()
     }
 
     pub(crate) fn read(&self) -> raw::Journal {
-        raw::read(self.app(), self.shape)
+        raw::read(&self.source(), self.shape)
     }
 
     /// The numbers of what a table of the journal holds.
     pub(crate) fn numbers(&self, table: &str) -> Vec<i64> {
-        let mut statement = self.app().prepare_cached(&format!("SELECT id FROM {table} ORDER BY id")).unwrap();
+        let source = self.source();
+        let mut statement = source.prepare_cached(&format!("SELECT id FROM {table} ORDER BY id")).unwrap();
         let rows = statement.query_map([], |row| row.get(0)).unwrap();
         rows.map(|row| row.unwrap()).collect()
     }
@@ -160,41 +184,20 @@ impl House {
         }
     }
 
-    /// The last arrival of each table.
-    pub(crate) fn heads(&self) -> Vec<i64> {
-        let head = |id| format!("SELECT COALESCE(MAX(arrival), 0) FROM entente_state_{id}");
-        (1..=self.shape.tables.len())
-            .map(|id| self.app().prepare_cached(&head(id)).unwrap().query_row([], |row| row.get(0)).unwrap())
-            .collect()
-    }
-
     /// All rows by table and key.
     pub(crate) fn rows(&self) -> BTreeMap<(&'static str, String), BTreeMap<String, String>> {
-        let of = |table: &'static str| {
-            raw::rows(self.app(), table, self.shape.key(table)).into_iter().map(move |(key, row)| ((table, key), row))
-        };
+        let of = |table: &'static str| self.app().rows(table, self.shape.key(table)).into_iter().map(move |(key, row)| ((table, key), row));
         self.shape.tables.iter().copied().flat_map(of).collect()
-    }
-
-    /// The columns of a table that were not there from the beginning.
-    pub(crate) fn extras(&self, table: &str) -> Vec<String> {
-        let mut statement = self.app().prepare("SELECT name FROM pragma_table_info(?1) WHERE name LIKE 'x%'").unwrap();
-        let rows = statement.query_map([table], |row| row.get(0)).unwrap();
-        rows.map(|row| row.unwrap()).collect()
     }
 
     /// The keys of a table's rows.
     pub(crate) fn keys(&self, table: &str) -> Vec<String> {
-        raw::rows(self.app(), table, self.shape.key(table)).into_keys().collect()
+        self.app().rows(table, self.shape.key(table)).into_keys().collect()
     }
 
     /// The uids of records by table and local key.
     pub(crate) fn uids(&self) -> HashMap<(&'static str, String), String> {
-        raw::uids(self.app(), self.shape)
-    }
-
-    fn url(&self) -> String {
-        format!("sqlite:{}", self.file().display())
+        raw::uids(&self.source(), self.shape)
     }
 
     fn data(&self) -> PathBuf {
@@ -213,19 +216,28 @@ impl House {
         };
         let config = Config::from_layers(Overrides { config: None, settings }, &BTreeMap::new(), None).unwrap();
         self.site = Some(Site::open_in(config, self.around.clone()).unwrap());
-        if self.app.is_none() {
-            self.app = Some(self.open_app());
+        self.come_back();
+    }
+
+    /// Tells the triggers what time it is here.
+    pub(crate) fn tell_time(&self) {
+        self.app().tell_time(self.clock.now());
+    }
+
+    /// Ends everything that is connected to the database on a server: such a database is copied alone.
+    fn leave(&mut self) {
+        if matches!(self.place, Place::Server(_)) {
+            self.app = None;
+            self.site().forget(APP);
         }
     }
 
-    fn open_app(&self) -> Connection {
-        let app = Connection::open(self.file()).unwrap();
-        app.execute_batch("PRAGMA foreign_keys = ON; PRAGMA synchronous = OFF;").unwrap();
-        app.set_prepared_statement_cache_capacity(64);
-        let clock = self.clock.clone();
-        let day = move |_: &rusqlite::functions::Context<'_>| Ok(clock.now().0 as f64 / 86_400e6 + 2_440_587.5);
-        app.create_scalar_function("julianday", 1, FunctionFlags::SQLITE_UTF8 | FunctionFlags::SQLITE_INNOCUOUS, day).unwrap();
-        app
+    /// The application comes back.
+    fn come_back(&mut self) {
+        if self.app.is_none() {
+            self.app = Some(self.place.application(self.shape, self.clock.clone()));
+            self.tell_time();
+        }
     }
 
     /// The repository that another site is here; it is made where it is new.
@@ -258,23 +270,30 @@ impl House {
         if to.exists() {
             fs::remove_dir_all(&to).unwrap();
         }
-        self.copy_to(&to);
-        self.backup = Some(Backup { app: to.join("app.db"), data: to.join("data") });
+        if let Some(former) = self.backup.take() {
+            former.app.remove();
+        }
+        let app = self.copy_to(&to);
+        self.backup = Some(Backup { app, data: to.join("data") });
     }
 
-    fn copy_to(&self, to: &Path) {
+    fn copy_to(&mut self, to: &Path) -> Place {
         fs::create_dir_all(to.join("data")).unwrap();
-        fs::copy(self.file(), to.join("app.db")).unwrap();
+        self.leave();
+        let app = self.place.copy(to);
+        self.come_back();
         copy_store(&self.data(), &to.join("data"));
+        app
     }
 
     /// Puts a copy back.
     pub(crate) fn restore(&mut self, what: Restore) {
         let Some(backup) = &self.backup else { return };
         self.app = None;
-        let new = self.folder.join("app.new");
-        fs::copy(&backup.app, &new).unwrap();
-        fs::rename(new, self.file()).unwrap();
+        if matches!(self.place, Place::Server(_)) {
+            self.site().forget(APP);
+        }
+        self.place.replace_by(&backup.app);
         if what == Restore::Machine {
             let from = backup.data.clone();
             self.lives += 1;
@@ -284,17 +303,25 @@ impl House {
     }
 
     /// A copy of this machine that becomes a site of its own.
-    pub(crate) fn cloned(&self, root: &Path, name: &str, uuids: Uuids, planted: Option<Planted>) -> House {
+    pub(crate) fn cloned(&mut self, root: &Path, name: &str, uuids: Uuids, planted: Option<Planted>) -> House {
         let folder = root.join(name);
-        self.copy_to(&folder);
+        let place = self.copy_to(&folder);
         fs::rename(folder.join("data"), folder.join("data-0")).unwrap();
-        let mut clone = House::closed(folder, name, self.shape, self.page, self.clock.another(), uuids, planted);
+        let mut clone = House::closed(folder, place, name, self.shape, self.page, self.clock.another(), uuids, planted);
         clone.open();
-        let database = Database { name: APP.into(), url: clone.url() };
+        let database = Database { name: APP.into(), url: clone.place.url() };
         clone.site().store.write(|c| databases::put(c, &database)).unwrap();
         attach::new_identity(clone.site()).unwrap();
         clone.open();
         clone
+    }
+}
+
+impl Drop for House {
+    fn drop(&mut self) {
+        (self.app, self.site) = (None, None);
+        self.place.remove();
+        self.backup.iter().for_each(|backup| backup.app.remove());
     }
 }
 

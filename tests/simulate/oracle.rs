@@ -117,11 +117,15 @@ impl Oracle {
 
     /// Learns the uids of what rows refer to; a new row has none before it is folded.
     pub(crate) fn learn(&mut self, house: &House) {
+        let site = house.id();
+        let of_site = self.writes.iter_mut().filter(|write| write.site == site);
+        let mut open = of_site.flat_map(|write| &mut write.references).filter(|reference| reference.3.is_none()).peekable();
+        if open.peek().is_none() {
+            return;
+        }
         let known = house.uids();
-        for write in self.writes.iter_mut().filter(|write| write.site == house.id()) {
-            for (_, table, key, uid) in write.references.iter_mut().filter(|reference| reference.3.is_none()) {
-                *uid = known.get(&(*table, key.clone())).cloned();
-            }
+        for (_, table, key, uid) in open {
+            *uid = known.get(&(*table, key.clone())).cloned();
         }
     }
 

@@ -4,7 +4,11 @@ use std::collections::BTreeMap;
 
 use entente::model::{Mode, Policy, Resource};
 
-use crate::{dice::Dice, shape::Shape};
+use crate::{
+    dice::Dice,
+    place::{Ground, Kind},
+    shape::Shape,
+};
 
 /// Who runs with whom.
 #[derive(Debug, Clone)]
@@ -53,6 +57,12 @@ pub(crate) struct Plan {
     pub(crate) merges: bool,
     /// Some resources are shared in part.
     pub(crate) filters: bool,
+    /// What the databases of the sites are.
+    pub(crate) kinds: Vec<Kind>,
+    /// Applications write while their sites are at work, and have transactions that take long.
+    pub(crate) abreast: bool,
+    /// The server ends the engine's connections.
+    pub(crate) cuts: bool,
 }
 
 /// Worlds of earlier seeds have edits, runs and faults alone.
@@ -92,7 +102,36 @@ impl Plan {
         let perils = Perils { months: seed >= LATER && more.percent(35), ..perils };
         let drawn = dice.below(14);
         let steps = if seed < LATER { 6 + drawn } else { 5 + drawn * 2 / 3 };
-        Plan { shape: Shape { ahead, ..shape }, topology, sites, links, perils, steps, plain, merges, filters }
+        Plan {
+            shape: Shape { ahead, ..shape },
+            topology,
+            sites,
+            links,
+            perils,
+            steps,
+            plain,
+            merges,
+            filters,
+            kinds: vec![Kind::Sqlite; sites],
+            abreast: false,
+            cuts: false,
+        }
+    }
+
+    /// Puts the world on a ground.
+    pub(crate) fn settle(&mut self, ground: Ground, seed: u64) {
+        if ground == Ground::Sqlite {
+            return;
+        }
+        let mut dice = Dice::new(seed.rotate_left(32));
+        (self.abreast, self.cuts) = (dice.percent(65), dice.percent(35));
+        let first = dice.below(2);
+        let kind = |at: usize| match ground {
+            Ground::Mixed if at < 2 && at == first => Kind::Sqlite,
+            Ground::Mixed if at >= 2 && dice.percent(50) => Kind::Sqlite,
+            _ => Kind::Postgres,
+        };
+        self.kinds = (0..self.sites).map(kind).collect();
     }
 }
 

@@ -1,14 +1,15 @@
 //! Wrong rules, so that each check is known to be able to fail. They stand here and nowhere in the product.
 
-use std::path::{Path, PathBuf};
-
 use entente::{
     connector::{Wait, Waiting},
     decide::{Content, Decider, Decision, Given, Local, Rule, Side, decide},
     model::{NewState, Policy, Relation},
 };
 
-use crate::plan::{LATER, Plan};
+use crate::{
+    place::Place,
+    plan::{LATER, Plan},
+};
 
 /// A fault that the simulation has to find, named by the invariant it breaks.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -41,6 +42,12 @@ pub(crate) enum Planted {
     NeverEnds,
     /// I9: uids are random.
     RealChance,
+    /// I1, on PostgreSQL: what a transaction wrote that is still open when others were taken over is passed over.
+    PassesWhatIsOpen,
+    /// I1, on PostgreSQL: TRUNCATE is not noticed.
+    EmptiedUnseen,
+    /// I1, on PostgreSQL: what cascades when a page is applied is taken for a part of the page.
+    CascadesUnseen,
 }
 
 impl Planted {
@@ -49,6 +56,12 @@ impl Planted {
         if matches!(self, Planted::NobodyCompares | Planted::BelievesAnything) {
             plan.perils.months = true;
         }
+        plan.abreast |= self == Planted::PassesWhatIsOpen;
+    }
+
+    /// Whether it is a fault of a journal on PostgreSQL.
+    pub(crate) fn is_served(self) -> bool {
+        matches!(self, Planted::PassesWhatIsOpen | Planted::EmptiedUnseen | Planted::CascadesUnseen)
     }
 
     /// The first seed of worlds in which it can show.
@@ -56,6 +69,7 @@ impl Planted {
         match self {
             Planted::LetsNothingGo => LATER + 240,
             Planted::NobodyCompares | Planted::BelievesAnything => LATER,
+            _ if self.is_served() => LATER,
             _ => 0,
         }
     }
@@ -76,6 +90,21 @@ pub(crate) const ALL: [(Planted, &str); 14] = [
     (Planted::DropsWhatWaits, "I7"),
     (Planted::NeverEnds, "I8"),
     (Planted::RealChance, "I9"),
+];
+
+/// Those of the connector, which have to be found on PostgreSQL, too, and those that are only there.
+pub(crate) const SERVED: [(Planted, &str); 11] = [
+    (Planted::PassesWhatIsOpen, "I1"),
+    (Planted::EmptiedUnseen, "I1"),
+    (Planted::CascadesUnseen, "I1"),
+    (Planted::NobodyCompares, "I1"),
+    (Planted::LetsNothingGo, "I1"),
+    (Planted::NoHistory, "I2"),
+    (Planted::LastArrivalWins, "I2"),
+    (Planted::BelievesAnything, "I3"),
+    (Planted::MakesRoom, "I5"),
+    (Planted::DropsWhatWaits, "I7"),
+    (Planted::NeverEnds, "I8"),
 ];
 
 /// The rules of a world, right or wrong.
@@ -135,13 +164,13 @@ fn state_of(record: &entente::model::Record) -> NewState {
 /// The faults of a journal, within one transaction.
 pub(crate) struct Journalled {
     planted: Option<Planted>,
-    file: PathBuf,
+    place: Place,
     crowded: bool,
 }
 
 impl Journalled {
-    pub(crate) fn new(planted: Option<Planted>, file: &Path) -> Journalled {
-        Journalled { planted, file: file.to_owned(), crowded: false }
+    pub(crate) fn new(planted: Option<Planted>, place: &Place) -> Journalled {
+        Journalled { planted, place: place.clone(), crowded: false }
     }
 
     pub(crate) fn state(&self, state: &NewState) -> NewState {
@@ -168,8 +197,7 @@ impl Journalled {
 
     pub(crate) fn committed(&self) {
         if self.planted == Some(Planted::MakesRoom) && self.crowded {
-            let raw = rusqlite::Connection::open(&self.file).unwrap();
-            raw.execute_batch("PRAGMA foreign_keys = OFF; DELETE FROM org;").unwrap();
+            self.place.make_room();
         }
     }
 }

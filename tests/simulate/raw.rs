@@ -86,6 +86,23 @@ impl Sites {
     }
 }
 
+/// A database that can be read as SQLite's.
+pub(crate) enum Source<'d> {
+    Itself(&'d Connection),
+    Copy(Connection),
+}
+
+impl std::ops::Deref for Source<'_> {
+    type Target = Connection;
+
+    fn deref(&self) -> &Connection {
+        match self {
+            Source::Itself(db) => db,
+            Source::Copy(db) => db,
+        }
+    }
+}
+
 /// Reads a site's journal.
 pub(crate) fn read(db: &Connection, shape: Shape) -> Journal {
     let mut journal = Journal::default();

@@ -22,6 +22,7 @@ use crate::{
     invariants,
     line::{Late, Line, Mishap},
     oracle::Oracle,
+    place::{self, Ground},
     plan::{LATER, Link, Plan},
     planted::Planted,
     tally::Tally,
@@ -60,6 +61,8 @@ pub(crate) struct World {
     pub(crate) calm: bool,
     /// Records of which some site forgot that they were deleted.
     pub(crate) purged: BTreeSet<(String, String)>,
+    /// Those that two other sites had then: one of them may have it from the other, and gives it back as new (SYNC.md 9).
+    pub(crate) rumoured: BTreeSet<String>,
     /// What went wrong in a way that nothing explains.
     pub(crate) surprises: Vec<String>,
     pub(crate) dice: Dice,
@@ -74,9 +77,10 @@ pub(crate) struct World {
 }
 
 /// Lives through the world of a seed.
-pub(crate) fn live(seed: u64, planted: Option<Planted>, watch: Watch) -> Ended {
+pub(crate) fn live(seed: u64, ground: Ground, planted: Option<Planted>, watch: Watch) -> Ended {
     let mut dice = Dice::new(seed);
     let mut plan = Plan::draw(&mut dice, seed);
+    plan.settle(ground, seed);
     planted.iter().for_each(|planted| planted.suit(&mut plan));
     World::begin(seed, plan, dice, planted, watch).through()
 }
@@ -91,6 +95,7 @@ impl World {
             restored: false,
             dismissed: BTreeSet::new(),
             purged: BTreeSet::new(),
+            rumoured: BTreeSet::new(),
             surprises: Vec::new(),
             calm: false,
             dice,
@@ -104,6 +109,9 @@ impl World {
             root: crate::house::scratch(),
         };
         world.say(format!("{} of {} sites, {:?}, {:?}", world.plan.topology, world.plan.sites, world.plan.shape, world.plan.perils));
+        if world.plan.kinds.contains(&place::Kind::Postgres) {
+            world.say(format!("on {:?}, writers abreast: {}, cuts: {}", world.plan.kinds, world.plan.abreast, world.plan.cuts));
+        }
         for at in 0..world.plan.sites {
             let house = world.house(at);
             world.houses.push(house);
@@ -122,7 +130,16 @@ impl World {
             clock.set_skew(self.skew());
         }
         let root: &Path = self.root.path();
-        House::new(root, &format!("s{at}"), self.plan.shape, page, clock, uuids(self.seed << 8 | at as u64), self.planted)
+        House::new(
+            root,
+            &format!("s{at}"),
+            self.plan.kinds[at],
+            self.plan.shape,
+            page,
+            clock,
+            uuids(self.seed << 8 | at as u64),
+            self.planted,
+        )
     }
 
     fn skew(&mut self) -> i64 {
@@ -154,7 +171,8 @@ impl World {
     fn through(mut self) -> Ended {
         let mut broken = Vec::new();
         for step in 0..self.plan.steps {
-            self.clock.pass(self.dice.between(1, 3_000));
+            let millis = self.dice.between(1, 3_000);
+            self.pass(millis);
             self.step();
             if self.watch == Watch::Steps && broken.is_empty() {
                 let journals: Vec<_> = self.houses.iter().map(House::read).collect();
@@ -199,7 +217,7 @@ impl World {
         let on = |peril: bool, weight: u64| if peril { weight } else { 0 };
         let more = self.seed >= LATER;
         type Act = fn(&mut World);
-        let acts: [(u64, Act); 12] = [
+        let acts: [(u64, Act); 13] = [
             (50, World::edit),
             (40, World::sync),
             (on(perils.lines, if more && !self.late.is_empty() { 30 } else { 5 }), World::arrive),
@@ -212,6 +230,7 @@ impl World {
             (on(self.plan.filters, 6), World::refilter),
             (on(perils.columns, 8), World::alter),
             (on(perils.months, 14), World::month),
+            (on(self.plan.abreast, 16), World::go_on_long),
         ];
         let act = self.dice.weighted(&acts);
         act(self);
@@ -241,7 +260,18 @@ impl World {
             .collect();
         self.say(format!("s{at} forgets {purged:?}"));
         self.tally.many("tombstones purged", purged.len() as u64);
+        let others: Vec<_> = self.houses.iter().map(House::read).collect();
+        let lives = |table: &str, uid: &String| {
+            others.iter().filter(|journal| journal.tables[table].get(uid).is_some_and(|entry| entry.present)).count()
+        };
+        self.rumoured.extend(purged.iter().filter(|(table, uid)| lives(table, uid) > 1).map(|(_, uid)| uid.clone()));
         self.purged.extend(purged);
+    }
+
+    /// Lets time pass everywhere, in milliseconds.
+    fn pass(&self, millis: i64) {
+        self.clock.pass(millis);
+        self.houses.iter().for_each(House::tell_time);
     }
 
     pub(crate) fn any(&mut self) -> usize {
@@ -268,7 +298,9 @@ impl World {
             self.houses[at].fuse.set(harm);
             self.say(format!("s{at} will be harmed: {harm:?}"));
         }
+        self.stir(from, to);
         self.run(from, to, mishaps);
+        self.note_what_happened(from, to);
         if let Some(at) = harmed
             && self.houses[at].fuse.reset()
         {
@@ -410,6 +442,7 @@ impl World {
     fn turn_clock(&mut self) {
         let (at, skew) = (self.any(), self.skew());
         self.houses[at].clock.set_skew(skew);
+        self.houses[at].tell_time();
         self.tally.one("clock turned");
         self.say(format!("the clock of s{at} is off by {skew} ms"));
     }
@@ -423,6 +456,7 @@ impl World {
     /// Nothing goes wrong any longer; everybody syncs until nothing moves.
     fn quiet(&mut self) -> Vec<String> {
         self.late.clear();
+        self.end_all_long();
         self.calm = true;
         for house in &self.houses {
             house.fuse.reset();
@@ -434,7 +468,7 @@ impl World {
         for round in 0..most {
             let (mut moved, mut failed) = (0, Vec::new());
             for link in self.plan.links.clone() {
-                self.clock.pass(1_000);
+                self.pass(1_000);
                 let (more, errors) = self.run(link.from, link.to, Vec::new());
                 moved += more;
                 failed.extend(errors.into_iter().map(|error| format!("s{} -> s{}: {error}", link.from, link.to)));
@@ -452,6 +486,6 @@ impl World {
 
     /// The last arrival of each table at each site.
     fn heads(&self) -> Vec<i64> {
-        self.houses.iter().flat_map(House::heads).collect()
+        self.houses.iter().flat_map(|house| house.app().heads()).collect()
     }
 }

@@ -2,7 +2,7 @@
 
 use std::{collections::HashMap, time::Duration};
 
-use postgres::{Client, Config, NoTls, Row, Statement, fallible_iterator::FallibleIterator, types::ToSql};
+use postgres::{Client, Config, NoTls, Row, Statement, types::ToSql};
 
 use super::{args::Arg, failure::Told};
 use crate::{
@@ -13,11 +13,11 @@ use crate::{
 /// How long we wait for another program that holds what we need.
 const BUSY: &str = "10s";
 
-/// How long we listen for what the server said.
-const LISTEN: Duration = Duration::from_millis(1);
-
 /// The oldest version whose transaction numbers and snapshots can be stored.
 const OLDEST: i64 = 130_000;
+
+/// How long a server may take to say that it is there.
+const ALIVE: Duration = Duration::from_secs(5);
 
 /// The most statements that are kept prepared.
 const PREPARED: usize = 256;
@@ -73,11 +73,9 @@ impl Link {
         check_version(row.int(0)?.unwrap_or(0), row.text(1)?.unwrap_or_default())
     }
 
-    /// Whether the connection is lost. What the server said while nobody listened, such as goodbye, is heard now.
+    /// Whether the connection is lost: the server is asked, since one that went while nobody spoke with it is not noticed otherwise.
     pub(super) fn lost(&mut self) -> bool {
-        let Some(client) = &mut self.client else { return true };
-        let heard = client.notifications().timeout_iter(LISTEN).next();
-        heard.is_err() || client.is_closed()
+        self.client.as_mut().is_none_or(|client| client.is_valid(ALIVE).is_err())
     }
 
     pub(super) fn client(&mut self) -> Result<&mut Client> {

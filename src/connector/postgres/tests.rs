@@ -313,6 +313,17 @@ fn a_connection_that_breaks_in_mid_page_leaves_nothing_of_it() {
 }
 
 #[test]
+fn a_connection_that_went_while_it_was_idle_is_not_used_again() {
+    let mut app = TestDatabase::new();
+    app.sql("CREATE TABLE t (id integer PRIMARY KEY, v text)");
+    let mut db = open(&app.url());
+    attach(&mut db, "t").unwrap();
+    assert!(!db.stale());
+    app.sql("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE application_name = 'entente' AND datname = current_database()");
+    assert!(db.stale(), "it is found out without a failure");
+}
+
+#[test]
 fn a_key_that_is_checked_at_the_end_of_a_statement_may_be_there_twice_within_it() {
     let mut app = TestDatabase::new();
     app.sql(
