@@ -27,7 +27,7 @@ mod shape;
 mod tally;
 mod world;
 
-#[expect(dead_code, clippy::expect_used, reason = "the connector's tests need more of it")]
+#[expect(dead_code, reason = "other tests need more of it")]
 #[path = "../../src/postgresql/server.rs"]
 mod server;
 
