@@ -8,7 +8,7 @@
 
 mod apps;
 mod limits;
-#[expect(dead_code, clippy::expect_used, reason = "tests use more of it")]
+#[expect(dead_code, reason = "tests use more of it")]
 #[path = "../../src/postgresql/server.rs"]
 mod server;
 mod sites;
