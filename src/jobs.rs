@@ -379,7 +379,7 @@ fn shares(site: &Site, repository: RepositoryId, resource: &str) -> bool {
 /// Makes the jobs due that ask for it and whose repository is concerned.
 fn make_due(site: &Site, concerned: impl Fn(RepositoryId) -> bool) {
     let due = |site: &Site| -> Result<()> {
-        for job in site.store.read(jobs::list)?.into_iter().filter(|job| job.enabled && job.on_change && concerned(job.repository)) {
+        for job in site.store.read(jobs::on_change)?.into_iter().filter(|job| concerned(job.repository)) {
             site.store.write(|c| jobs::make_due(c, job.id, site.now()))?;
         }
         Ok(())
@@ -399,14 +399,8 @@ fn listen_at_peers(site: &Arc<Site>, stop: &Arc<AtomicBool>, turn: &Sole) {
             // What changed after the one before us had gone.
             make_due(site, |_| true);
         }
-        let wanted: Vec<RepositoryId> = site
-            .store
-            .read(jobs::list)
-            .unwrap_or_default()
-            .into_iter()
-            .filter(|job| ours && job.enabled && job.on_change)
-            .map(|job| job.repository)
-            .collect();
+        let followed = if ours { site.store.read(jobs::on_change).unwrap_or_default() } else { Vec::new() };
+        let wanted: Vec<RepositoryId> = followed.iter().map(|job| job.repository).collect();
         for (_, (ended, _)) in listening.iter().filter(|(id, _)| !wanted.contains(id)) {
             ended.store(true, Ordering::Relaxed);
         }

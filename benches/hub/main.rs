@@ -116,7 +116,9 @@ fn measure(size: &Size) -> Vec<Figure> {
     let late = lateness(&hub, &planned, start);
     let memory = workers.iter().map(Worker::peak).fold(0.0, f64::max);
     let all = |entry: &LogEntry| entry.outcome != Outcome::Success && entry.outcome != Outcome::Running;
-    let failed = runs(&hub).iter().filter(|entry| all(entry)).count();
+    let failures: Vec<String> = runs(&hub).iter().filter(|entry| all(entry)).map(|entry| entry.message.clone()).collect();
+    failures.iter().collect::<std::collections::HashSet<_>>().iter().take(3).for_each(|message| eprintln!("a run failed: {message}"));
+    let failed = failures.len();
     let at = |share: f64| late.get(((late.len() as f64 * share) as usize).min(late.len().saturating_sub(1))).copied().unwrap_or(0.0);
     vec![
         ("first load, all due at once: 100 records each", first.as_secs_f64(), "s"),
@@ -219,14 +221,25 @@ fn seconds(stat: &str, fields: usize) -> f64 {
     ticks.filter_map(|ticks| ticks.parse::<f64>().ok()).sum::<f64>() / 100.0
 }
 
-/// The processor time of all processes of database servers below this one.
+/// The processor time of the database server, which is below this process.
 fn server_seconds() -> f64 {
-    let processes = std::fs::read_dir("/proc").unwrap().flatten();
-    let of = |entry: std::fs::DirEntry| {
-        let name = std::fs::read_to_string(entry.path().join("comm")).unwrap_or_default();
-        let ours = std::fs::read_to_string(entry.path().join("cmdline")).unwrap_or_default();
-        let server = name.trim() == "postgres" && (ours.contains("entente-pg-") || ours.contains("tester"));
-        server.then(|| seconds(entry.path().join("stat").to_str().unwrap(), if ours.contains("entente-pg-") { 4 } else { 2 }))
-    };
-    processes.filter_map(of).sum()
+    let all: Vec<(u32, u32, bool)> = std::fs::read_dir("/proc").unwrap().flatten().filter_map(process).collect();
+    let mut below = vec![std::process::id()];
+    let mut at = 0;
+    while at < below.len() {
+        let above = below[at];
+        below.extend(all.iter().filter(|(_, parent, _)| *parent == above).map(|(id, ..)| *id));
+        at += 1;
+    }
+    let servers = all.iter().filter(|(id, _, server)| *server && below.contains(id));
+    // What its processes that ended have used is counted by the one that began them.
+    servers.map(|(id, ..)| seconds(&format!("/proc/{id}/stat"), 4)).sum()
+}
+
+/// Number and parent of a process, and whether it belongs to a database server.
+fn process(entry: std::fs::DirEntry) -> Option<(u32, u32, bool)> {
+    let id = entry.file_name().to_str()?.parse().ok()?;
+    let stat = std::fs::read_to_string(entry.path().join("stat")).ok()?;
+    let parent = stat.rsplit_once(')')?.1.split_ascii_whitespace().nth(1)?.parse().ok()?;
+    Some((id, parent, stat.contains("(postgres)")))
 }

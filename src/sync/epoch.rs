@@ -27,6 +27,9 @@ pub(super) fn door<'s>(site: &'s Site, resource: &str) -> Result<(Door<'s>, Tabl
 
 /// Compares a journal with what is kept outside it. One that is older begins a new incarnation.
 pub(super) fn check(site: &Site, door: &mut Door<'_>) -> Result<()> {
+    let database = door.database().to_owned();
+    // The mark before the journal: another run may move both meanwhile, and a journal read first would seem to have gone back.
+    let known = site.store.read(|c| databases::mark(c, &database))?;
     let journal = door.journal()?;
     if journal.site != site.id {
         let message = format!("the journal of {} belongs to another site, {}", door.database(), journal.site);
@@ -34,8 +37,6 @@ pub(super) fn check(site: &Site, door: &mut Door<'_>) -> Result<()> {
             "If this machine was cloned, give it an identity of its own: entente site --new-identity. Else detach the database there.",
         ));
     }
-    let database = door.database().to_owned();
-    let known = site.store.read(|c| databases::mark(c, &database))?;
     match known {
         Some(mark) if mark.epoch != journal.epoch || journal.runs < mark.runs => {
             tracing::warn!(%database, "The journal of {database} is older than what we remember: the database was restored. A new incarnation begins.");
@@ -61,7 +62,11 @@ pub(super) fn remember(site: &Site, door: &mut Door<'_>) -> Result<()> {
     let journal = door.journal()?;
     let database = door.database().to_owned();
     let mark = JournalMark { epoch: journal.epoch, incarnation: journal.incarnation, runs: journal.runs };
-    site.store.write(|c| databases::set_mark(c, &database, &mark))
+    site.store.write(|c| {
+        // Another run may have come further since the journal was read.
+        let further = databases::mark(c, &database)?.is_some_and(|known| known.epoch == mark.epoch && known.runs > mark.runs);
+        if further { Ok(()) } else { databases::set_mark(c, &database, &mark) }
+    })
 }
 
 /// Tells the peer the number of a new run, one more than it was ever told; durable before the first page.

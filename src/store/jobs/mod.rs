@@ -110,6 +110,12 @@ pub fn list(conn: &mut Conn) -> Result<Vec<Job>> {
     job::table.order(job::id).select(Row::as_select()).load(conn)?.into_iter().map(Job::try_from).collect()
 }
 
+/// The enabled jobs that also run when something changes, by number.
+pub fn on_change(conn: &mut Conn) -> Result<Vec<Job>> {
+    let wanted = job::table.filter(job::enabled.eq(true)).filter(job::on_change.eq(true));
+    wanted.order(job::id).select(Row::as_select()).load(conn)?.into_iter().map(Job::try_from).collect()
+}
+
 /// The jobs of a repository, by number.
 pub fn list_of(conn: &mut Conn, repository: RepositoryId) -> Result<Vec<Job>> {
     let rows = job::table.filter(job::repository.eq(repository)).order(job::id).select(Row::as_select()).load(conn)?;
@@ -185,6 +191,9 @@ mod tests {
             let ids: Vec<JobId> = [a, b, a].map(|of| store.write(|c| add(c, &Job::new(of, Timing::Every(60)))).unwrap().id).into();
             let of_a: Vec<JobId> = store.read(|c| list_of(c, a)).unwrap().iter().map(|job| job.id).collect();
             assert_eq!((store.read(list).unwrap().len(), of_a), (3, vec![ids[0], ids[2]]));
+            let change = |id, enabled| Job { id, on_change: true, enabled, ..Job::new(a, Timing::Every(60)) };
+            store.write(|c| update(c, &change(ids[0], false)).and_then(|()| update(c, &change(ids[2], true)))).unwrap();
+            assert_eq!(store.read(on_change).unwrap().iter().map(|job| job.id).collect::<Vec<_>>(), [ids[2]]);
             store.write(|c| remove(c, ids[0])).unwrap();
             for error in [
                 store.read(|c| get(c, ids[0])).unwrap_err(),

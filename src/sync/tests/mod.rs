@@ -2,6 +2,7 @@
 
 mod agree;
 mod awkward;
+mod beside;
 mod clone;
 mod compare;
 mod decided;
