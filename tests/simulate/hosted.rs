@@ -45,6 +45,7 @@ fn admin() -> MutexGuard<'static, TestDatabase> {
         }
         admin.sql(&format!(
             "CREATE ROLE {CLERK} LOGIN; CREATE ROLE {ENGINE} LOGIN; GRANT {CLERK} TO {ENGINE};
+             ALTER ROLE {ENGINE} SET plan_cache_mode = force_generic_plan;
              ALTER ROLE {CLERK} SET lock_timeout = '{PATIENCE}'; ALTER ROLE {CLERK} SET synchronous_commit = off"
         ));
         Mutex::new(admin)

@@ -62,7 +62,8 @@ fn every_row_is_known(journals: &[Journal]) -> Vec<String> {
     for (at, journal) in journals.iter().enumerate() {
         let present: usize = rows(journal).count();
         let all: usize = journal.rows.values().sum();
-        if all != present + journal.nameless {
+        // Of the new rows some may be gone again before anybody looked.
+        if all > present + journal.nameless {
             broken.push(format!("I1: s{at}: {all} rows, but only {present} records and {} new rows", journal.nameless));
         }
         for (table, records) in &journal.tables {

@@ -140,10 +140,17 @@ fn what_once_failed_holds() {
 }
 
 /// Worlds on PostgreSQL alone, and worlds where it meets SQLite, that the ordinary test run lives through.
-const SERVED: (u64, u64) = (40, 80);
+const SERVED: (u64, u64) = (20, 70);
 
 /// Seeds that once failed there, and what they showed.
-const ONCE_SERVED: &[(Ground, u64, &str)] = &[];
+const ONCE_SERVED: &[(Ground, u64, &str)] = &[
+    (
+        Ground::Postgres,
+        2_071,
+        "a connection that the server had ended while it was idle was used for the next run, which then offered nothing",
+    ),
+    (Ground::Mixed, 575, "what a site had forgotten the deletion of came back by a third site, which had it from another (SYNC.md 9)"),
+];
 
 #[test]
 fn worlds_on_postgresql_and_across_keep_all_promises() {
@@ -151,8 +158,8 @@ fn worlds_on_postgresql_and_across_keep_all_promises() {
     for (ground, first, count) in [
         (Ground::Postgres, LATER, SERVED.0),
         (Ground::Mixed, LATER + SERVED.0, SERVED.1),
-        (Ground::Postgres, ADOPTION, SERVED.0 / 8),
-        (Ground::Mixed, ADOPTION + SERVED.0, SERVED.1 / 8),
+        (Ground::Postgres, ADOPTION, SERVED.0 / 10),
+        (Ground::Mixed, ADOPTION + SERVED.0, SERVED.1 / 10),
     ] {
         let (failed, more) = worlds(ground, first, count, None, |_| false);
         tally.add(&more);
@@ -195,26 +202,30 @@ fn the_same_seed_makes_the_same_world_on_postgresql() {
 #[test]
 fn each_invariant_finds_its_planted_faults() {
     for (planted, invariant) in ALL {
-        assert!(finds(Ground::Sqlite, planted, invariant), "{planted:?} was not found by {invariant} within {ENOUGH} worlds");
+        assert!(
+            finds(Ground::Sqlite, planted.first(), planted, invariant),
+            "{planted:?} was not found by {invariant} within {ENOUGH} worlds"
+        );
     }
 }
 
 #[test]
 fn the_faults_of_a_connector_are_found_on_postgresql() {
-    for (planted, invariant) in SERVED_FAULTS {
-        assert!(finds(Ground::Postgres, planted, invariant), "{planted:?} was not found by {invariant} within {ENOUGH} worlds");
+    for (planted, invariant, first) in SERVED_FAULTS {
+        assert!(finds(Ground::Postgres, first, planted, invariant), "{planted:?} was not found by {invariant} within {ENOUGH} worlds");
     }
 }
 
-fn finds(ground: Ground, planted: Planted, invariant: &str) -> bool {
+fn finds(ground: Ground, first: u64, planted: Planted, invariant: &str) -> bool {
     let breaks = |ended: &Ended| ended.broken.iter().any(|what| what.contains(&format!(": {invariant}: ")));
     let begun = Instant::now();
     if planted == Planted::RealChance {
         let digest = |seed| live(seed, ground, Some(planted), Watch::End).digest;
         return (0..ENOUGH).any(|seed| digest(seed) != digest(seed));
     }
-    let (failed, tally) = worlds(ground, planted.first(), ENOUGH, Some(planted), breaks);
-    println!("{ground:?}, {planted:?}: {invariant} after {} worlds, {:.1} s", tally.get("worlds"), begun.elapsed().as_secs_f64());
+    let (failed, tally) = worlds(ground, first, ENOUGH, Some(planted), breaks);
+    let seed = failed.iter().find(|ended| breaks(ended)).map(|ended| ended.seed);
+    println!("{ground:?}, {planted:?}: {invariant} after {} worlds, {:.1} s: {seed:?}", tally.get("worlds"), begun.elapsed().as_secs_f64());
     failed.iter().any(breaks)
 }
 

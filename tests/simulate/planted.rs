@@ -69,7 +69,6 @@ impl Planted {
         match self {
             Planted::LetsNothingGo => LATER + 240,
             Planted::NobodyCompares | Planted::BelievesAnything => LATER,
-            _ if self.is_served() => LATER,
             _ => 0,
         }
     }
@@ -92,19 +91,19 @@ pub(crate) const ALL: [(Planted, &str); 14] = [
     (Planted::RealChance, "I9"),
 ];
 
-/// Those of the connector, which have to be found on PostgreSQL, too, and those that are only there.
-pub(crate) const SERVED: [(Planted, &str); 11] = [
-    (Planted::PassesWhatIsOpen, "I1"),
-    (Planted::EmptiedUnseen, "I1"),
-    (Planted::CascadesUnseen, "I1"),
-    (Planted::NobodyCompares, "I1"),
-    (Planted::LetsNothingGo, "I1"),
-    (Planted::NoHistory, "I2"),
-    (Planted::LastArrivalWins, "I2"),
-    (Planted::BelievesAnything, "I3"),
-    (Planted::MakesRoom, "I5"),
-    (Planted::DropsWhatWaits, "I7"),
-    (Planted::NeverEnds, "I8"),
+/// Those of the connector, which have to be found on PostgreSQL, too, and those that are only there; and where to look for them.
+pub(crate) const SERVED: [(Planted, &str, u64); 11] = [
+    (Planted::PassesWhatIsOpen, "I1", LATER + 9),
+    (Planted::EmptiedUnseen, "I1", LATER + 48),
+    (Planted::CascadesUnseen, "I1", LATER + 95),
+    (Planted::NobodyCompares, "I1", LATER + 44),
+    (Planted::LetsNothingGo, "I1", LATER + 10),
+    (Planted::NoHistory, "I2", LATER + 10),
+    (Planted::LastArrivalWins, "I2", LATER + 10),
+    (Planted::BelievesAnything, "I3", LATER + 8),
+    (Planted::MakesRoom, "I5", LATER + 26),
+    (Planted::DropsWhatWaits, "I7", LATER + 3),
+    (Planted::NeverEnds, "I8", LATER + 3),
 ];
 
 /// The rules of a world, right or wrong.
