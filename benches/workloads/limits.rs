@@ -39,12 +39,13 @@ impl Limits {
     pub(crate) fn measure(ground: Ground, n: u64) -> Limits {
         let folder = tempfile::tempdir().unwrap();
         let rate = |seconds: f64| n as f64 / seconds;
-        let bare = Place::new(ground, &folder.path().join("bare.db")).open();
-        let insert = insert_with_journal(bare, n);
+        let bare = Place::new(ground, &folder.path().join("bare.db"));
+        let insert = insert_with_journal(bare.open(), n);
         let (xml, parse, write) = documents(ground, &folder.path().join("doc"), n);
         let (_, zstd) = timed(|| xml.iter().map(|page| wire::compress(Encoding::Zstd, page).unwrap().len()).sum::<usize>());
         let single = 300;
-        let mut plain = Place::new(ground, &folder.path().join("plain.db")).open();
+        let bare = Place::new(ground, &folder.path().join("plain.db"));
+        let mut plain = bare.open();
         let captured = Place::new(ground, &folder.path().join("captured.db"));
         let mut triggered = captured.open();
         captured.attach(&sites::site(&folder.path().join("data"), "bench"));

@@ -24,11 +24,11 @@ const PREPARED: usize = 256;
 
 /// The settings that decide how values are written, how long we wait, and how long a process of ours that hangs in a transaction holds up others:
 /// no transaction waits for anybody but this server. Row security off: rows that a policy hides from us would be taken for deleted, so that the
-/// server is to refuse the query instead. All that we ask for is found by an index, a page at a time: plans are made once, and as if a page of the
-/// index were as near as the next one.
+/// server is to refuse the query instead. All that we ask for is found by an index, a page at a time: so it has to be, too, while the server believes
+/// that a table is empty.
 const SETTINGS: &str = "SET datestyle = 'ISO, YMD'; SET intervalstyle = 'iso_8601'; SET timezone = 'UTC'; SET extra_float_digits = 3;
     SET bytea_output = 'hex'; SET lc_monetary = 'C'; SET xmloption = 'content'; SET standard_conforming_strings = on; SET quote_all_identifiers = off;
-    SET synchronous_commit = on; SET jit = off; SET plan_cache_mode = force_generic_plan; SET random_page_cost = 1.1;
+    SET synchronous_commit = on; SET jit = off; SET enable_seqscan = off; SET random_page_cost = 1.1;
     SET idle_in_transaction_session_timeout = '20s'; SET row_security = off; SET default_transaction_isolation = 'read committed';
     SET default_transaction_read_only = off;";
 
