@@ -6,6 +6,7 @@ use crate::{
     deeds,
     filters::ends_agree,
     house::House,
+    oracle::Deletions,
     plan::{Link, groups},
     raw::{Entry, Journal},
     world::World,
@@ -107,7 +108,7 @@ fn held_apart(journal: &Journal) -> impl Iterator<Item = (&str, &str)> {
 
 /// I2: each accepted write is present, replaced by one that had seen it, or in a history, a conflict, or among what waits.
 fn nothing_is_lost(world: &World, journals: &[Journal]) -> Vec<String> {
-    let nowhere = world.oracle.nowhere(journals);
+    let nowhere = world.oracle.nowhere(journals, Deletions::MayBeKnown);
     let told = nowhere.iter().map(|at| {
         let write = &world.oracle.writes[*at];
         format!("I2: the write {:?} of {} by {} is nowhere", write.note.as_deref().unwrap_or("(deletion)"), write.table, write.site)

@@ -51,6 +51,14 @@ pub(crate) enum By {
     Parts,
 }
 
+/// What is said of deletions at a site whose backup was put back since.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Deletions {
+    AreGone,
+    /// Somebody else may have heard of them, so that what they replaced is nowhere.
+    MayBeKnown,
+}
+
 impl Oracle {
     /// A note that nobody used.
     pub(crate) fn note(&mut self) -> String {
@@ -158,12 +166,13 @@ impl Oracle {
 
     /// The writes that are nowhere: neither in a row nor in a history, a conflict or among what waits, nor replaced by one that had seen them
     /// and is somewhere.
-    pub(crate) fn nowhere(&self, journals: &[Journal]) -> Vec<usize> {
+    pub(crate) fn nowhere(&self, journals: &[Journal], lost: Deletions) -> Vec<usize> {
         let mut alive = vec![false; self.writes.len()];
         for (at, write) in self.writes.iter().enumerate().rev() {
             let found = write.note.as_ref().is_none_or(|note| journals.iter().any(|journal| journal.notes.contains(note)));
             let later = self.after.get(&at).is_some_and(|after| after.iter().any(|at| alive[*at]));
-            alive[at] = !write.lost && (found || later);
+            let heard = write.lost && write.note.is_none() && lost == Deletions::MayBeKnown;
+            alive[at] = heard || !write.lost && (found || later);
         }
         (0..alive.len()).filter(|at| !alive[*at] && !self.writes[*at].lost).collect()
     }
@@ -174,7 +183,7 @@ impl Oracle {
         for write in self.writes[since..].iter_mut().filter(|write| write.site == site && write.note.is_none()) {
             write.lost = true;
         }
-        let gone = self.nowhere(journals);
+        let gone = self.nowhere(journals, Deletions::AreGone);
         gone.iter().for_each(|at| self.writes[*at].lost = true);
         gone.len()
     }

@@ -21,7 +21,7 @@ use crate::{
     house::{House, Restore},
     invariants,
     line::{Late, Line, Mishap},
-    oracle::Oracle,
+    oracle::{Deletions, Oracle},
     place::{self, Ground},
     plan::{LATER, Link, Plan},
     planted::Planted,
@@ -404,7 +404,7 @@ impl World {
             return;
         }
         let before: Vec<_> = self.houses.iter().map(House::read).collect();
-        if let Some(first) = self.oracle.nowhere(&before).first() {
+        if let Some(first) = self.oracle.nowhere(&before, Deletions::AreGone).first() {
             let what = format!("!! before a backup is put back, {:?} is nowhere", self.oracle.writes[*first].note);
             self.say(what);
         }
