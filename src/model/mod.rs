@@ -17,7 +17,7 @@ mod sum;
 mod time;
 mod version;
 
-pub use account::{Account, Grant, Role};
+pub use account::{Account, ApiToken, Grant, Role, Scope};
 pub use compare::{Absence, Absent, CompareAnswer, CompareRequest, ItemId, NamedRecord};
 pub use identity::{SiteId, Uid, Uuids};
 pub use job::{Job, JobId, Timing};
