@@ -129,6 +129,14 @@ mod tests {
     }
 
     #[test]
+    fn a_proxy_is_shown_without_its_password() {
+        for (url, want) in [("http://proxy:3128", "http://proxy:3128"), ("socks5://u:p@ss@host:1", "socks5://…@host:1"), ("odd", "odd")] {
+            let repository = Repository { proxy: Some(url.into()), ..Repository::new("n") };
+            assert_eq!(repository.bare_proxy().as_deref(), Some(want));
+        }
+    }
+
+    #[test]
     fn clear_text_is_fine_at_home_only() {
         for (url, exposed) in [
             ("http://127.0.0.1:8080", false),

@@ -56,8 +56,17 @@ pub struct Waits {
     pub entry: WaitingEntry,
 }
 
-/// The waiting records of all attached databases, newest first, and the databases that could not be read.
-pub fn list(site: &Site) -> Result<(Vec<Waits>, Vec<(String, Error)>)> {
+/// What was found.
+#[derive(Debug)]
+pub struct Listed {
+    /// Newest first.
+    pub waiting: Vec<Waits>,
+    /// Databases that could not be read, and why.
+    pub unread: Vec<(String, Error)>,
+}
+
+/// The waiting records of all attached databases.
+pub fn list(site: &Site) -> Result<Listed> {
     let (mut found, mut failed) = (Vec::new(), Vec::new());
     for database in site.store.read(databases::list)? {
         match site.door(&database.name).and_then(|mut door| door.waiting()) {
@@ -67,7 +76,7 @@ pub fn list(site: &Site) -> Result<(Vec<Waits>, Vec<(String, Error)>)> {
         }
     }
     found.sort_by_key(|waits| std::cmp::Reverse((waits.entry.at, waits.entry.id)));
-    Ok((found, failed))
+    Ok(Listed { waiting: found, unread: failed })
 }
 
 /// One waiting record.

@@ -49,6 +49,10 @@ impl Application {
         tx.commit().unwrap();
     }
 
+    pub(crate) fn write(&self, sql: &str) {
+        self.conn.execute_batch(sql).unwrap();
+    }
+
     pub(crate) fn names(&self) -> Vec<String> {
         let mut statement = self.conn.prepare("SELECT name FROM team ORDER BY name").unwrap();
         let names = statement.query_map([], |row| row.get(0)).unwrap();

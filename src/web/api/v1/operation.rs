@@ -83,6 +83,7 @@ pub(super) struct Shapes {
 }
 
 type Work = Box<dyn FnOnce(&Call<'_>) -> Result<Vec<u8>> + Send>;
+type Prepare = dyn Fn(&HttpRequest, &[u8]) -> Result<Work> + Send + Sync;
 
 /// One operation.
 pub(super) struct Operation {
@@ -101,7 +102,7 @@ pub(super) struct Operation {
     pub(super) calls: bool,
     /// The schemas; what is read is described by the first generator, what is written by the second.
     pub(super) shapes: fn(&mut SchemaGenerator, &mut SchemaGenerator) -> Shapes,
-    prepare: Box<dyn Fn(&HttpRequest, &[u8]) -> Result<Work> + Send + Sync>,
+    prepare: Box<Prepare>,
 }
 
 impl Operation {
@@ -251,6 +252,10 @@ where
     let path = path.map_err(|e| Error::not_found(format!("There is nothing at this address: {}", plain(&e))))?.into_inner();
     let query = web::Query::<Q>::from_query(request.query_string());
     let query = query.map_err(|e| Error::usage(format!("The query cannot be used: {}", plain(&e))))?.into_inner();
+    // Else a list would be taken for the fields in their order.
+    if bytes.iter().find(|byte| !byte.is_ascii_whitespace()).is_some_and(|first| *first == b'[') {
+        return Err(Error::usage("The body cannot be used: it is a list and no object").hint("/api/docs says what it takes."));
+    }
     let bytes = if bytes.is_empty() && is_nothing::<B>() { b"{}" } else { bytes };
     let body = serde_json::from_slice(bytes).map_err(|e| {
         let told = e.to_string();
