@@ -168,6 +168,10 @@ pub(super) fn what_was_agreed_is_kept_where_it_is_wanted(w: &mut World) {
     let given = w.offered("place", 0, OTHER);
     w.within(|tx| tx.set_bases(&table, &given).unwrap());
     assert_eq!(base(w).as_deref(), Some("urn:a name=edited size=big"), "what was given is");
+    let mut twice = place("urn:a", 6, "first");
+    twice.copy(view(&place("urn:a", 6, "last")));
+    w.within(|tx| tx.set_bases(&table, &twice).unwrap());
+    assert_eq!(base(w).as_deref(), Some("urn:a name=last size=big"), "the last of what was given twice is");
     w.take(&place("urn:a", 7, "taken"));
     assert_eq!(base(w).as_deref(), Some("urn:a name=taken size=big"), "what was taken is");
     w.take(&gone("place", "urn:a", 8, None));

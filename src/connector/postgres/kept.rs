@@ -1,5 +1,7 @@
 //! What the journal keeps so that nothing is lost: conflicts, the history, agreed contents, what a run did.
 
+use std::collections::BTreeMap;
+
 use postgres::Row;
 
 use super::{
@@ -237,8 +239,10 @@ impl Postgres {
             return Ok(());
         }
         let bases = base_of(layout.table.id);
-        let (gone, living): (Vec<RecordView<'_>>, Vec<RecordView<'_>>) =
-            page.views().filter(|view| !view.record.retracted).partition(|view| view.record.deleted);
+        // Where a record comes twice, as its own and under another's uid, the last holds.
+        let last: BTreeMap<&str, RecordView<'_>> =
+            page.views().filter(|view| !view.record.retracted).map(|view| (view.uid(), view)).collect();
+        let (gone, living): (Vec<RecordView<'_>>, Vec<RecordView<'_>>) = last.into_values().partition(|view| view.record.deleted);
         let gone: Vec<&str> = gone.iter().map(|view| view.uid()).collect();
         self.link.run(&format!("DELETE FROM {bases} WHERE uid = ANY($1::text[])"), &[Arg::texts(&gone)], "write the journal")?;
         let uids: Vec<&str> = living.iter().map(|view| view.uid()).collect();
