@@ -76,6 +76,15 @@ impl Repository {
         }
     }
 
+    /// Its proxy without the user and password that the address may carry.
+    pub fn bare_proxy(&self) -> Option<String> {
+        let bare = |url: &str| match url.split_once("://").and_then(|(scheme, rest)| Some((scheme, rest.rsplit_once('@')?.1))) {
+            Some((scheme, host)) => format!("{scheme}://…@{host}"),
+            None => url.to_owned(),
+        };
+        self.proxy.as_deref().map(bare)
+    }
+
     /// Whether it makes sense: a name, an http or https URL without password, user and password together.
     pub fn validate(&self) -> Result<()> {
         check_name(&self.name)?;

@@ -15,7 +15,7 @@ use crate::{
     error::{Error, Kind, Result},
     model::{Cell, Counts, Page, Record, Rules, SiteId},
     site::{Door, Site},
-    store::{repositories, resources},
+    store::{databases, repositories, resources},
 };
 
 /// Another value for a field.
@@ -45,6 +45,29 @@ pub struct Shown {
     pub entry: WaitingEntry,
     /// The record, alone in a page.
     pub page: Page,
+}
+
+/// A waiting record and where it is.
+#[derive(Debug, Clone)]
+pub struct Waits {
+    /// By which it is named.
+    pub number: Number,
+    /// What the journal says of it.
+    pub entry: WaitingEntry,
+}
+
+/// The waiting records of all attached databases, newest first, and the databases that could not be read.
+pub fn list(site: &Site) -> Result<(Vec<Waits>, Vec<(String, Error)>)> {
+    let (mut found, mut failed) = (Vec::new(), Vec::new());
+    for database in site.store.read(databases::list)? {
+        match site.door(&database.name).and_then(|mut door| door.waiting()) {
+            Ok(waiting) => found
+                .extend(waiting.into_iter().map(|entry| Waits { number: Number { database: database.name.clone(), id: entry.id }, entry })),
+            Err(error) => failed.push((database.name, error)),
+        }
+    }
+    found.sort_by_key(|waits| std::cmp::Reverse((waits.entry.at, waits.entry.id)));
+    Ok((found, failed))
 }
 
 /// One waiting record.

@@ -6,8 +6,8 @@ use crate::{
     model::{Actor, NewState, Page, SiteId, Version},
 };
 
-const ALL: Conflicts<'_> = Conflicts::All { open: false, site: None, limit: 100 };
-const OPEN: Conflicts<'_> = Conflicts::All { open: true, site: None, limit: 100 };
+const ALL: Conflicts<'_> = Conflicts::All { open: false, site: None, before: None, limit: 100 };
+const OPEN: Conflicts<'_> = Conflicts::All { open: true, site: None, before: None, limit: 100 };
 
 /// Lists a conflict of what is here with a version, and says whether it was new.
 fn clash(w: &mut World, theirs: &Page, peer: SiteId, open: bool) -> bool {
@@ -47,8 +47,8 @@ pub(super) fn a_conflict_is_listed_once_and_a_later_version_takes_its_place(w: &
     let fourth = SiteId(uuid::Uuid::from_u128(4));
     assert!(clash(w, &by(fourth, 1, "d"), OTHER, true), "a version that neither has seen is a further one");
     assert_eq!(theirs(w, OPEN), ["d", "c"]);
-    assert_eq!(theirs(w, Conflicts::All { open: true, site: Some(PEER), limit: 9 }), ["c"]);
-    assert_eq!(theirs(w, Conflicts::All { open: false, site: None, limit: 1 }), ["d"]);
+    assert_eq!(theirs(w, Conflicts::All { open: true, site: Some(PEER), before: None, limit: 9 }), ["c"]);
+    assert_eq!(theirs(w, Conflicts::All { open: false, site: None, before: None, limit: 1 }), ["d"]);
 }
 
 pub(super) fn a_record_stays_held_by_a_conflict_that_its_new_version_has_not_seen(w: &mut World) {
