@@ -1,7 +1,9 @@
 //! The words: plain data that knows its own validity, and nothing of SQL, XML or HTTP.
 
 mod account;
+mod ask;
 mod compare;
+mod condition;
 mod identity;
 mod job;
 mod lives;
@@ -18,7 +20,9 @@ mod time;
 mod version;
 
 pub use account::{Account, ApiToken, Grant, Role, Scope};
+pub use ask::Ask;
 pub use compare::{Absence, Absent, CompareAnswer, CompareRequest, ItemId, NamedRecord};
+pub use condition::{Advance, Condition, Traffic};
 pub use identity::{SiteId, Uid, Uuids};
 pub use job::{Job, JobId, Timing};
 pub use lives::{Back, Lives};
