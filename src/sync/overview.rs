@@ -17,7 +17,7 @@ const SKEW: i64 = 30_000;
 const OVERDUE: i64 = 120;
 
 /// A run that said nothing for so many seconds is not going on.
-const SILENT: i64 = 40;
+pub const SILENT: i64 = 40;
 
 /// More than so many records that wait to be sent are not counted to the end.
 pub const MANY: u32 = 100_000;
@@ -195,7 +195,10 @@ impl Known {
             next_run: self.jobs.get(&id).into_iter().flatten().filter(due).filter_map(|job| job.next_run).min(),
             running: self.running.iter().find(|advance| advance.repository == id).cloned(),
             verified,
-            trouble: repository.uuid.and_then(|uuid| troubles.iter().find(|one| one.site == uuid).copied()).unwrap_or(none(SiteId(uuid::Uuid::nil()))),
+            trouble: repository
+                .uuid
+                .and_then(|uuid| troubles.iter().find(|one| one.site == uuid).copied())
+                .unwrap_or(none(SiteId(uuid::Uuid::nil()))),
             resources,
             repository,
         };

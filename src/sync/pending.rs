@@ -1,11 +1,11 @@
-//! What waits to be exchanged or decided, counted for those who watch this site.
+//! What waits to be given to other sites, counted quickly for those who watch this one.
 
 use crate::{
-    connector::{Conflicts, Part},
+    connector::Part,
     error::Result,
     model::RepositoryId,
     site::Site,
-    store::{attached, databases, repositories, resources},
+    store::{attached, repositories, resources},
 };
 
 /// Changes that a repository was not given yet.
@@ -17,17 +17,6 @@ pub struct Pending {
     pub resource: String,
     /// How many at most: those that it has from elsewhere are counted, too.
     pub changes: u64,
-}
-
-/// What waits in a database for a person or another record.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Undecided {
-    /// The database.
-    pub database: String,
-    /// Conflicts that a person has yet to decide.
-    pub conflicts: usize,
-    /// Records that could not be stored or sent.
-    pub waiting: usize,
 }
 
 /// What the repositories that we call were not given yet. A database that cannot be read is left out.
@@ -58,17 +47,6 @@ pub fn changes(site: &Site) -> Result<Vec<Pending>> {
         }
     }
     Ok(pending)
-}
-
-/// What waits in each database. One that cannot be read is left out.
-pub fn undecided(site: &Site) -> Result<Vec<Undecided>> {
-    let mut found = Vec::new();
-    for database in site.store.read(databases::list)? {
-        let Ok(mut door) = site.door(&database.name).map_err(|error| untold(&database.name, &error)) else { continue };
-        let open = Conflicts::All { open: true, site: None, before: None, limit: usize::MAX };
-        found.push(Undecided { conflicts: door.conflicts(open)?.len(), waiting: door.waiting()?.len(), database: database.name });
-    }
-    Ok(found)
 }
 
 fn untold(database: &str, error: &crate::error::Error) {

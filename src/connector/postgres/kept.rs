@@ -10,7 +10,9 @@ use super::{
     layout::Layout,
 };
 use crate::{
-    connector::{Clash, ConflictEntry, Conflicts, Effected, Effects, HistoryEntry, Table, Trouble, Verdict, known::broken, stored, troubles},
+    connector::{
+        Clash, ConflictEntry, Conflicts, Effected, Effects, HistoryEntry, Table, Trouble, Verdict, known::broken, stored, troubles,
+    },
     error::Result,
     model::{Page, RecordView, Relation, SiteId, Time, Version},
 };

@@ -4,8 +4,8 @@ use super::*;
 use crate::{
     model::{Account, ApiToken, Grant, Job, Repository, Resource, Role, Scope, SiteId, Timing},
     store::{
-        accounts, api_tokens, attached, clones, conditions, databases, guesses, housekeeping, jobs, leases, password::Hashed, progress, repositories,
-        resources, sessions, setup_code, test_store::TestStore, tokens, traffic, verified, visits,
+        accounts, api_tokens, attached, clones, conditions, databases, guesses, housekeeping, jobs, leases, password::Hashed, progress,
+        repositories, resources, sessions, setup_code, test_store::TestStore, tokens, traffic, verified, visits,
     },
 };
 

@@ -21,6 +21,7 @@ fn every_operation_answers_what_the_document_says() {
     shared(&story);
     scheduled(&story);
     ran(&story);
+    asked(&story);
     quarantined(&story);
     decided(&story);
     undone(&story);
@@ -69,7 +70,7 @@ fn people(story: &Story) {
 
 fn registered(story: &Story) {
     let page = story.well("GET /repositories", NONE);
-    assert_eq!((page["items"][0]["name"].as_str(), page["items"][0]["health"].as_str()), (Some("hub"), Some("no run yet")));
+    assert_eq!((page["items"][0]["name"].as_str(), page["items"][0]["health"].as_str()), (Some("hub"), Some("unknown")));
     let tested = story.well("POST /repositories/hub/test", NONE);
     assert_eq!(tested["uuid"], story.hub.site.id.to_string());
     assert_eq!(tested["resources"], json!([{"name": "team", "mode": "both"}]));
@@ -147,6 +148,37 @@ fn ran(story: &Story) {
     let known = story.laptop.site.now();
     let changes = story.well("GET /log?action=change&text=Sync+now", NONE);
     assert!(changes["items"][0]["message"].as_str().unwrap().contains("by the token \"program\""), "{known} {changes}");
+}
+
+/// The worker makes what was asked for, and nothing else.
+fn asked(story: &Story) {
+    story.there.insert(60..62);
+    let tried = story.well("POST /repositories/hub/resources/team/dry-run", NONE);
+    assert_eq!((tried["dry_run"].as_bool(), tried["resources"].clone()), (Some(true), json!(["team"])));
+    assert_eq!(story.well("GET /runs/asked", NONE)[0]["job"], tried["job"]);
+    story.fails(&format!("GET /jobs/{}", tried["job"]), NONE, 404);
+    story.work();
+    assert_eq!(story.well("GET /runs/asked", NONE), json!([]));
+    let run =
+        story.well(&format!("GET /runs?limit=1&repository=hub&from={}", tried["asked_on"].as_str().unwrap()), NONE)["items"][0].clone();
+    assert!(run["message"].as_str().unwrap().starts_with("Dry run: 2 records would travel"), "{run}");
+    assert_eq!(story.here.query_row("SELECT count(*) FROM team", [], |row| row.get::<_, i64>(0)).unwrap(), 3);
+    story.here.execute_batch("INSERT INTO team (name) VALUES ('ours')").unwrap();
+    story.well("POST /runs", json!({"repository": "hub", "push": false, "resources": ["team"]}));
+    story.work();
+    assert!(!story.there.names().contains(&"ours".to_owned()));
+    let full = story.well("POST /runs", json!({"repository": "hub", "full": true}));
+    assert_eq!(story.well("POST /runs", json!({"repository": "hub", "full": true}))["job"], full["job"]);
+    story.work();
+    assert!(story.there.names().contains(&"ours".to_owned()));
+    assert_eq!(story.well("GET /runs/running", NONE), json!([]));
+    for bad in [json!({"pull": false, "push": false}), json!({"resources": []}), json!({"named": ["urn:x"]})] {
+        let mut wanted = json!({"repository": "hub"});
+        wanted.as_object_mut().unwrap().extend(bad.as_object().unwrap().clone());
+        story.fails("POST /runs", wanted, 400);
+    }
+    assert!(story.well("GET /site/traffic?hours=2", NONE)[1]["received"].as_i64().unwrap() >= 5);
+    story.fails("GET /site/traffic?hours=0", NONE, 400);
 }
 
 fn quarantined(story: &Story) {

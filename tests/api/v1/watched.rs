@@ -59,8 +59,8 @@ fn the_metrics_tell_what_the_runs_did_and_what_waits() {
     let text = metrics();
     assert_eq!(number(&text, r#"entente_runs_total{repository="hub",result="success"}"#), 1.0);
     assert_eq!(number(&text, r#"entente_runs_total{repository="hub",result="warning"}"#), 1.0);
-    assert_eq!(number(&text, r#"entente_conflicts_open{database="app"}"#), 1.0);
-    assert_eq!(number(&text, r#"entente_quarantine{database="app"}"#), 1.0);
+    assert_eq!(number(&text, r#"entente_conflicts_open{repository="hub"}"#), 1.0);
+    assert_eq!(number(&text, r#"entente_quarantine{repository="hub"}"#), 1.0);
     assert!(number(&text, r#"entente_bytes_total{repository="hub",direction="pull",caller="outgoing"}"#) > 100.0);
     assert!(number(&text, r#"entente_last_run_duration_seconds{repository="hub"}"#) >= 0.0);
     assert_eq!(number(&text, r#"entente_pending_changes{repository="hub",resource="team"}"#), 0.0);

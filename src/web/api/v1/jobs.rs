@@ -217,6 +217,11 @@ fn show(call: &Call<'_>, asked: In<JobPath>) -> Result<Job> {
 fn find(call: &Call<'_>, id: JobId) -> Result<(String, Known)> {
     call.site.store.read(|c| {
         let job = jobs::get(c, id)?;
+        if job.ask.is_some() {
+            return Err(
+                Error::not_found(format!("{id} is no schedule, but a run that was asked for")).hint("GET /api/v1/runs/asked shows it.")
+            );
+        }
         Ok((repositories::by_id(c, call.site.store.key(), job.repository)?.name, job))
     })
 }

@@ -31,7 +31,7 @@ use crate::{
         log::{self, Total},
         repositories, site as control,
     },
-    sync::pending,
+    sync::{overview::overview, pending},
     web::app::{App, call},
 };
 
@@ -229,15 +229,20 @@ fn present(site: &Site, sheet: &mut Sheet) -> Result<()> {
         }
     }
     let conflicts = sheet.gauges("entente_conflicts_open", "Conflicts that a person has yet to decide");
-    let quarantine = sheet.gauges("entente_quarantine", "Records that could not be stored or sent, or wait for another");
-    for one in pending::undecided(site)? {
-        let labels = vec![("database", one.database)];
-        conflicts.get_or_create(&labels).set(one.conflicts as f64);
-        quarantine.get_or_create(&labels).set(one.waiting as f64);
+    let quarantine = sheet.gauges("entente_quarantine", "Records that could not be stored or sent");
+    let parked = sheet.gauges("entente_parked", "Records that wait for another one");
+    let seen = overview(site)?;
+    for state in &seen.states {
+        let labels = vec![("repository", state.repository.name.clone())];
+        conflicts.get_or_create(&labels).set(state.trouble.conflicts as f64);
+        quarantine.get_or_create(&labels).set(state.trouble.quarantined as f64);
+        parked.get_or_create(&labels).set(state.trouble.parked as f64);
     }
+    sheet.gauge("entente_databases_unread", "Attached databases that cannot be read", i64::try_from(seen.unread.len()).unwrap_or(i64::MAX));
     let now = site.now();
     let (due, paused) = site.store.read(|c| {
-        let due = jobs::list(c)?.iter().filter(|job| job.enabled && job.next_run.is_some_and(|next| next <= now)).count();
+        let all = [jobs::list(c)?, jobs::asked(c)?].concat();
+        let due = all.iter().filter(|job| job.enabled && job.next_run.is_some_and(|next| next <= now)).count();
         Ok((due, control::paused(c)?))
     })?;
     sheet.gauge("entente_jobs_due", "Jobs that wait for a worker", i64::try_from(due).unwrap_or(i64::MAX));

@@ -10,16 +10,20 @@ use super::{
     operation::{Call, In, Method, Nothing, Operation},
     page::{Page, limit},
     resources::Resource,
+    runs::RunningNow,
 };
 use crate::{
     error::{Error, Result},
-    model::{Mode, Repository as Known, Scope, SiteId, Time},
-    store::{jobs, repositories, resources, verified},
+    model::{Health, Mode, Repository as Known, Scope, SiteId, Time},
+    store::{jobs, log, repositories, resources, verified},
     sync::{
-        health::Seen,
+        overview::{State, overview, state},
         register::{self, Added, Said},
     },
 };
+
+/// So many of the last runs are shown.
+const RUNS: u32 = 10;
 
 pub(super) fn operations() -> Vec<Operation> {
     let (all, one) = ("/repositories", "/repositories/{repository}");
@@ -96,27 +100,84 @@ impl From<&Known> for Settings {
 struct Repository {
     #[serde(flatten)]
     settings: Settings,
-    /// `green`, `yellow`, `red`, `no run yet`, `disabled` or `two machines`.
-    health: String,
-    /// Since when two machines come in its name.
-    cloned_since: Option<Time>,
-    /// When the last run began.
+    /// How it is; `unknown` where nothing can be said yet, or it is disabled.
+    health: Colour,
+    /// Why, in a few words.
+    reason: String,
+    /// When the last run ended.
     last_run: Option<Time>,
-    /// When the last run began that did not fail.
+    /// When a run last went well.
     last_success: Option<Time>,
     /// What the last run ended with.
     last_message: Option<String>,
+    /// How many runs in a row failed.
+    failures: u32,
+    /// When it last called us by itself.
+    called: Option<Time>,
+    /// When the next run is due.
+    next_run: Option<Time>,
+    /// How far the run is that goes on now.
+    running: Option<RunningNow>,
+    /// How many milliseconds its clock was ahead of ours when it was last reached.
+    skew_ms: Option<i64>,
+    /// The version of Entente that it said it runs.
+    version: Option<String>,
+    /// When everything that is shared was last found equal; null where some never was.
+    verified_at: Option<Time>,
+    /// Conflicts with it that a person has to decide.
+    conflicts: u64,
+    /// Records that could not be stored or sent.
+    quarantined: u64,
+    /// Records that wait for another one.
+    parked: u64,
 }
 
-impl From<&Seen> for Repository {
-    fn from(seen: &Seen) -> Repository {
+/// How a repository is.
+#[derive(Serialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+enum Colour {
+    /// Well.
+    Green,
+    /// An administrator should look.
+    Yellow,
+    /// It does not work.
+    Red,
+    /// Nothing can be said.
+    Unknown,
+}
+
+impl From<Health> for Colour {
+    fn from(health: Health) -> Colour {
+        match health {
+            Health::Green => Colour::Green,
+            Health::Yellow => Colour::Yellow,
+            Health::Red => Colour::Red,
+            Health::Unknown => Colour::Unknown,
+        }
+    }
+}
+
+impl From<State> for Repository {
+    fn from(state: State) -> Repository {
+        let State { repository, health, reason, condition, called, next_run, running, verified, trouble, .. } = state;
+        let last = condition.as_ref();
         Repository {
-            settings: Settings::from(&seen.repository),
-            health: seen.health().to_owned(),
-            cloned_since: seen.cloned,
-            last_run: seen.runs.first().map(|run| run.time),
-            last_success: seen.last_success().map(|run| run.time),
-            last_message: seen.runs.first().map(|run| run.message.clone()),
+            health: health.into(),
+            reason,
+            last_run: last.map(|last| last.time),
+            last_success: last.and_then(|last| last.last_success),
+            last_message: last.map(|last| last.message.clone()),
+            failures: last.map_or(0, |last| last.failures),
+            called,
+            next_run,
+            running: running.map(|running| RunningNow::of(&repository.name, running)),
+            skew_ms: last.and_then(|last| last.skew),
+            version: last.and_then(|last| last.version.clone()),
+            verified_at: verified,
+            conflicts: trouble.conflicts,
+            quarantined: trouble.quarantined,
+            parked: trouble.parked,
+            settings: Settings::from(&repository),
         }
     }
 }
@@ -134,12 +195,11 @@ struct Listing {
 fn list(call: &Call<'_>, asked: In<Nothing, Listing>) -> Result<Page<Repository>> {
     let limit = limit(asked.query.limit)?;
     let after = asked.query.after;
-    let items = call.site.store.read(|c| {
-        let all = repositories::list(c, call.site.store.key())?;
-        let rest = all.into_iter().filter(|one| after.as_ref().is_none_or(|after| one.name > *after));
-        rest.take(limit as usize + 1).map(|one| Ok(Repository::from(&Seen::read(c, one)?))).collect::<Result<Vec<_>>>()
-    })?;
-    Ok(Page::of(items, limit, |one| one.settings.name.clone()))
+    let mut states = overview(call.site)?.states;
+    states.retain(|state| after.as_ref().is_none_or(|after| state.repository.name > *after));
+    states.sort_by(|one, other| one.repository.name.cmp(&other.repository.name));
+    states.truncate(limit as usize + 1);
+    Ok(Page::of(states.into_iter().map(Repository::from).collect(), limit, |one| one.settings.name.clone()))
 }
 
 /// A repository in full.
@@ -157,16 +217,17 @@ struct RepositoryDetail {
 
 fn show(call: &Call<'_>, asked: In<RepositoryPath>) -> Result<RepositoryDetail> {
     let (name, now) = (&asked.path.repository, call.site.now());
-    let (seen, shared, schedule, equal) = call.site.store.read(|c| {
-        let repository = repositories::get(c, call.site.store.key(), name)?;
-        let (shared, schedule) = (resources::list(c, repository.id)?, jobs::list_of(c, repository.id)?);
-        Ok((Seen::read(c, repository)?, shared, schedule, verified::all(c)?))
+    let (known, schedule, runs, equal) = call.site.store.read(|c| {
+        let known = repositories::get(c, call.site.store.key(), name)?;
+        let (schedule, runs) = (jobs::list_of(c, known.id)?, log::runs_of(c, known.id, RUNS)?);
+        Ok((known, schedule, runs, verified::all(c)?))
     })?;
+    let state = state(call.site, known)?;
     Ok(RepositoryDetail {
-        repository: Repository::from(&seen),
-        resources: shared.into_iter().map(|resource| Resource::of(name, resource, &equal)).collect(),
+        resources: state.resources.iter().map(|resource| Resource::of(name, resource.clone(), &equal)).collect(),
+        repository: Repository::from(state),
         jobs: schedule.into_iter().map(|job| Job::of(name, job, now)).collect(),
-        runs: seen.runs.into_iter().map(Entry::from).collect(),
+        runs: runs.into_iter().map(Entry::from).collect(),
     })
 }
 

@@ -8,10 +8,11 @@ use serde::{Deserialize, Serialize};
 use super::{
     operation::{Call, In, Method, Nothing, Operation},
     repositories::RepositoryPath,
+    runs::{AskedRun, enter},
 };
 use crate::{
     error::{Error, Result},
-    model::{Mode, Policy, Resource as Known, ResourceId, Time},
+    model::{Ask, Mode, Policy, Resource as Known, ResourceId, Scope, Time},
     store::{attached, repositories, resources, verified},
     sync::filters,
 };
@@ -24,6 +25,14 @@ pub(super) fn operations() -> Vec<Operation> {
         Operation::new(Method::Post, all, ("addResource", "Share a table with a repository"), add).status(201),
         Operation::new(Method::Get, one, ("showResource", "Show how a table is shared"), show),
         Operation::new(Method::Patch, one, ("setResource", "Change how a table is shared; what is not named stays"), set),
+        Operation::new(
+            Method::Post,
+            "/repositories/{repository}/resources/{resource}/dry-run",
+            ("dryRun", "Ask the worker for a run that changes nothing and counts what would happen"),
+            dry_run,
+        )
+        .needs(Scope::Write)
+        .status(202),
         Operation::new(Method::Delete, one, ("removeResource", "Share a table no longer; what was exchanged stays at both sites"), remove),
     ]
 }
@@ -202,6 +211,15 @@ fn set(call: &Call<'_>, asked: In<ResourcePath, Nothing, Rules>) -> Result<Resou
         resources::update(c, &changed)?;
         Ok(Resource::of(&repository, changed, &verified::all(c)?))
     })
+}
+
+fn dry_run(call: &Call<'_>, asked: In<ResourcePath>) -> Result<AskedRun> {
+    let ResourcePath { repository, resource } = asked.path;
+    call.site.store.read(|c| {
+        let found = repositories::get(c, call.site.store.key(), &repository)?;
+        resources::get(c, found.id, &resource)?.map(|_| ()).ok_or_else(|| not_shared(&repository, &resource))
+    })?;
+    enter(call, &repository, Ask { resources: Some(vec![resource]), dry_run: true, ..Ask::default() })
 }
 
 fn remove(call: &Call<'_>, asked: In<ResourcePath>) -> Result<Nothing> {

@@ -1,5 +1,7 @@
 //! `/runs`: pulls and pushes. The worker makes them; here they are asked for and looked at.
 
+use std::collections::HashMap;
+
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
@@ -10,9 +12,9 @@ use super::{
 };
 use crate::{
     error::{Error, Kind, Result},
-    model::{Action, JobId, LogId, Scope, Time},
-    store::{jobs, log, repositories, site as control},
-    sync::history,
+    model::{Action, Advance, Ask, Job, JobId, LogId, RepositoryId, Scope, Time},
+    store::{Conn, jobs, log, progress, repositories, site as control},
+    sync::{history, overview::SILENT},
 };
 
 pub(super) fn operations() -> Vec<Operation> {
@@ -21,6 +23,8 @@ pub(super) fn operations() -> Vec<Operation> {
         Operation::new(Method::Post, "/runs", ("run", "Sync now: ask the worker for a run with a repository"), ask)
             .needs(Scope::Write)
             .status(202),
+        Operation::new(Method::Get, "/runs/asked", ("listAskedRuns", "Runs that were asked for and are not over"), asked),
+        Operation::new(Method::Get, "/runs/running", ("listRunning", "How far the runs are that go on now"), running),
         Operation::new(Method::Get, "/runs/{run}", ("showRun", "Show a run with its parts"), show),
         Operation::new(
             Method::Post,
@@ -57,20 +61,64 @@ fn show(call: &Call<'_>, asked: In<RunPath>) -> Result<EntryDetail> {
 struct Wanted {
     /// The repository.
     repository: String,
+    /// Only these resources [default: all that are shared].
+    resources: Option<Vec<String>>,
+    /// Take from them [default: true].
+    pull: Option<bool>,
+    /// Give to them [default: true].
+    push: Option<bool>,
+    /// From the start, as if nothing had been exchanged before; what is equal stays as it is [default: false].
+    #[serde(default)]
+    full: bool,
+    /// Change nothing; count what would happen [default: false].
+    #[serde(default)]
+    dry_run: bool,
 }
 
-/// A run that was asked for.
+/// A run that was asked for and is not over.
 #[derive(Serialize, JsonSchema)]
-struct Asked {
-    /// The jobs that are due now.
-    jobs: Vec<JobId>,
-    /// Since when: GET /api/v1/runs with `from` this time and the repository finds the run, once the worker began it.
-    asked_on: Time,
+pub(super) struct AskedRun {
+    /// The job that makes it; it is gone when the run is over.
+    job: JobId,
+    /// The repository.
+    repository: String,
+    /// Since when it is due. GET /api/v1/runs with `repository` and `from` this time finds the run, once the worker began it.
+    asked_on: Option<Time>,
+    /// Only these resources; null = all.
+    resources: Option<Vec<String>>,
+    /// Whether it takes from them.
+    pull: bool,
+    /// Whether it gives to them.
+    push: bool,
+    /// Whether it begins from the start.
+    full: bool,
+    /// Whether it changes nothing.
+    dry_run: bool,
 }
 
-fn ask(call: &Call<'_>, asked: In<Nothing, Nothing, Wanted>) -> Result<Asked> {
-    let (name, now) = (&asked.body.repository, call.site.now());
-    let jobs = call.site.store.write(|c| {
+impl AskedRun {
+    fn of(repository: &str, job: Job) -> AskedRun {
+        let Ask { resources, pull, push, full, dry_run, .. } = job.ask.unwrap_or_default();
+        AskedRun { job: job.id, repository: repository.to_owned(), asked_on: job.next_run, resources, pull, push, full, dry_run }
+    }
+}
+
+fn ask(call: &Call<'_>, asked: In<Nothing, Nothing, Wanted>) -> Result<AskedRun> {
+    let Wanted { repository, resources, pull, push, full, dry_run } = asked.body;
+    let (pull, push) = (pull.unwrap_or(true), push.unwrap_or(true));
+    if !pull && !push {
+        return Err(Error::usage("a run that neither pulls nor pushes does nothing"));
+    }
+    if resources.as_ref().is_some_and(Vec::is_empty) {
+        return Err(Error::usage("no resource is named").hint("Leave `resources` out for all that are shared."));
+    }
+    enter(call, &repository, Ask { resources, pull, push, full, dry_run, named: None })
+}
+
+/// Asks the worker for a run.
+pub(super) fn enter(call: &Call<'_>, name: &str, ask: Ask) -> Result<AskedRun> {
+    let now = call.site.now();
+    let job = call.site.store.write(|c| {
         if control::paused(c)? {
             return Err(Error::new(Kind::Paused, "Everything is paused").hint("Go on with POST /api/v1/site/resume."));
         }
@@ -78,16 +126,60 @@ fn ask(call: &Call<'_>, asked: In<Nothing, Nothing, Wanted>) -> Result<Asked> {
         if !repository.enabled {
             return Err(Error::new(Kind::Exists, format!("{name} is disabled")).hint("Enable it first."));
         }
-        let due: Vec<JobId> = jobs::list_of(c, repository.id)?.into_iter().filter(|job| job.enabled).map(|job| job.id).take(1).collect();
-        if due.is_empty() {
-            return Err(
-                Error::new(Kind::Exists, format!("{name} has no enabled job that could be made due")).hint("Add one: POST /api/v1/jobs.")
-            );
+        if repository.url.is_none() {
+            return Err(Error::new(Kind::Exists, format!("{name} has no address; it calls us")).hint("Give it one, or wait for it."));
         }
-        due.iter().try_for_each(|job| jobs::make_due(c, *job, now))?;
-        Ok(due)
+        jobs::ask(c, repository.id, ask, now)
     })?;
-    Ok(Asked { jobs, asked_on: now })
+    Ok(AskedRun::of(name, job))
+}
+
+fn asked(call: &Call<'_>, _: In) -> Result<Vec<AskedRun>> {
+    call.site.store.read(|c| {
+        let names = names(call, c)?;
+        Ok(jobs::asked(c)?.into_iter().map(|job| AskedRun::of(names.get(&job.repository).map_or("", String::as_str), job)).collect())
+    })
+}
+
+fn names(call: &Call<'_>, c: &mut Conn) -> Result<HashMap<RepositoryId, String>> {
+    Ok(repositories::list(c, call.site.store.key())?.into_iter().map(|one| (one.id, one.name)).collect())
+}
+
+/// How far a run is that goes on now.
+#[derive(Serialize, JsonSchema)]
+pub(super) struct RunningNow {
+    /// Its entry in the log.
+    run: LogId,
+    /// The repository.
+    repository: String,
+    /// The resource it is at.
+    resource: String,
+    /// `compare`, `pull` or `push`.
+    direction: String,
+    /// Records of that resource, that way, so far.
+    records: u64,
+    /// Of so many, where that is known.
+    total: Option<u64>,
+    /// When it came to that resource.
+    begun: Time,
+    /// When this was said.
+    at: Time,
+}
+
+impl RunningNow {
+    pub(super) fn of(repository: &str, advance: Advance) -> RunningNow {
+        let Advance { run, resource, direction, records, total, begun, at, .. } = advance;
+        RunningNow { run, repository: repository.to_owned(), resource, direction, records, total, begun, at }
+    }
+}
+
+fn running(call: &Call<'_>, _: In) -> Result<Vec<RunningNow>> {
+    let since = call.site.now().plus_seconds(-SILENT);
+    call.site.store.read(|c| {
+        let names = names(call, c)?;
+        let all = progress::all(c, since)?;
+        Ok(all.into_iter().filter_map(|one| Some(RunningNow::of(names.get(&one.repository)?, one))).collect())
+    })
 }
 
 /// What undoing a run did.

@@ -1,22 +1,23 @@
 //! `/site`: who we are, and the emergency stop.
 
 use schemars::JsonSchema;
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use super::{
     databases::{Database, databases},
-    operation::{Call, In, Method, Operation},
+    operation::{Call, In, Method, Nothing, Operation},
 };
 use crate::{
-    error::Result,
+    error::{Error, Result},
     model::{Scope, SiteId},
-    store::{repositories, setup_code, site as control},
+    store::{repositories, setup_code, site as control, traffic as stored},
     sync::pause::{self, Everything},
 };
 
 pub(super) fn operations() -> Vec<Operation> {
     vec![
         Operation::new(Method::Get, "/site", ("showSite", "Show this site"), show),
+        Operation::new(Method::Get, "/site/traffic", ("showTraffic", "What travelled in each of the last hours, this hour last"), traffic),
         Operation::new(
             Method::Post,
             "/site/pause",
@@ -70,6 +71,34 @@ fn show(call: &Call<'_>, _: In) -> Result<Site> {
         repositories,
         databases,
     })
+}
+
+/// How far back.
+#[derive(Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+struct Back {
+    /// So many hours [default: 24; 1 to 840].
+    hours: Option<u32>,
+}
+
+/// What travelled in an hour.
+#[derive(Serialize, JsonSchema)]
+struct Traffic {
+    /// Records that came.
+    received: u64,
+    /// Records that went.
+    sent: u64,
+    /// Bytes on the wire, both ways.
+    bytes: u64,
+}
+
+fn traffic(call: &Call<'_>, asked: In<Nothing, Back>) -> Result<Vec<Traffic>> {
+    let hours = asked.query.hours.unwrap_or(24);
+    if !(1..=840).contains(&hours) {
+        return Err(Error::usage("`hours` is 1 to 840"));
+    }
+    let found = call.site.store.read(|c| stored::last(c, call.site.now(), hours))?;
+    Ok(found.into_iter().map(|one| Traffic { received: one.received, sent: one.sent, bytes: one.bytes }).collect())
 }
 
 /// Whether everything is stopped.
