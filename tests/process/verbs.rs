@@ -62,6 +62,10 @@ fn a_token_is_shown_once_and_ends_when_it_is_removed() {
     house.run("s", "token add backup").fails(1).complains("already");
     house.run("s", "token add x --scope root").fails(2).complains("Scopes are read, write and admin");
     house.run("s", "token add x --account nobody").fails(1).complains("no account");
+    house.ok("s", "user add vera --role viewer --password-file password");
+    house.run("s", "token add x --account vera --scope write").fails(2).complains("vera may not have a token with the scope write");
+    assert_eq!(house.ok("s", "--format json token add y --account vera --expires 1h").json()["account"], "vera");
+    house.ok("s", "token remove y");
     let listed = house.ok("s", "token list").says("backup").says("write");
     assert!(!listed.out.contains(text) && !house.ok("s", "--format json token list").out.contains(text));
     house.ok("s", "token remove backup");

@@ -243,6 +243,13 @@ fn decided(story: &Story) {
     assert_eq!(story.well(&format!("POST /history/{}/restore", past["number"].as_str().unwrap()), NONE)["changed"], true);
     let name: String = story.here.query_row("SELECT name FROM team WHERE name = 'here' LIMIT 1", [], |row| row.get(0)).unwrap();
     assert_eq!(name, "here");
+    assert!(!story.there.names().contains(&"here".to_owned()));
+    let moved = story.well("POST /runs", json!({"repository": "hub", "resources": ["team"], "records": [uid], "pull": false}));
+    assert_eq!(moved["records"], json!([uid]));
+    story.work();
+    assert!(story.there.names().contains(&"here".to_owned()));
+    story.fails("POST /runs", json!({"repository": "hub", "records": [uid]}), 400);
+    story.fails("POST /runs", json!({"repository": "hub", "resources": ["team"], "records": ["no uid"]}), 400);
 }
 
 fn undone(story: &Story) {

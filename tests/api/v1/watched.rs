@@ -22,6 +22,7 @@ fn a_site_is_ready_while_its_store_and_its_databases_can_be_opened() {
     assert_eq!(ready.status, 200);
     let checks = json!([{"name": "store", "ready": true}, {"name": "migrations", "ready": true}, {"name": "database app", "ready": true}]);
     assert_eq!(ready.json(), json!({"ready": true, "checks": checks}));
+    assert_eq!(story.laptop.get("/readyz", PROXIED).status, 200);
     let file = story.url().strip_prefix("sqlite:").unwrap();
     fs::remove_file(file).unwrap();
     let ready = story.laptop.get("/readyz", "");
@@ -29,6 +30,9 @@ fn a_site_is_ready_while_its_store_and_its_databases_can_be_opened() {
     let broken = &ready.json()["checks"][2];
     assert_eq!((broken["name"].as_str(), broken["ready"].as_bool()), (Some("database app"), Some(false)));
     assert!(broken["error"].as_str().unwrap().contains("app.db"), "{broken}");
+    // Who asks in a loop from outside is told what was seen a moment ago.
+    assert_eq!(story.laptop.get("/readyz", PROXIED).status, 200);
+    std::thread::sleep(std::time::Duration::from_millis(2_100));
     let outside = story.laptop.get("/readyz", PROXIED);
     assert_eq!((outside.status, outside.json()["checks"][2].clone()), (503, json!({"name": "databases", "ready": false})));
     assert_eq!(story.laptop.get("/healthz", PROXIED).body, b"ok\n");

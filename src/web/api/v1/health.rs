@@ -1,5 +1,7 @@
 //! `/healthz`: that this process answers. `/readyz`: that it can do its work.
 
+use std::time::{Duration, Instant};
+
 use actix_web::{HttpRequest, HttpResponse, web::Data};
 use serde::Serialize;
 
@@ -12,20 +14,23 @@ use crate::{
     wire,
 };
 
+/// What is told to anyone is so old at most.
+const FRESH: Duration = Duration::from_secs(2);
+
 /// Answers anyone.
 pub(super) async fn alive() -> HttpResponse {
     HttpResponse::Ok().content_type("text/plain; charset=utf-8").body("ok\n")
 }
 
 /// Whether this site can do its work.
-#[derive(Serialize)]
-struct Ready {
+#[derive(Debug, Clone, Serialize)]
+pub(super) struct Ready {
     ready: bool,
     checks: Vec<Check>,
 }
 
 /// Something that has to be there.
-#[derive(Serialize)]
+#[derive(Debug, Clone, Serialize)]
 struct Check {
     name: String,
     ready: bool,
@@ -37,14 +42,27 @@ struct Check {
 /// Answers anyone; what the databases are called and why one cannot be opened is told on this machine and to who shows a token or an account.
 pub(super) async fn ready(app: Data<App>, request: HttpRequest) -> HttpResponse {
     let knows = person::is_local(&request) || person::who(&app, &request).await.is_ok();
-    match call(move || Ok(look(&app.site))).await {
+    let looked = if knows { call(move || Ok(look(&app.site))).await } else { for_anyone(app).await };
+    match looked {
         Ok(ready) => {
-            let ready = if knows { ready } else { ready.for_anyone() };
             let mut answer = if ready.ready { HttpResponse::Ok() } else { HttpResponse::ServiceUnavailable() };
             answer.content_type("application/json").body(wire::write_json(&ready))
         }
         Err(error) => problem::refuse(&request, &error),
     }
+}
+
+/// How it was a moment ago. One look at a time: whoever asks in a loop must not keep the databases busy.
+async fn for_anyone(app: Data<App>) -> Result<Ready> {
+    let mut last = app.meter.ready.lock().await;
+    let fresh = |(at, _): &(Instant, Ready)| at.elapsed() < FRESH;
+    if let Some((_, ready)) = last.as_ref().filter(|last| fresh(last)) {
+        return Ok(ready.clone());
+    }
+    let site = app.site.clone();
+    let ready = call(move || Ok(look(&site).without_names())).await?;
+    *last = Some((Instant::now(), ready.clone()));
+    Ok(ready)
 }
 
 fn look(site: &Site) -> Ready {
@@ -67,7 +85,7 @@ fn look(site: &Site) -> Ready {
 }
 
 impl Ready {
-    fn for_anyone(self) -> Ready {
+    fn without_names(self) -> Ready {
         let (own, databases): (Vec<Check>, Vec<Check>) = self.checks.into_iter().partition(|check| !check.name.starts_with("database "));
         let databases = Check { name: "databases".to_owned(), ready: databases.iter().all(|check| check.ready), error: None };
         let checks = own.into_iter().map(|check| Check { error: None, ..check }).chain([databases]).collect();

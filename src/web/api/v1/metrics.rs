@@ -6,6 +6,7 @@ use std::{
         Mutex, PoisonError,
         atomic::{AtomicI64, AtomicU64, Ordering},
     },
+    time::Instant,
 };
 
 use actix_web::{
@@ -21,7 +22,7 @@ use prometheus_client::{
     registry::Registry,
 };
 
-use super::{person, problem};
+use super::{health::Ready, person, problem};
 use crate::{
     error::{Error, Result},
     model::{Action, Counts, Direction, LogId, Outcome, RepositoryId, Scope, Time},
@@ -44,6 +45,8 @@ pub(in crate::web) struct Meter {
     /// Answers by the first digit of their status.
     requests: [AtomicU64; 6],
     log: Mutex<Tally>,
+    /// What was last told to anyone who asked whether this site is ready.
+    pub(super) ready: tokio::sync::Mutex<Option<(Instant, Ready)>>,
 }
 
 /// Counts an answer.

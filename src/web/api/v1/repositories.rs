@@ -1,8 +1,11 @@
 //! `/repositories`: the sites that this one runs with.
 
+mod state;
+
 use schemars::JsonSchema;
 use secrecy::SecretString;
 use serde::{Deserialize, Deserializer, Serialize};
+use state::{Repository, RepositoryDetail, Settings};
 
 use super::{
     jobs::Job,
@@ -10,14 +13,13 @@ use super::{
     operation::{Call, In, Method, Nothing, Operation},
     page::{Page, limit},
     resources::Resource,
-    runs::RunningNow,
 };
 use crate::{
     error::{Error, Result},
-    model::{Health, Mode, Repository as Known, Scope, SiteId, Time},
+    model::{Mode, Repository as Known, Scope, SiteId, Time},
     store::{jobs, log, repositories, resources, verified},
     sync::{
-        overview::{State, overview, state},
+        overview::{overview, state},
         register::{self, Added, Said},
     },
 };
@@ -62,126 +64,6 @@ pub(super) struct RepositoryPath {
     pub(super) repository: String,
 }
 
-/// A repository. Its password stays where it is.
-#[derive(Serialize, JsonSchema)]
-struct Settings {
-    /// What it is called here.
-    name: String,
-    /// Its UUID, once it is known.
-    uuid: Option<SiteId>,
-    /// Its address; null = it only calls us.
-    url: Option<String>,
-    /// Our account there.
-    user: Option<String>,
-    /// Its own proxy, without a password.
-    proxy: Option<String>,
-    /// Whether it may push to us.
-    accept_pushes: bool,
-    /// Whether there are runs with it.
-    enabled: bool,
-}
-
-impl From<&Known> for Settings {
-    fn from(known: &Known) -> Settings {
-        Settings {
-            name: known.name.clone(),
-            uuid: known.uuid,
-            url: known.url.clone(),
-            user: known.user.clone(),
-            proxy: known.bare_proxy(),
-            accept_pushes: known.accept_pushes,
-            enabled: known.enabled,
-        }
-    }
-}
-
-/// A repository and how it is.
-#[derive(Serialize, JsonSchema)]
-struct Repository {
-    #[serde(flatten)]
-    settings: Settings,
-    /// How it is; `unknown` where nothing can be said yet, or it is disabled.
-    health: Colour,
-    /// Why, in a few words.
-    reason: String,
-    /// When the last run ended.
-    last_run: Option<Time>,
-    /// When a run last went well.
-    last_success: Option<Time>,
-    /// What the last run ended with.
-    last_message: Option<String>,
-    /// How many runs in a row failed.
-    failures: u32,
-    /// When it last called us by itself.
-    called: Option<Time>,
-    /// When the next run is due.
-    next_run: Option<Time>,
-    /// How far the run is that goes on now.
-    running: Option<RunningNow>,
-    /// How many milliseconds its clock was ahead of ours when it was last reached.
-    skew_ms: Option<i64>,
-    /// The version of Entente that it said it runs.
-    version: Option<String>,
-    /// When everything that is shared was last found equal; null where some never was.
-    verified_at: Option<Time>,
-    /// Conflicts with it that a person has to decide.
-    conflicts: u64,
-    /// Records that could not be stored or sent.
-    quarantined: u64,
-    /// Records that wait for another one.
-    parked: u64,
-}
-
-/// How a repository is.
-#[derive(Serialize, JsonSchema)]
-#[serde(rename_all = "lowercase")]
-enum Colour {
-    /// Well.
-    Green,
-    /// An administrator should look.
-    Yellow,
-    /// It does not work.
-    Red,
-    /// Nothing can be said.
-    Unknown,
-}
-
-impl From<Health> for Colour {
-    fn from(health: Health) -> Colour {
-        match health {
-            Health::Green => Colour::Green,
-            Health::Yellow => Colour::Yellow,
-            Health::Red => Colour::Red,
-            Health::Unknown => Colour::Unknown,
-        }
-    }
-}
-
-impl From<State> for Repository {
-    fn from(state: State) -> Repository {
-        let State { repository, health, reason, condition, called, next_run, running, verified, trouble, .. } = state;
-        let last = condition.as_ref();
-        Repository {
-            health: health.into(),
-            reason,
-            last_run: last.map(|last| last.time),
-            last_success: last.and_then(|last| last.last_success),
-            last_message: last.map(|last| last.message.clone()),
-            failures: last.map_or(0, |last| last.failures),
-            called,
-            next_run,
-            running: running.map(|running| RunningNow::of(&repository.name, running)),
-            skew_ms: last.and_then(|last| last.skew),
-            version: last.and_then(|last| last.version.clone()),
-            verified_at: verified,
-            conflicts: trouble.conflicts,
-            quarantined: trouble.quarantined,
-            parked: trouble.parked,
-            settings: Settings::from(&repository),
-        }
-    }
-}
-
 /// Which repositories.
 #[derive(Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
@@ -200,19 +82,6 @@ fn list(call: &Call<'_>, asked: In<Nothing, Listing>) -> Result<Page<Repository>
     states.sort_by(|one, other| one.repository.name.cmp(&other.repository.name));
     states.truncate(limit as usize + 1);
     Ok(Page::of(states.into_iter().map(Repository::from).collect(), limit, |one| one.settings.name.clone()))
-}
-
-/// A repository in full.
-#[derive(Serialize, JsonSchema)]
-struct RepositoryDetail {
-    #[serde(flatten)]
-    repository: Repository,
-    /// What is shared with it.
-    resources: Vec<Resource>,
-    /// Its schedule.
-    jobs: Vec<Job>,
-    /// Its last runs, newest first.
-    runs: Vec<Entry>,
 }
 
 fn show(call: &Call<'_>, asked: In<RepositoryPath>) -> Result<RepositoryDetail> {

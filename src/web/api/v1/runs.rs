@@ -12,10 +12,13 @@ use super::{
 };
 use crate::{
     error::{Error, Kind, Result},
-    model::{Action, Advance, Ask, Job, JobId, LogId, RepositoryId, Scope, Time},
+    model::{Action, Advance, Ask, Job, JobId, LogId, RepositoryId, Scope, Time, Uid},
     store::{Conn, jobs, log, progress, repositories, site as control},
     sync::{history, overview::SILENT},
 };
+
+/// The most records that a run may be asked for by their uids.
+const NAMED: usize = 1000;
 
 pub(super) fn operations() -> Vec<Operation> {
     vec![
@@ -73,6 +76,9 @@ struct Wanted {
     /// Change nothing; count what would happen [default: false].
     #[serde(default)]
     dry_run: bool,
+    /// Only these records, by their uids, and what they refer to: up to 1,000, of the one resource that is named.
+    #[schemars(length(min = 1, max = 1000))]
+    records: Option<Vec<String>>,
 }
 
 /// A run that was asked for and is not over.
@@ -94,17 +100,29 @@ pub(super) struct AskedRun {
     full: bool,
     /// Whether it changes nothing.
     dry_run: bool,
+    /// Only these records; null = all.
+    records: Option<Vec<String>>,
 }
 
 impl AskedRun {
     fn of(repository: &str, job: Job) -> AskedRun {
-        let Ask { resources, pull, push, full, dry_run, .. } = job.ask.unwrap_or_default();
-        AskedRun { job: job.id, repository: repository.to_owned(), asked_on: job.next_run, resources, pull, push, full, dry_run }
+        let Ask { resources, pull, push, full, dry_run, named } = job.ask.unwrap_or_default();
+        AskedRun {
+            job: job.id,
+            repository: repository.to_owned(),
+            asked_on: job.next_run,
+            resources,
+            pull,
+            push,
+            full,
+            dry_run,
+            records: named,
+        }
     }
 }
 
 fn ask(call: &Call<'_>, asked: In<Nothing, Nothing, Wanted>) -> Result<AskedRun> {
-    let Wanted { repository, resources, pull, push, full, dry_run } = asked.body;
+    let Wanted { repository, resources, pull, push, full, dry_run, records } = asked.body;
     let (pull, push) = (pull.unwrap_or(true), push.unwrap_or(true));
     if !pull && !push {
         return Err(Error::usage("a run that neither pulls nor pushes does nothing"));
@@ -112,7 +130,14 @@ fn ask(call: &Call<'_>, asked: In<Nothing, Nothing, Wanted>) -> Result<AskedRun>
     if resources.as_ref().is_some_and(Vec::is_empty) {
         return Err(Error::usage("no resource is named").hint("Leave `resources` out for all that are shared."));
     }
-    enter(call, &repository, Ask { resources, pull, push, full, dry_run, named: None })
+    if let Some(uids) = &records {
+        if resources.as_ref().is_none_or(|names| names.len() != 1) || uids.is_empty() || uids.len() > NAMED {
+            return Err(Error::usage(format!("name 1 to {NAMED} records of one resource"))
+                .hint("Say {\"resources\": [\"NAME\"], \"records\": [\"UID\"]}."));
+        }
+        uids.iter().try_for_each(|uid| Uid::check(uid).map(|_| ()))?;
+    }
+    enter(call, &repository, Ask { resources, pull, push, full, dry_run, named: records })
 }
 
 /// Asks the worker for a run.
