@@ -307,6 +307,17 @@ fn a_body_is_json_within_limits_and_its_fields_are_known() {
 }
 
 #[test]
+fn names_of_all_kinds_are_found_in_a_path() {
+    let story = Story::new();
+    for (name, path) in [("A/B 100%", "A%2FB%20100%25"), ("Büro +1", "B%C3%BCro%20+1"), ("..", "%2E%2E"), ("a?b#c", "a%3Fb%23c")] {
+        story.well("POST /repositories", json!({"name": name}));
+        assert_eq!(story.well(&format!("GET /repositories/{path}"), NONE)["name"], name);
+        story.well(&format!("DELETE /repositories/{path}"), NONE);
+    }
+    story.fails("GET /repositories/%FF%FE", NONE, 404);
+}
+
+#[test]
 fn the_routes_are_those_of_the_document_and_all_else_is_a_problem() {
     let site = Served::plain();
     let book = Book::of(&site);
@@ -350,6 +361,9 @@ fn the_document_is_whole() {
         }
     }
     assert!(references > 200, "{references}");
+    for (name, schema) in book.document["components"]["schemas"].as_object().unwrap() {
+        assert!(jsonschema::draft202012::meta::is_valid(schema), "{name}");
+    }
     for operation in book.operations() {
         let named: HashSet<&str> = operation.path.split('/').filter_map(|part| part.strip_prefix('{')?.strip_suffix('}')).collect();
         let parameters = operation.described["parameters"].as_array().unwrap();

@@ -2,7 +2,7 @@
 
 use std::fs;
 
-use entente::model::Scope;
+use entente::{model::Scope, store::log};
 use serde_json::json;
 
 use super::{
@@ -76,6 +76,10 @@ fn the_metrics_tell_what_the_runs_did_and_what_waits() {
     assert_eq!((number(&text, "entente_jobs_due"), number(&text, "entente_paused")), (1.0, 0.0));
     assert!(number(&text, r#"entente_http_requests_total{class="2xx"}"#) > 10.0);
     assert!(text.ends_with("# EOF\n"));
+    // Counters never go back, also when the log forgets.
+    let store = &story.laptop.site.store;
+    assert!(store.write(|c| log::purge(c, story.laptop.site.now(), 10_000)).unwrap() > 5);
+    assert_eq!(number(&metrics(), r#"entente_runs_total{repository="hub",result="success"}"#), 1.0);
 }
 
 #[test]
