@@ -4,7 +4,7 @@ use entente::{error::Result, model::LogEntry};
 use serde_json::{Value, json};
 
 use super::{
-    desk::House,
+    desk::{House, VISITOR},
     hall::{self, Desk, EDITS, TABLES},
 };
 use crate::cli::{
