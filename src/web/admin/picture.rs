@@ -26,6 +26,8 @@ pub(super) struct Spoke {
 #[derive(Debug, Default)]
 pub(super) struct Picture {
     pub(super) label: String,
+    pub(super) height: i32,
+    pub(super) middle: i32,
     pub(super) spokes: Vec<Spoke>,
     /// How many did not fit.
     pub(super) more: usize,
@@ -36,19 +38,22 @@ impl Picture {
     pub(super) fn of<'a>(sites: impl ExactSizeIterator<Item = (RepositoryId, &'a str, &'static str, &'a str)>) -> Picture {
         let all = sites.len();
         let shown = all.min(FIT);
+        let flat = shown < 3;
+        let height = if flat { 120 } else { 290 };
         let spokes: Vec<Spoke> = sites
             .take(FIT)
             .enumerate()
             .map(|(at, (id, name, class, reason))| {
-                let turn = TAU * (at as f64 + 0.5) / shown.max(1) as f64 - TAU / 4.0;
-                let (x, y) = ((210.0 + 150.0 * turn.cos()).round() as i32, (150.0 + 98.0 * turn.sin()).round() as i32);
-                let label = if y < 150 { y - 26 } else { y + 36 };
+                let turn = TAU * at as f64 / shown.max(1) as f64 - if flat { 0.0 } else { TAU / 4.0 };
+                let middle = f64::from(height) / 2.0;
+                let (x, y) = ((210.0 + 150.0 * turn.cos()).round() as i32, (middle + 92.0 * turn.sin()).round() as i32);
+                let label = if y < height / 2 { y - 26 } else { y + 36 };
                 Spoke { id, name: name.to_owned(), short: short(name), class, reason: reason.to_owned(), x, y, label }
             })
             .collect();
         let names: Vec<&str> = spokes.iter().map(|spoke| spoke.name.as_str()).collect();
         let label = format!("{} round this one: {}", counted(all as u64, "site"), names.join(", "));
-        Picture { label, more: all - spokes.len(), spokes }
+        Picture { label, height, middle: height / 2, more: all - spokes.len(), spokes }
     }
 }
 
@@ -87,7 +92,7 @@ mod tests {
         let names: Vec<String> = (0..20).map(|n| format!("site number {n} of many")).collect();
         let picture = Picture::of(names.iter().map(|name| (1, name.as_str(), "good", "Healthy")));
         assert_eq!((picture.spokes.len(), picture.more), (FIT, 8));
-        assert!(picture.spokes.iter().all(|spoke| (30..390).contains(&spoke.x) && (30..270).contains(&spoke.y) && spoke.short.chars().count() <= 14));
+        assert!(picture.spokes.iter().all(|spoke| (30..390).contains(&spoke.x) && (30..260).contains(&spoke.y) && spoke.short.chars().count() <= 14));
         assert!(picture.label.starts_with("20 sites"));
     }
 
