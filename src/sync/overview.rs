@@ -81,13 +81,7 @@ pub fn overview(site: &Site) -> Result<Overview> {
     })?;
     let mut states = states;
     states.sort_by_key(|state| (rank(state.health), state.repository.name.to_lowercase()));
-    let mut trouble = none(site.id);
-    for one in &troubles {
-        trouble.conflicts += one.conflicts;
-        trouble.quarantined += one.quarantined;
-        trouble.parked += one.parked;
-    }
-    Ok(Overview { states, paused, trouble, unread })
+    Ok(Overview { states, paused, trouble: sum(site, &troubles), unread })
 }
 
 /// How one repository is.
@@ -129,6 +123,21 @@ pub fn waiting_to_be_sent(site: &Site, state: &State) -> Result<u64> {
         }
     }
     Ok(count.min(u64::from(MANY)))
+}
+
+/// What waits for a person, with all sites together.
+pub fn trouble(site: &Site) -> Result<Trouble> {
+    let (all, _) = troubles(site)?;
+    Ok(sum(site, &all))
+}
+
+fn sum(site: &Site, all: &[Trouble]) -> Trouble {
+    all.iter().fold(none(site.id), |sum, one| Trouble {
+        conflicts: sum.conflicts + one.conflicts,
+        quarantined: sum.quarantined + one.quarantined,
+        parked: sum.parked + one.parked,
+        ..sum
+    })
 }
 
 fn troubles(site: &Site) -> Result<(Vec<Trouble>, Vec<(String, Error)>)> {

@@ -10,7 +10,7 @@ use crate::{
     model::Limits,
     site::Site,
     sync::admit::Gate,
-    web::{Changes, api::v1::Meter},
+    web::{Changes, admin::Counts, api::v1::Meter},
 };
 
 /// Pages that are held in memory at the same time; further ones wait for their turn.
@@ -25,6 +25,8 @@ pub(super) struct App {
     pub(super) stopping: watch::Receiver<bool>,
     pub(super) pages: Arc<Semaphore>,
     pub(super) meter: Meter,
+    /// What waits for a person.
+    pub(super) counts: Counts,
 }
 
 impl App {
@@ -37,6 +39,7 @@ impl App {
             stopping,
             pages: Arc::new(Semaphore::new(PAGES)),
             meter: Meter::default(),
+            counts: Counts::default(),
         }
     }
 }

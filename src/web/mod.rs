@@ -4,6 +4,7 @@
 //! makes one call on a blocking thread, and answers. Whoever calls is known before a body is read.
 
 mod answer;
+mod admin;
 mod api;
 mod app;
 mod body;

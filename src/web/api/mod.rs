@@ -5,7 +5,6 @@ pub(super) mod events;
 pub(super) mod feed;
 pub(super) mod fetch;
 pub(super) mod hello;
-pub(super) mod home;
 pub(super) mod push;
 pub(super) mod register;
 pub(super) mod session;

@@ -1,6 +1,7 @@
 //! Who calls, and how much they may.
 
 use actix_web::{HttpRequest, http::header, web::Data};
+use subtle::ConstantTimeEq;
 
 use crate::{
     error::{Error, Kind, Result},
@@ -8,10 +9,14 @@ use crate::{
     store::api_tokens,
     sync::admit,
     web::{
+        admin,
         api::who::{Shown, address, shown},
         app::{App, call},
     },
 };
+
+/// What a browser's session has to send along with a change.
+const CSRF: &str = "x-csrf-token";
 
 /// Somebody who showed who they are.
 #[derive(Debug, Clone)]
@@ -70,7 +75,22 @@ fn another_site(account: &Account) -> Error {
 pub(in crate::web) async fn who(app: &Data<App>, request: &HttpRequest) -> Result<Person> {
     let (app, address) = (app.clone(), address(request));
     match shown(request)? {
-        Shown::Nobody => Err(nobody()),
+        Shown::Nobody => match admin::token(request) {
+            Some(token) => {
+                let sent = request.headers().get(CSRF).and_then(|value| value.to_str().ok()).unwrap_or_default().to_owned();
+                let changes = !request.method().is_safe();
+                call(move || {
+                    let person = admin::person(&app.site, Some(&token))?.ok_or_else(nobody)?;
+                    if changes && !bool::from(person.csrf.as_bytes().ct_eq(sent.as_bytes())) {
+                        return Err(Error::forbidden("A browser's session changes things only with its token against forgery")
+                            .hint("Send the header X-CSRF-Token with the value of the field csrf of any form, or use a token of its own."));
+                    }
+                    Person::of(person.account, None)
+                })
+                .await
+            }
+            None => Err(nobody()),
+        },
         Shown::Basic(name, password) => {
             call(move || Person::of(admit::login(&app.site, &app.gate, address, &name, &password)?, None)).await
         }
