@@ -141,7 +141,7 @@ fn mends(page: &Page, values: &[String], null: &[String]) -> Result<Vec<Mend>> {
 
 fn list(context: &Context, site: &Site) -> Result<Ending> {
     let repositories = site.store.read(|c| repositories::list(c, site.store.key()))?;
-    let quarantine::Listed { waiting, unread: failed } = quarantine::list(site)?;
+    let (waiting, failed) = quarantine::list(site)?;
     for (database, error) in &failed {
         warn(&format!("{database} cannot be read: {}", error.chain()));
     }

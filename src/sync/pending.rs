@@ -1,9 +1,11 @@
 //! What waits to be given to other sites, counted quickly for those who watch this one.
 
+use std::collections::HashMap;
+
 use crate::{
     connector::Part,
     error::Result,
-    model::RepositoryId,
+    model::{AttachedTable, RepositoryId, SiteId},
     site::Site,
     store::{attached, repositories, resources},
 };
@@ -21,34 +23,35 @@ pub struct Pending {
 
 /// What the repositories that we call were not given yet. A database that cannot be read is left out.
 pub fn changes(site: &Site) -> Result<Vec<Pending>> {
-    let (shared, attached) = site.store.read(|c| {
-        let mut shared = Vec::new();
-        for repository in repositories::list(c, site.store.key())? {
-            let Some(uuid) = repository.uuid.filter(|_| repository.enabled && repository.url.is_some()) else { continue };
-            shared.extend(
-                resources::list(c, repository.id)?.into_iter().filter(|one| one.mode.pushes()).map(|one| (repository.id, uuid, one.name)),
-            );
-        }
-        Ok((shared, attached::list(c)?))
+    let (called, shared, attached) = site.store.read(|c| {
+        let callable = repositories::list(c, site.store.key())?.into_iter().filter(|one| one.enabled && one.url.is_some());
+        let called: HashMap<RepositoryId, SiteId> = callable.filter_map(|one| Some((one.id, one.uuid?))).collect();
+        Ok((called, resources::all(c)?, attached::list(c)?))
     })?;
     let mut pending = Vec::new();
     for table in attached {
-        let sharers: Vec<_> = shared.iter().filter(|(.., name)| *name == table.resource).collect();
-        let Ok(mut door) = site.door(&table.database).map_err(|error| untold(&table.database, &error)) else { continue };
-        let Some(known) = door.tables()?.into_iter().find(|known| known.resource == table.resource) else { continue };
-        if sharers.is_empty() {
-            continue;
-        }
-        let head = door.head(&known)?;
-        for (repository, uuid, resource) in sharers {
-            let given = door.share(&known, *uuid, Part::Active)?.push;
-            let changes = u64::try_from(head - given).unwrap_or(0);
-            pending.push(Pending { repository: *repository, resource: resource.clone(), changes });
+        let pushed = shared.iter().filter(|one| one.name == table.resource && one.mode.pushes());
+        let sharers: Vec<_> = pushed.filter_map(|one| Some((one.repository, *called.get(&one.repository)?))).collect();
+        match of_table(site, &table, &sharers) {
+            Ok(some) => pending.extend(some),
+            Err(error) => tracing::debug!("What waits in {} is not counted: {}", table.database, error.chain()),
         }
     }
     Ok(pending)
 }
 
-fn untold(database: &str, error: &crate::error::Error) {
-    tracing::debug!("{database} is not counted: {}", error.chain());
+fn of_table(site: &Site, attached: &AttachedTable, sharers: &[(RepositoryId, SiteId)]) -> Result<Vec<Pending>> {
+    if sharers.is_empty() {
+        return Ok(Vec::new());
+    }
+    let mut door = site.door(&attached.database)?;
+    let Some(table) = door.tables()?.into_iter().find(|known| known.resource == attached.resource) else { return Ok(Vec::new()) };
+    let head = door.head(&table)?;
+    let mut pending = Vec::new();
+    for (repository, uuid) in sharers {
+        let given = door.share(&table, *uuid, Part::Active)?.push;
+        let changes = u64::try_from(head - given).unwrap_or(0);
+        pending.push(Pending { repository: *repository, resource: attached.resource.clone(), changes });
+    }
+    Ok(pending)
 }

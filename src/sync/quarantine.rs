@@ -56,17 +56,11 @@ pub struct Waits {
     pub entry: WaitingEntry,
 }
 
-/// What was found.
-#[derive(Debug)]
-pub struct Listed {
-    /// Newest first.
-    pub waiting: Vec<Waits>,
-    /// Databases that could not be read, and why.
-    pub unread: Vec<(String, Error)>,
-}
+/// Databases that could not be read, and why.
+pub type Unread = Vec<(String, Error)>;
 
-/// The waiting records of all attached databases.
-pub fn list(site: &Site) -> Result<Listed> {
+/// The waiting records of all attached databases, newest first.
+pub fn list(site: &Site) -> Result<(Vec<Waits>, Unread)> {
     let (mut found, mut failed) = (Vec::new(), Vec::new());
     for database in site.store.read(databases::list)? {
         match site.door(&database.name).and_then(|mut door| door.waiting()) {
@@ -76,7 +70,7 @@ pub fn list(site: &Site) -> Result<Listed> {
         }
     }
     found.sort_by_key(|waits| std::cmp::Reverse((waits.entry.at, waits.entry.id)));
-    Ok(Listed { waiting: found, unread: failed })
+    Ok((found, failed))
 }
 
 /// One waiting record.

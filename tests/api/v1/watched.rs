@@ -33,6 +33,8 @@ fn a_site_is_ready_while_its_store_and_its_databases_can_be_opened() {
     // Who asks in a loop from outside is told what was seen a moment ago.
     assert_eq!(story.laptop.get("/readyz", PROXIED).status, 200);
     std::thread::sleep(std::time::Duration::from_millis(2_100));
+    let metrics = String::from_utf8(story.laptop.get("/metrics", "").body).unwrap();
+    assert_eq!((number(&metrics, "entente_databases_unread"), number(&metrics, "entente_repositories")), (1.0, 1.0));
     let outside = story.laptop.get("/readyz", PROXIED);
     assert_eq!((outside.status, outside.json()["checks"][2].clone()), (503, json!({"name": "databases", "ready": false})));
     assert_eq!(story.laptop.get("/healthz", PROXIED).body, b"ok\n");

@@ -82,8 +82,9 @@ pub(in crate::web) async fn who(app: &Data<App>, request: &HttpRequest) -> Resul
                 call(move || {
                     let person = admin::person(&app.site, Some(&token))?.ok_or_else(nobody)?;
                     if changes && !bool::from(person.csrf.as_bytes().ct_eq(sent.as_bytes())) {
-                        return Err(Error::forbidden("A browser's session changes things only with its token against forgery")
-                            .hint("Send the header X-CSRF-Token with the value of the field csrf of any form, or use a token of its own."));
+                        return Err(Error::forbidden("A browser's session changes things only with its token against forgery").hint(
+                            "Send the header X-CSRF-Token with the value of the field csrf of any form, or use a token of its own.",
+                        ));
                     }
                     Person::of(person.account, None)
                 })

@@ -113,7 +113,7 @@ struct WaitingPage {
 
 fn list(call: &Call<'_>, asked: In<Nothing, WaitingListing>) -> Result<WaitingPage> {
     let limit = limit(asked.query.limit)? as usize;
-    let quarantine::Listed { waiting, unread } = quarantine::list(call.site)?;
+    let (waiting, unread) = quarantine::list(call.site)?;
     let begin = match asked.query.after {
         None => 0,
         Some(after) => {

@@ -80,14 +80,14 @@ impl Resource {
 }
 
 fn every(call: &Call<'_>, _: In) -> Result<Vec<Resource>> {
-    call.site.store.read(|c| {
-        let verified = verified::all(c)?;
-        let mut shared = Vec::new();
-        for repository in repositories::list(c, call.site.store.key())? {
-            shared.extend(resources::list(c, repository.id)?.into_iter().map(|one| Resource::of(&repository.name, one, &verified)));
-        }
-        Ok(shared)
-    })
+    let (names, all, verified) = call.site.store.read(|c| {
+        let names = repositories::list(c, call.site.store.key())?.into_iter().map(|one| (one.id, one.name));
+        Ok((names.collect::<HashMap<_, _>>(), resources::all(c)?, verified::all(c)?))
+    })?;
+    let mut shared: Vec<Resource> =
+        all.into_iter().map(|one| Resource::of(names.get(&one.repository).map_or("", String::as_str), one, &verified)).collect();
+    shared.sort_by(|one, other| (&one.repository, &one.name).cmp(&(&other.repository, &other.name)));
+    Ok(shared)
 }
 
 fn list(call: &Call<'_>, asked: In<RepositoryPath>) -> Result<Vec<Resource>> {
