@@ -1,6 +1,10 @@
 //! Who may do what.
 
-use entente::model::{Role, Scope, SiteId};
+use entente::{
+    model::{Role, Scope, SiteId},
+    store::sessions,
+};
+use secrecy::ExposeSecret;
 use serde_json::{Value, json};
 
 use super::{
@@ -89,6 +93,25 @@ fn a_token_ends_with_its_account_or_when_it_is_removed() {
     is_problem(&send(&site, &basic("root"), "DELETE /api/v1/tokens/cron", &NONE), 404, "not_found");
     assert_eq!(send(&site, &basic("root"), "DELETE /api/v1/accounts/otto", &NONE).status, 204);
     is_problem(&send(&site, &otto, "GET /api/v1/site", &NONE), 401, "unauthorized");
+}
+
+#[test]
+fn a_browsers_session_changes_nothing_without_its_token_against_forgery() {
+    let site = Served::plain();
+    let begun = site.site.store.write(|c| sessions::begin(c, "root", "127.0.0.1", "test", site.site.now())).unwrap();
+    let cookie = format!("Cookie: entente_session={}\r\n", begun.expose_secret());
+    assert_eq!(send(&site, &cookie, "GET /api/v1/accounts", &NONE).status, 200);
+    for operation in Book::of(&site).operations().into_iter().filter(|operation| operation.method != "GET") {
+        let line = format!("{} {}", operation.method, operation.filled("1"));
+        for headers in [cookie.clone(), format!("{cookie}X-CSRF-Token: 00000000000000000000000000000000\r\n")] {
+            is_problem(&send(&site, &headers, &line, &NONE), 403, "forbidden");
+        }
+    }
+    let page = String::from_utf8(site.get("/pause", &cookie).body).unwrap();
+    let csrf = page.split("name=\"csrf\" value=\"").nth(1).and_then(|rest| rest.split('"').next()).unwrap();
+    let headers = format!("{cookie}X-CSRF-Token: {csrf}\r\n");
+    assert_eq!(send(&site, &headers, "POST /api/v1/site/pause", &NONE).status, 200);
+    is_problem(&send(&site, "Cookie: entente_session=x\r\n", "GET /api/v1/site", &NONE), 401, "unauthorized");
 }
 
 #[test]

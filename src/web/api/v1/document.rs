@@ -24,7 +24,7 @@ pub(super) struct Document {
     info: Info,
     servers: [Server; 1],
     tags: Vec<Tag>,
-    security: [BTreeMap<&'static str, Vec<String>>; 2],
+    security: [BTreeMap<&'static str, Vec<String>>; 3],
     paths: BTreeMap<&'static str, BTreeMap<&'static str, Described>>,
     pub(super) components: Components,
 }
@@ -110,11 +110,16 @@ pub(super) struct Components {
 }
 
 #[derive(Serialize)]
-struct SecurityScheme {
-    r#type: &'static str,
-    scheme: &'static str,
-    description: &'static str,
+#[serde(tag = "type", rename_all_fields = "camelCase")]
+enum SecurityScheme {
+    #[serde(rename = "http")]
+    Http { scheme: &'static str, description: &'static str },
+    #[serde(rename = "apiKey")]
+    ApiKey { r#in: &'static str, name: &'static str, description: &'static str },
 }
+
+/// The cookie that a browser's session is kept in.
+const COOKIE: &str = "entente_session";
 
 /// The parts of the API, in the order of the docs.
 const TAGS: [(&str, &str); 12] = [
@@ -180,7 +185,7 @@ fn make() -> Document {
         },
         servers: [Server { url: BASE }],
         tags: TAGS.map(|(name, description)| Tag { name, description }).into(),
-        security: [BTreeMap::from([("token", Vec::new())]), BTreeMap::from([("account", Vec::new())])],
+        security: ["token", "account", "session"].map(|scheme| BTreeMap::from([(scheme, Vec::new())])),
         paths,
         components: Components { schemas, responses: shared(&problem), security_schemes: schemes() },
     }
@@ -190,18 +195,24 @@ fn schemes() -> BTreeMap<&'static str, SecurityScheme> {
     BTreeMap::from([
         (
             "token",
-            SecurityScheme {
-                r#type: "http",
+            SecurityScheme::Http {
                 scheme: "bearer",
                 description: "A token: `entente token add NAME --scope read|write|admin`, or POST /tokens. Each scope includes those before it.",
             },
         ),
         (
             "account",
-            SecurityScheme {
-                r#type: "http",
+            SecurityScheme::Http {
                 scheme: "basic",
                 description: "Name and password of an account: admin has the scope admin, operator write, viewer read. Slow on purpose: use a token.",
+            },
+        ),
+        (
+            "session",
+            SecurityScheme::ApiKey {
+                r#in: "cookie",
+                name: COOKIE,
+                description: "The session of a browser. What changes something wants the header X-CSRF-Token, too, with the value of the field csrf of any form.",
             },
         ),
     ])
