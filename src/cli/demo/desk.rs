@@ -58,7 +58,12 @@ impl House {
         let site = Site::open(config)?;
         attach_all(&site, &database)?;
         let password = uuid::Uuid::new_v4().simple().to_string()[..12].to_owned();
-        let visitor = Account { name: VISITOR.to_owned(), role: Role::Admin, grant: Grant { pull: false, push: false, resources: None }, bound: None };
+        let visitor = Account {
+            name: VISITOR.to_owned(),
+            role: Role::Admin,
+            grant: Grant { pull: false, push: false, resources: None },
+            bound: None,
+        };
         let hash = Hashed::of(&SecretString::from(password.clone()))?;
         site.store.write(|c| accounts::add(c, &visitor, &hash))?;
         let stop = Interrupt::by_hand();

@@ -101,7 +101,10 @@ fn look_at(desk: &Desk, database: &Database) -> Attached {
 pub(super) async fn list(app: Data<App>, request: HttpRequest) -> HttpResponse {
     page(app, request, Role::Viewer, |desk| {
         let all = desk.site().store.read(databases::list)?;
-        Ok(ListPage { frame: desk.frame("Attached data", Nav::Attach)?, databases: all.iter().map(|database| look_at(desk, database)).collect() })
+        Ok(ListPage {
+            frame: desk.frame("Attached data", Nav::Attach)?,
+            databases: all.iter().map(|database| look_at(desk, database)).collect(),
+        })
     })
     .await
 }
@@ -143,7 +146,9 @@ pub(super) async fn new(app: Data<App>, request: HttpRequest) -> HttpResponse {
 
 /// The address with the password that belongs into it: the typed one, or the one that is kept.
 fn whole(desk: &Desk, form: &Form) -> Result<String> {
-    let url = form.given("url").ok_or_else(|| Error::usage("Say where the database is").hint("Like sqlite:/path/to/file.db or postgres://user@host/database."))?;
+    let url = form
+        .given("url")
+        .ok_or_else(|| Error::usage("Say where the database is").hint("Like sqlite:/path/to/file.db or postgres://user@host/database."))?;
     let kept = |name: &str| -> Result<Option<SecretString>> {
         let site = desk.site();
         let known = site.store.read(databases::list)?.into_iter().any(|known| known.name == name && known.url == url);
@@ -228,7 +233,10 @@ pub(super) async fn attach(app: Data<App>, request: HttpRequest, payload: Payloa
             Some(Ok(count)) => {
                 let name = form.text("name");
                 desk.changed(&format!("attached {} of {name}", counted(count, "table")))?;
-                return Next::done("/attach", format!("{} of {name} attached. Next, register the site to share with.", counted(count, "table")));
+                return Next::done(
+                    "/attach",
+                    format!("{} of {name} attached. Next, register the site to share with.", counted(count, "table")),
+                );
             }
             Some(Err(error)) => Some(Problem::of(&error)),
             None => None,
@@ -238,7 +246,11 @@ pub(super) async fn attach(app: Data<App>, request: HttpRequest, payload: Payloa
             Err(error) => (Vec::new(), problem.or_else(|| Some(Problem::of(&error)))),
         };
         let made = NewPage { frame: desk.frame("Attach a database", Nav::Attach)?, problem, fields: Fields::typed(form), tables };
-        if made.problem.is_some() { Next::again(&made) } else { Ok(Next::Document("text/html; charset=utf-8", super::desk::rendered(&made)?)) }
+        if made.problem.is_some() {
+            Next::again(&made)
+        } else {
+            Ok(Next::Document("text/html; charset=utf-8", super::desk::rendered(&made)?))
+        }
     })
     .await
 }

@@ -209,10 +209,13 @@ fn one_page(desk: &Desk, conflict: &Conflict, problem: Option<Problem>) -> Resul
     let what = match (deleted(&entry.ours), deleted(&entry.theirs)) {
         (true, _) => format!("It was deleted here while it was changed at {site}."),
         (_, true) => format!("It was deleted at {site} while it was changed here."),
-        _ => format!("Both sides changed it since they last agreed; {} different.", match differing {
-            1 => "1 field is".to_owned(),
-            some => format!("{} are", counted(some as u64, "field")),
-        }),
+        _ => format!(
+            "Both sides changed it since they last agreed; {} different.",
+            match differing {
+                1 => "1 field is".to_owned(),
+                some => format!("{} are", counted(some as u64, "field")),
+            }
+        ),
     };
     let how = match (entry.open, entry.choice.as_deref()) {
         (true, _) => " It waits for your decision; until then each site keeps its own.".to_owned(),
@@ -252,7 +255,8 @@ pub(super) async fn decide(app: Data<App>, request: HttpRequest, payload: Payloa
     act(app, request, payload, Role::Operator, |desk, form| {
         let conflict = named(desk)?;
         let (site, number) = (desk.site(), &conflict.number);
-        let theirs = || form.beginning("field-").filter(|(_, side)| *side == "theirs").map(|(field, _)| field.to_owned()).collect::<Vec<_>>();
+        let theirs =
+            || form.beginning("field-").filter(|(_, side)| *side == "theirs").map(|(field, _)| field.to_owned()).collect::<Vec<_>>();
         let (done, sentence) = match form.text("choice") {
             "ours" => (conflicts::resolve(site, number, &Choice::Ours), "Ours is kept."),
             "theirs" => (conflicts::resolve(site, number, &Choice::Theirs), "Theirs is taken."),
@@ -269,7 +273,10 @@ pub(super) async fn decide(app: Data<App>, request: HttpRequest, payload: Payloa
                 let open = conflicts::list(site, Wanted { site: None, open: true, limit: Some(1), before: None })?.conflicts;
                 // The next one that waits, so that a heap of them is worked through.
                 match open.first() {
-                    Some(next) if form.text("choice") != "undo" => Next::done(format!("/conflicts/{}", encoded(&next.number.to_string())), format!("{sentence}{flows} Here is the next one.")),
+                    Some(next) if form.text("choice") != "undo" => Next::done(
+                        format!("/conflicts/{}", encoded(&next.number.to_string())),
+                        format!("{sentence}{flows} Here is the next one."),
+                    ),
                     _ => Next::done(format!("/conflicts/{}", encoded(&number.to_string())), format!("{sentence}{flows}")),
                 }
             }
@@ -301,7 +308,9 @@ pub(super) async fn bulk(app: Data<App>, request: HttpRequest, payload: Payload)
         match (done, failed.first()) {
             (0, None) => Next::warned("/conflicts", "None was chosen. Tick those that are meant."),
             (some, None) => Next::done("/conflicts", format!("{} decided.", counted(some, "conflict"))),
-            (some, Some(first)) => Next::warned("/conflicts", format!("{} decided, {} not: {first}", counted(some, "conflict"), failed.len())),
+            (some, Some(first)) => {
+                Next::warned("/conflicts", format!("{} decided, {} not: {first}", counted(some, "conflict"), failed.len()))
+            }
         }
     })
     .await

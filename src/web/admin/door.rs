@@ -151,10 +151,9 @@ pub(super) async fn log_in(app: Data<App>, request: HttpRequest, payload: Payloa
             // A browser would ask for a password itself.
             let status = if status == StatusCode::UNAUTHORIZED { StatusCode::UNPROCESSABLE_ENTITY } else { status };
             let problem = match error.kind() {
-                Kind::Limited => Problem {
-                    message: "Too many wrong tries.".into(),
-                    hint: format!("Try again in {} s.", error.wait().unwrap_or(60)),
-                },
+                Kind::Limited => {
+                    Problem { message: "Too many wrong tries.".into(), hint: format!("Try again in {} s.", error.wait().unwrap_or(60)) }
+                }
                 _ => Problem::of(&error),
             };
             answered(login_page(&app.site, &next, form.text("name"), Some(problem), false).map(|html| (status, html)))
@@ -256,7 +255,9 @@ pub(super) async fn set_up(app: Data<App>, request: HttpRequest, payload: Payloa
                 Ok(Some(()))
             })
         })?;
-        spent.ok_or_else(|| Error::forbidden("That code is not right").hint("Use the one that was printed last where this site was started."))?;
+        spent.ok_or_else(|| {
+            Error::forbidden("That code is not right").hint("Use the one that was printed last where this site was started.")
+        })?;
         enter(site, &account, address, &agent, old.as_ref())
     });
     match done.await {
@@ -274,7 +275,8 @@ mod tests {
 
     #[test]
     fn nobody_is_sent_to_another_site_after_signing_in() {
-        for (next, to) in [("/log?x=1", "/log?x=1"), ("//evil", "/"), ("https://evil", "/"), ("/\\evil", "/"), ("", "/"), ("/a\r\nb", "/")] {
+        for (next, to) in [("/log?x=1", "/log?x=1"), ("//evil", "/"), ("https://evil", "/"), ("/\\evil", "/"), ("", "/"), ("/a\r\nb", "/")]
+        {
             assert_eq!(inside(next), to, "{next}");
         }
     }

@@ -75,12 +75,19 @@ pub(super) async fn show(app: Data<App>, request: HttpRequest) -> HttpResponse {
                 }
             })
         });
-        let heading = past.as_ref().and_then(|past| past.now.as_ref()).map_or_else(|| "History of a record".to_owned(), |now| title(now, &uid));
+        let heading =
+            past.as_ref().and_then(|past| past.now.as_ref()).map_or_else(|| "History of a record".to_owned(), |now| title(now, &uid));
         Ok(HistoryPage {
             frame: desk.frame(&heading, Nav::None)?,
             problem,
             resources,
-            now: past.as_ref().map(|past| past.now.as_ref().map(fields).filter(|some| !some.is_empty()).unwrap_or_else(|| vec![("State".into(), "not here now".into())])),
+            now: past.as_ref().map(|past| {
+                past.now
+                    .as_ref()
+                    .map(fields)
+                    .filter(|some| !some.is_empty())
+                    .unwrap_or_else(|| vec![("State".into(), "not here now".into())])
+            }),
             entries: entries.collect(),
             resource,
             uid,

@@ -165,7 +165,10 @@ pub(super) async fn show(app: Data<App>, request: HttpRequest) -> HttpResponse {
             let waiting = capped(overview::waiting_to_be_sent(site, state)?);
             lines.push(Line { waiting, ..Line::of(state, now) });
         }
-        let sites = seen.states.iter().map(|state| (state.repository.id, state.repository.name.as_str(), class(state.health), state.reason.as_str()));
+        let sites = seen
+            .states
+            .iter()
+            .map(|state| (state.repository.id, state.repository.name.as_str(), class(state.health), state.reason.as_str()));
         let sum = |of: fn(&Traffic) -> u64| hours.iter().map(of).sum::<u64>();
         let (received, sent) = (sum(|hour| hour.received), sum(|hour| hour.sent));
         Ok(HomePage {

@@ -109,7 +109,8 @@ pub(super) async fn list(app: Data<App>, request: HttpRequest) -> HttpResponse {
     page(app, request, Role::Viewer, |desk| {
         let state = state(desk)?;
         let all = desk.site().store.read(|c| jobs::list_of(c, state.repository.id))?;
-        let row = |job: &Job| Row { id: job.id, told: told(job), more: more(job, desk.now), enabled: job.enabled, next: next(job, desk.now) };
+        let row =
+            |job: &Job| Row { id: job.id, told: told(job), more: more(job, desk.now), enabled: job.enabled, next: next(job, desk.now) };
         Ok(ListPage {
             frame: desk.frame(&format!("Schedule of {}", state.repository.name), Nav::Repositories)?,
             head: Head::of(desk, &state, "/schedule"),
@@ -153,7 +154,9 @@ fn fields_of(job: &Job) -> Fields {
 
 fn typed(form: &Form, known: Job) -> Result<Job> {
     let timing = if form.text("timing") == "cron" {
-        let expression = form.given("cron").ok_or_else(|| Error::usage("A schedule at fixed times needs a cron expression").hint("Like 0 3 * * * for every night at three."))?;
+        let expression = form.given("cron").ok_or_else(|| {
+            Error::usage("A schedule at fixed times needs a cron expression").hint("Like 0 3 * * * for every night at three.")
+        })?;
         Timing::Cron(expression.to_owned())
     } else {
         Timing::Every(Job::seconds(form.given("every").ok_or_else(|| Error::usage("Say how often it runs").hint("Like 5m."))?)?)
@@ -214,12 +217,14 @@ pub(super) async fn new(app: Data<App>, request: HttpRequest) -> HttpResponse {
 fn save_or_preview(desk: &Desk, form: &Form, state: &State, known: Job, store: impl FnOnce(&Job) -> Result<()>) -> Result<Next> {
     let id = Some(known.id).filter(|id| *id != 0);
     let again = |problem, next| Next::again(&edit_page(desk, state, Shown { job: id, fields: Fields::typed(form), problem, next })?);
-    let wanted = typed(form, known.clone()).and_then(|wanted| if id.is_some() { changed(&known, wanted, desk.now) } else { planned(wanted, desk.now) });
+    let wanted = typed(form, known.clone())
+        .and_then(|wanted| if id.is_some() { changed(&known, wanted, desk.now) } else { planned(wanted, desk.now) });
     let job = match wanted {
         Ok(job) => job,
         Err(error) => return again(Some(Problem::of(&error)), Vec::new()),
     };
-    let times: Vec<When> = preview(&Job { enabled: true, ..job.clone() }, desk.now, NEXT).into_iter().map(|time| When::new(time, desk.now)).collect();
+    let times: Vec<When> =
+        preview(&Job { enabled: true, ..job.clone() }, desk.now, NEXT).into_iter().map(|time| When::new(time, desk.now)).collect();
     if form.on("preview") {
         let never = Problem { message: "With these times it never runs again.".into(), hint: String::new() };
         return again(times.is_empty().then_some(never), times);
@@ -342,7 +347,8 @@ mod tests {
         let job = Job { start: Some(Time(1_767_322_985_000_000)), repeat: 3, retries: 0, priority: -2, ..Job::new(1, Timing::Every(90)) };
         let fields = fields_of(&job);
         let names = ["timing", "every", "cron", "zone", "on_change", "start", "end", "repeat", "timeout", "retries", "priority", "enabled"];
-        let text: Vec<String> = names.iter().filter(|name| fields.on(name)).map(|name| format!("{name}={}", fields.text(name).replace(':', "%3A"))).collect();
+        let text: Vec<String> =
+            names.iter().filter(|name| fields.on(name)).map(|name| format!("{name}={}", fields.text(name).replace(':', "%3A"))).collect();
         assert_eq!(typed(&Form::parse(&text.join("&")).unwrap(), Job::new(1, Timing::Every(300))).unwrap(), job);
         assert!(typed(&Form::parse("timing=cron").unwrap(), job).is_err());
     }

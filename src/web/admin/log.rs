@@ -80,7 +80,10 @@ fn filter(form: &Form) -> Result<LogFilter> {
         resource: form.given("resource").map(str::to_owned),
         outcome: form.given("result").map(|text| Outcome::from_word(text).ok_or_else(|| word("result", "result"))).transpose()?,
         action: form.given("action").map(|text| Action::from_word(text).ok_or_else(|| word("action", "action"))).transpose()?,
-        direction: form.given("direction").map(|text| Direction::from_word(text).ok_or_else(|| word("direction", "direction"))).transpose()?,
+        direction: form
+            .given("direction")
+            .map(|text| Direction::from_word(text).ok_or_else(|| word("direction", "direction")))
+            .transpose()?,
         text: form.given("text").map(str::to_owned),
         from: time("from")?,
         to: time("to")?,
@@ -243,7 +246,8 @@ pub(super) async fn entry(app: Data<App>, request: HttpRequest) -> HttpResponse 
             ("waiting", c.parked),
             ("let go", c.retracted),
         ];
-        let mut facts = vec![("Took", lasted(entry.duration)), ("Action", entry.action.word().into()), ("Direction", entry.direction.word().into())];
+        let mut facts =
+            vec![("Took", lasted(entry.duration)), ("Action", entry.action.word().into()), ("Direction", entry.direction.word().into())];
         facts.extend(entry.resource.clone().map(|resource| ("Resource", resource)));
         facts.push(("Failed over there", if entry.remote { "yes" } else { "no" }.into()));
         if c.bytes > 0 {
@@ -310,7 +314,9 @@ mod tests {
 
     #[test]
     fn a_cell_cannot_break_out_or_become_a_formula() {
-        for (text, want) in [("a", "a"), ("a,b", "\"a,b\""), ("say \"x\"", "\"say \"\"x\"\"\""), ("=1+1", "'=1+1"), ("@SUM(A1),2", "\"'@SUM(A1),2\"")] {
+        for (text, want) in
+            [("a", "a"), ("a,b", "\"a,b\""), ("say \"x\"", "\"say \"\"x\"\"\""), ("=1+1", "'=1+1"), ("@SUM(A1),2", "\"'@SUM(A1),2\"")]
+        {
             assert_eq!(cell(text), want);
         }
     }

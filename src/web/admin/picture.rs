@@ -77,7 +77,12 @@ pub(super) fn bars(hours: &[Traffic]) -> Vec<Bar> {
     let bar = |(at, hour): (usize, &Traffic)| {
         let height = if sum(hour) == 0 { 0 } else { (sum(hour) * 66 / most).max(2) };
         let ago = hours.len() - 1 - at;
-        let title = format!("{} received, {} sent, {}", figure(hour.received), figure(hour.sent), if ago == 0 { "this hour".into() } else { format!("{ago} h ago") });
+        let title = format!(
+            "{} received, {} sent, {}",
+            figure(hour.received),
+            figure(hour.sent),
+            if ago == 0 { "this hour".into() } else { format!("{ago} h ago") }
+        );
         Bar { x: at * 420 / hours.len().max(1), y: 70 - height, height, title }
     };
     hours.iter().enumerate().map(bar).collect()
@@ -92,7 +97,12 @@ mod tests {
         let names: Vec<String> = (0..20).map(|n| format!("site number {n} of many")).collect();
         let picture = Picture::of(names.iter().map(|name| (1, name.as_str(), "good", "Healthy")));
         assert_eq!((picture.spokes.len(), picture.more), (FIT, 8));
-        assert!(picture.spokes.iter().all(|spoke| (30..390).contains(&spoke.x) && (30..260).contains(&spoke.y) && spoke.short.chars().count() <= 14));
+        assert!(
+            picture
+                .spokes
+                .iter()
+                .all(|spoke| (30..390).contains(&spoke.x) && (30..260).contains(&spoke.y) && spoke.short.chars().count() <= 14)
+        );
         assert!(picture.label.starts_with("20 sites"));
     }
 

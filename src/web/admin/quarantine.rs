@@ -205,7 +205,9 @@ pub(super) async fn treat(app: Data<App>, request: HttpRequest, payload: Payload
         let site = desk.site();
         let tried = match form.text("deed") {
             "retry" => quarantine::retry(site, &number),
-            "edit" => mends(form, &shown).and_then(|mends| if mends.is_empty() { quarantine::retry(site, &number) } else { quarantine::edit(site, &number, &mends) }),
+            "edit" => mends(form, &shown).and_then(|mends| {
+                if mends.is_empty() { quarantine::retry(site, &number) } else { quarantine::edit(site, &number, &mends) }
+            }),
             "dismiss" => {
                 quarantine::dismiss(site, &number)?;
                 desk.app.counts.forget();
@@ -237,7 +239,11 @@ pub(super) async fn bulk(app: Data<App>, request: HttpRequest, payload: Payload)
         let dismiss = form.text("deed") == "dismiss";
         for text in form.all("number") {
             let tried = Number::read(desk.site(), text).and_then(|number| {
-                if dismiss { quarantine::dismiss(desk.site(), &number).map(|_| true) } else { quarantine::retry(desk.site(), &number).map(|tried| matches!(tried, Tried::Settled(_))) }
+                if dismiss {
+                    quarantine::dismiss(desk.site(), &number).map(|_| true)
+                } else {
+                    quarantine::retry(desk.site(), &number).map(|tried| matches!(tried, Tried::Settled(_)))
+                }
             });
             match tried {
                 Ok(true) => done += 1,

@@ -207,7 +207,13 @@ pub(super) async fn add(app: Data<App>, request: HttpRequest, payload: Payload) 
         let to = format!("/repositories/{}/resources", repository.id);
         match (&added.warning, repository.exposed()) {
             (Some(warning), _) => Next::warned(format!("/repositories/{}", repository.id), warning.clone()),
-            (None, true) => Next::warned(to, format!("{} is registered. It is called without encryption over a network that others may read: use https.", repository.name)),
+            (None, true) => Next::warned(
+                to,
+                format!(
+                    "{} is registered. It is called without encryption over a network that others may read: use https.",
+                    repository.name
+                ),
+            ),
             (None, false) if repository.url.is_some() => {
                 Next::done(to, format!("{} is added, and this site is registered there. Choose what to share with it.", repository.name))
             }
@@ -339,7 +345,12 @@ pub(super) async fn test(app: Data<App>, request: HttpRequest, payload: Payload)
             }
             Err(error) => {
                 let problem = Problem::of(&error);
-                Tested { class: "bad", heading: "It cannot be reached.".into(), text: format!("{} {}", problem.message, problem.hint), grants: Vec::new() }
+                Tested {
+                    class: "bad",
+                    heading: "It cannot be reached.".into(),
+                    text: format!("{} {}", problem.message, problem.hint),
+                    grants: Vec::new(),
+                }
             }
         };
         desk.site().hang_up();
@@ -425,7 +436,10 @@ pub(super) async fn sync(app: Data<App>, request: HttpRequest, payload: Payload)
 /// Asks for a dry run.
 pub(super) async fn dry_run(app: Data<App>, request: HttpRequest, payload: Payload) -> HttpResponse {
     let ask = Ask { dry_run: true, ..Ask::default() };
-    act(app, request, payload, Role::Operator, |desk, _| asked(desk, ask, "A dry run was asked for: it changes nothing, and says here what would happen.")).await
+    act(app, request, payload, Role::Operator, |desk, _| {
+        asked(desk, ask, "A dry run was asked for: it changes nothing, and says here what would happen.")
+    })
+    .await
 }
 
 #[derive(Template)]

@@ -117,11 +117,41 @@ struct Example {
 }
 
 const POLICIES: [Example; 5] = [
-    Example { word: "NEWER", meaning: "the later change", here: "117, at both sites", there: "125, at both sites", both: "125: it was changed later" },
-    Example { word: "THIS", meaning: "this site", here: "117, at both sites", there: "100: what is here stays, and goes back there", both: "117: ours" },
-    Example { word: "OTHER", meaning: "the other site", here: "100: what is there comes back here", there: "125, at both sites", both: "125: theirs" },
-    Example { word: "MASTER", meaning: "the site where the record was made", here: "117 if it was made here, else 100", there: "125 if it was made there, else 100", both: "that of the site where it was made" },
-    Example { word: "MANUAL", meaning: "you", here: "117, at both sites", there: "125, at both sites", both: "each site keeps its own until you decide" },
+    Example {
+        word: "NEWER",
+        meaning: "the later change",
+        here: "117, at both sites",
+        there: "125, at both sites",
+        both: "125: it was changed later",
+    },
+    Example {
+        word: "THIS",
+        meaning: "this site",
+        here: "117, at both sites",
+        there: "100: what is here stays, and goes back there",
+        both: "117: ours",
+    },
+    Example {
+        word: "OTHER",
+        meaning: "the other site",
+        here: "100: what is there comes back here",
+        there: "125, at both sites",
+        both: "125: theirs",
+    },
+    Example {
+        word: "MASTER",
+        meaning: "the site where the record was made",
+        here: "117 if it was made here, else 100",
+        there: "125 if it was made there, else 100",
+        both: "that of the site where it was made",
+    },
+    Example {
+        word: "MANUAL",
+        meaning: "you",
+        here: "117, at both sites",
+        there: "125, at both sites",
+        both: "each site keeps its own until you decide",
+    },
 ];
 
 #[derive(Template)]
@@ -150,8 +180,12 @@ const MODES: [(&str, &str, &str); 4] = [
     ("none", "Not for now", "The settings are kept, and nothing flows."),
 ];
 
-const METHODS: [(&str, &str); 4] =
-    [("create", "Create: new records"), ("update", "Update: changed records"), ("delete", "Delete: records that were deleted"), ("merge", "Merge: two records that turned out to be one")];
+const METHODS: [(&str, &str); 4] = [
+    ("create", "Create: new records"),
+    ("update", "Update: changed records"),
+    ("delete", "Delete: records that were deleted"),
+    ("merge", "Merge: two records that turned out to be one"),
+];
 
 fn fields_of(resource: &Resource) -> Fields {
     let strategy = resource.strategy.to_string();
@@ -297,7 +331,10 @@ pub(super) async fn save(app: Data<App>, request: HttpRequest, payload: Payload)
         match saved {
             Ok(()) => {
                 desk.changed(&format!("changed how {name} is shared with {}", state.repository.name))?;
-                Next::done(format!("/repositories/{}/resources", state.repository.id), format!("{name}: saved. It holds from the next run on."))
+                Next::done(
+                    format!("/repositories/{}/resources", state.repository.id),
+                    format!("{name}: saved. It holds from the next run on."),
+                )
             }
             Err(error) => again(Some(Problem::of(&error)), String::new()),
         }
@@ -335,7 +372,10 @@ pub(super) async fn ask_remove(app: Data<App>, request: HttpRequest) -> HttpResp
         Ok(ConfirmPage {
             frame: desk.frame(&format!("Share {} no longer?", resource.name), Nav::Repositories)?,
             problem: None,
-            text: format!("What was exchanged stays at both sites. From now on {} is neither pulled from nor pushed to {}.", resource.name, state.repository.name),
+            text: format!(
+                "What was exchanged stays at both sites. From now on {} is neither pulled from nor pushed to {}.",
+                resource.name, state.repository.name
+            ),
             action: format!("{own}/remove"),
             hidden: Vec::new(),
             ticks: Vec::new(),
@@ -373,7 +413,8 @@ mod tests {
             ..Resource::new(7, "team")
         };
         let fields = fields_of(&resource);
-        let mut text = format!("mode={}&update={}&conflict={}&merge_fields=on", fields.text("mode"), fields.text("update"), fields.text("conflict"));
+        let mut text =
+            format!("mode={}&update={}&conflict={}&merge_fields=on", fields.text("mode"), fields.text("update"), fields.text("conflict"));
         for method in ["create", "update", "delete", "merge"].into_iter().filter(|method| fields.is("strategy", method)) {
             text.push_str(&format!("&strategy={method}"));
         }

@@ -98,7 +98,8 @@ pub(super) async fn password(app: Data<App>, request: HttpRequest, payload: Payl
         let name = &desk.person.account.name;
         let old = form.secret("old").unwrap_or_else(|| SecretString::from(""));
         let address = desk.address.parse().map_err(|_| Error::internal("A request came from nowhere"))?;
-        let checked = desk.app.gate.pass(&desk.site().store, address, name, desk.now, || accounts::authenticate(&desk.site().store, name, &old));
+        let checked =
+            desk.app.gate.pass(&desk.site().store, address, name, desk.now, || accounts::authenticate(&desk.site().store, name, &old));
         let set = checked
             .and_then(|known| known.ok_or_else(|| Error::usage("That is not your password now").hint("Type the one you signed in with.")))
             .and_then(|_| new_password(form))

@@ -71,7 +71,8 @@ fn may(account: &Account) -> String {
         Role::Operator => "run, decide, retry".into(),
         Role::Viewer => "look".into(),
         Role::Peer => {
-            let ways: Vec<&str> = [(account.grant.pull, "pull"), (account.grant.push, "push")].iter().filter(|(on, _)| *on).map(|(_, word)| *word).collect();
+            let ways: Vec<&str> =
+                [(account.grant.pull, "pull"), (account.grant.push, "push")].iter().filter(|(on, _)| *on).map(|(_, word)| *word).collect();
             let what = account.grant.resources.as_ref().map_or_else(|| "every attached table".into(), |names| names.join(", "));
             if ways.is_empty() { "nothing".into() } else { format!("{} {what}", ways.join(" and ")) }
         }

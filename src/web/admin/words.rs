@@ -101,7 +101,8 @@ pub(super) fn became(counts: &Counts) -> String {
         (counts.parked, "waiting"),
         (counts.retracted, "let go"),
     ];
-    let told: Vec<String> = parts.iter().filter(|(count, _)| *count > 0).map(|(count, word)| format!("{} {word}", figure(*count))).collect();
+    let told: Vec<String> =
+        parts.iter().filter(|(count, _)| *count > 0).map(|(count, word)| format!("{} {word}", figure(*count))).collect();
     match (told.is_empty(), counts.records) {
         (true, 0) => String::new(),
         (true, records) => counted(records, "record"),
