@@ -2,6 +2,7 @@
 
 mod account;
 mod compare;
+pub mod eden;
 mod identity;
 mod job;
 mod lives;
@@ -31,7 +32,7 @@ pub use page::{Cell, Digest, Kind, Page, Record, RecordView, Span, Value};
 pub use plain::Plain;
 pub use policy::{Method, Mode, Policy, Rules, Strategy};
 pub use repository::{Health, Repository, RepositoryId};
-pub use resource::{AttachedTable, Database, Identity, Resource, ResourceId, TableSpec};
+pub use resource::{AttachedTable, Component, Database, Identity, Resource, ResourceId, TableSpec};
 pub use state::NewState;
 pub use sum::Sum;
 pub use time::Time;

@@ -15,7 +15,10 @@ use crate::{
 };
 
 /// The journal's own migrations, in order. Never changed once released.
-const MIGRATIONS: [&str; 1] = [include_str!("../../../migrations/journal/postgres/01_journal.sql")];
+const MIGRATIONS: [&str; 2] = [
+    include_str!("../../../migrations/journal/postgres/01_journal.sql"),
+    include_str!("../../../migrations/journal/postgres/02_notes.sql"),
+];
 
 /// How long we wait for a table at a time, how long we leave it to others then, and how often.
 const MOMENT: &str = "300ms";

@@ -8,7 +8,7 @@ use super::{
     sql::Statements,
 };
 use crate::{
-    connector::{Reference, Table},
+    connector::{Form as Public, Reference, Table},
     error::{Error, Kind, Result},
     model::{Identity, TableSpec},
 };
@@ -150,6 +150,9 @@ impl Layout {
             return Err(refuse(format!("two of its columns would travel as {twice:?}")));
         }
         let hash = blake3::hash(described(&data, &references).as_bytes()).to_hex();
+        let kinds = data.iter().map(|data| (data.field.clone(), data.form.kind())).collect();
+        let single = |data: &&Data| !data.is_identity && shape.is_unique(std::slice::from_ref(&data.column));
+        let unique = data.iter().filter(single).map(|data| data.field.clone()).collect();
         let table = Table {
             id: entry.id,
             name: shape.name.clone(),
@@ -162,6 +165,7 @@ impl Layout {
             fingerprint: hash[..16].to_owned(),
             ready: entry.ready,
             bases: entry.bases,
+            form: Public { kinds, unique, components: spec.components.clone() },
         };
         let (rel, parts, sql) = (shape.sql(), shape.parts.clone(), Statements::default());
         let once = shape.immediate.iter().any(|unique| unique.iter().all(|column| key.iter().any(|key| key.name == *column)));

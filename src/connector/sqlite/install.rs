@@ -22,13 +22,14 @@ use crate::{
 };
 
 /// The journal's own migrations, in order. Never changed once released.
-const MIGRATIONS: [&str; 6] = [
+const MIGRATIONS: [&str; 7] = [
     include_str!("../../../migrations/journal/sqlite/01_journal.sql"),
     include_str!("../../../migrations/journal/sqlite/02_keep.sql"),
     include_str!("../../../migrations/journal/sqlite/03_filters.sql"),
     include_str!("../../../migrations/journal/sqlite/04_sum.sql"),
     include_str!("../../../migrations/journal/sqlite/05_compare.sql"),
     include_str!("../../../migrations/journal/sqlite/06_lives.sql"),
+    include_str!("../../../migrations/journal/sqlite/07_notes.sql"),
 ];
 
 /// What later versions added to state tables: the column, as it is declared.
@@ -180,7 +181,7 @@ impl Sqlite {
             }
             if everything {
                 let tables = [
-                    "mark", "missing", "waiting", "conflict", "history", "batch", "share", "suspect", "applying", "table", "site",
+                    "note", "mark", "missing", "waiting", "conflict", "history", "batch", "share", "suspect", "applying", "table", "site",
                     "journal",
                 ];
                 for table in tables {

@@ -413,6 +413,7 @@ impl<'r> Run<'r, '_> {
             now: self.site.now(),
             decider: self.site.decider(),
             elsewhere: super::filters::elsewhere(self.site, Some(self.repository.id), &part.table.resource)?,
+            fields: Fields::default(),
         })
     }
 

@@ -1,0 +1,13 @@
+//! A stock Sahana Eden as a peer, in both directions (docs/eden.md): what it shows becomes versions, what it is given is remembered.
+
+mod closure;
+mod coerce;
+mod feed;
+mod ledger;
+mod receive;
+mod shape;
+mod take;
+
+pub use feed::feed;
+pub use receive::receive;
+pub(in crate::sync) use take::{Exchange, Reached, take};

@@ -1,0 +1,246 @@
+//! Taking what an Eden shows: versions from what was agreed, then the same import as ever (docs/eden.md).
+
+use std::collections::{HashMap, HashSet};
+
+use super::shape::{Shaped, shaped};
+use crate::{
+    connector::{Apply, Share, Table, Target},
+    decide::{
+        Source,
+        eden::{Given, Shown, Stands, version},
+    },
+    error::Result,
+    model::{
+        Counts, Kind, Page, RecordView, SiteId, Time,
+        eden::{Holding, Known, NOBODY},
+    },
+    site::Door,
+    sync::{
+        Bracket, Outcome, Terms,
+        import::{Fields, import, references},
+    },
+};
+
+/// Records that are decided in one transaction.
+const BATCH: usize = 5_000;
+
+/// What is known of the exchange in which records came.
+pub(in crate::sync) struct Exchange<'a> {
+    /// Under which terms they are taken.
+    pub(in crate::sync) terms: &'a Terms,
+    /// The second that the Eden counts as the last exchange, where it says one.
+    pub(in crate::sync) since: Option<i64>,
+    /// Up to when what we gave is known to have arrived.
+    pub(in crate::sync) arrived: Time,
+}
+
+/// Applies the records of a document's page, all that can be; `bracket` stands beside the last of its transactions. Records that refer to others which are
+/// not here are stored without the reference, which is set when those arrive.
+pub(in crate::sync) fn take(
+    door: &mut Door<'_>,
+    table: &Table,
+    page: &Page,
+    exchange: &Exchange<'_>,
+    bracket: &mut dyn Bracket,
+) -> Result<Outcome> {
+    let mut all = Outcome::default();
+    let made = shaped(table, page, exchange.terms.peer, exchange.terms.now, &mut all);
+    let count = made.page.records.len();
+    let mut first = 0;
+    loop {
+        let end = (first + BATCH).min(count);
+        let batch = Batch::of(door, table, &made, first..end, exchange)?;
+        let outcome = match end == count {
+            true => batch.apply(door, table, exchange, bracket)?,
+            false => batch.apply(door, table, exchange, &mut crate::sync::Bare)?,
+        };
+        all.add(outcome);
+        if end == count {
+            return Ok(all);
+        }
+        first = end;
+    }
+}
+
+/// Records with the versions they stand for.
+struct Batch {
+    /// What has to be decided.
+    page: Page,
+    /// The same records whole, where `page` has them without references that lead nowhere yet.
+    whole: Page,
+    /// What the Eden holds of all of them.
+    notes: Vec<(String, String)>,
+    /// Those with nothing new.
+    unchanged: u64,
+}
+
+impl Batch {
+    fn of(door: &mut Door<'_>, table: &Table, made: &Shaped, range: std::ops::Range<usize>, exchange: &Exchange<'_>) -> Result<Batch> {
+        let records = &made.page.records[range.clone()];
+        let uids: Vec<String> = records.iter().map(|record| made.page.text(record.uid).to_owned()).collect();
+        let (peer, terms) = (exchange.terms.peer, exchange.terms);
+        let notes = door.notes(table, peer, Some(&uids))?;
+        let mut here = Page::new(&table.resource);
+        door.lookup(table, &uids, &mut here)?;
+        let locals: HashMap<&str, RecordView<'_>> = here.views().map(|view| (view.uid(), view)).collect();
+        let mut batch =
+            Batch { page: Page::new(&table.resource), whole: Page::new(&table.resource), notes: Vec::with_capacity(uids.len()), unchanged: 0 };
+        for (at, uid) in uids.iter().enumerate() {
+            let view = made.page.view(&records[at]);
+            let second = made.seconds[range.start + at];
+            let held = notes.get(uid).and_then(|note| Holding::read(note));
+            let given = match &held {
+                Some(held) if held.known == Known::Given && held.at > exchange.arrived => Given::Unknown,
+                _ => Given::Arrived,
+            };
+            let clock = second.unwrap_or_else(|| terms.now.0.div_euclid(1_000_000));
+            let local = locals.get(uid.as_str()).copied();
+            let shown = Shown { view, second: clock, since: exchange.since, given };
+            let stands = version(local, held.as_ref(), &shown, terms.rules, peer);
+            batch.add(view, local, second, stands, terms);
+        }
+        batch.set_aside(door, table)?;
+        Ok(batch)
+    }
+
+    fn add(&mut self, view: RecordView<'_>, local: Option<RecordView<'_>>, second: Option<i64>, stands: Stands, terms: &Terms) {
+        let version = match &stands {
+            Stands::For(version) | Stands::Decide(version) => version.clone(),
+        };
+        let fields = view.fields().filter(|(_, value)| value.kind != Kind::Null).map(|(name, _)| name.to_owned()).collect();
+        let holding = Holding {
+            known: Known::Shown,
+            digest: view.digest(),
+            modified: second,
+            at: terms.now,
+            version: version.clone(),
+            fields,
+            refused: None,
+        };
+        self.notes.push((view.uid().to_owned(), holding.write()));
+        if matches!(stands, Stands::For(_)) {
+            self.unchanged += 1;
+            return;
+        }
+        self.page.copy(view);
+        if let Some(record) = self.page.records.last_mut() {
+            record.version = version;
+            record.settled = Vec::new();
+            if record.origin == NOBODY {
+                record.origin = local.map_or(NOBODY, |local| local.record.origin);
+            }
+        }
+    }
+
+    /// Takes references out that lead nowhere yet, and keeps the records whole beside, as a version more.
+    fn set_aside(&mut self, door: &mut Door<'_>, table: &Table) -> Result<()> {
+        let own = |field: &str| table.references.iter().any(|reference| reference.field == field);
+        let coming: HashSet<&str> = self.page.views().filter(|view| view.record.lives()).map(RecordView::uid).collect();
+        let wanted: Vec<(&str, &str)> = self
+            .page
+            .views()
+            .flat_map(references)
+            .filter(|(resource, uid)| *resource != table.resource || !coming.contains(uid))
+            .collect();
+        if wanted.is_empty() {
+            return Ok(());
+        }
+        let mut tx = door.begin()?;
+        let targets = tx.resolve(&wanted)?;
+        drop(tx);
+        let astray = |resource: &str, uid: &str| {
+            !(resource == table.resource && coming.contains(uid)) && !matches!(targets.get(resource, uid), Target::Here(_))
+        };
+        let mut page = Page::new(&table.resource);
+        for view in self.page.views() {
+            let lost: Vec<&str> = view
+                .fields()
+                .filter(|(name, value)| value.kind == Kind::Reference && own(name) && astray(value.resource, value.text))
+                .map(|(name, _)| name)
+                .collect();
+            if lost.is_empty() || view.record.deleted {
+                page.copy(view);
+                continue;
+            }
+            self.whole.copy(view);
+            without(view, &lost, &mut page);
+            if let Some(record) = self.whole.records.last_mut() {
+                let next: Vec<_> = record.version.iter().filter(|(actor, _)| actor.site == record.author).collect();
+                next.into_iter().for_each(|(actor, counter)| record.version.set(actor, counter + 1));
+            }
+        }
+        // What the Eden holds is the whole record.
+        let whole: HashMap<&str, &crate::model::Version> = self.whole.views().map(|view| (view.uid(), &view.record.version)).collect();
+        for (uid, note) in &mut self.notes {
+            if let (Some(version), Some(holding)) = (whole.get(uid.as_str()), Holding::read(note)) {
+                *note = Holding { version: (*version).clone(), ..holding }.write();
+            }
+        }
+        self.page = page;
+        Ok(())
+    }
+
+    fn apply(self, door: &mut Door<'_>, table: &Table, exchange: &Exchange<'_>, bracket: &mut dyn Bracket) -> Result<Outcome> {
+        let terms = Terms { source: Source::Fetched, fields: Fields::Some, ..exchange.terms.clone() };
+        let mut noted = Noted { table, peer: terms.peer, notes: &self.notes, inner: bracket };
+        let mut all = import(&mut **door, table, &self.page, &terms, &mut noted)?;
+        if !self.whole.records.is_empty() {
+            let mut outcome = import(&mut **door, table, &self.whole, &terms, &mut crate::sync::Bare)?;
+            outcome.counts = Counts { parked: outcome.counts.parked, ..Counts::default() };
+            outcome.missing.clear();
+            all.add(outcome);
+        }
+        all.counts.records += self.unchanged;
+        all.counts.unchanged += self.unchanged;
+        Ok(all)
+    }
+}
+
+/// Appends a record that does not name these fields: what is there stays.
+fn without(view: RecordView<'_>, fields: &[&str], page: &mut Page) {
+    let mark = page.mark();
+    for (name, value) in view.fields().filter(|(name, _)| !fields.contains(name)) {
+        let (Some(field), resource, text) = (page.name(name), page.name_or_zero(value.resource), page.put(value.text)) else { continue };
+        page.cell(crate::model::Cell { field, resource: if value.kind == Kind::Reference { resource } else { 0 }, kind: value.kind, text });
+    }
+    let mut record = view.record.clone();
+    (record.uid, record.heir) = (page.put(view.uid()), None);
+    page.finish(record, mark);
+}
+
+/// What the Eden is known to hold is noted in the transaction that takes it.
+struct Noted<'a> {
+    table: &'a Table,
+    peer: SiteId,
+    notes: &'a [(String, String)],
+    inner: &'a mut dyn Bracket,
+}
+
+impl Bracket for Noted<'_> {
+    fn before(&mut self, tx: &mut dyn Apply) -> Result<Option<Outcome>> {
+        self.inner.before(tx)
+    }
+
+    fn after(&mut self, tx: &mut dyn Apply, outcome: &Outcome) -> Result<()> {
+        tx.set_notes(self.table, self.peer, self.notes)?;
+        self.inner.after(tx, outcome)
+    }
+}
+
+/// A cursor that is stored with the last records of a document.
+pub(in crate::sync) struct Reached<'a> {
+    pub(in crate::sync) table: &'a Table,
+    pub(in crate::sync) peer: SiteId,
+    pub(in crate::sync) part: crate::connector::Part,
+    pub(in crate::sync) share: Share,
+}
+
+impl Bracket for Reached<'_> {
+    fn before(&mut self, _: &mut dyn Apply) -> Result<Option<Outcome>> {
+        Ok(None)
+    }
+
+    fn after(&mut self, tx: &mut dyn Apply, _: &Outcome) -> Result<()> {
+        tx.set_share(self.table, self.peer, self.part, &self.share)
+    }
+}
