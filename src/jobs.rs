@@ -21,13 +21,13 @@ use crate::{
     store::{
         self, guesses, holder,
         jobs::{self, Leased, Ran},
-        log, repositories, resources,
+        log, repositories, resources, sessions,
         sole::Sole,
         tokens,
     },
     sync::{
         housekeeping,
-        run::{Ask, Control, RunReport, run},
+        run::{Control, RunReport, run},
         watch,
     },
 };
@@ -129,6 +129,7 @@ pub fn recover(site: &Site) -> Result<()> {
     let now = site.now();
     site.store.write(|c| {
         tokens::purge(c, now)?;
+        sessions::purge(c, now)?;
         guesses::purge(c, now.plus_seconds(-DAY))
     })?;
     housekeeping::forget_log(site, now)
@@ -197,8 +198,10 @@ impl Queue for SiteQueue {
         let retried = schedule::is_retry(&plan, job.failures);
         let ran = if retried { Ran::No } else { Ran::Yes };
         let runs = job.runs + u32::from(!retried);
+        let asked = job.ask.is_some();
         let soon = |seconds| Some(Time::from_utc(now).plus_seconds(seconds));
         let (next, failures, ran) = match did {
+            Did::Well | Did::Failed if asked => (None, 0, ran),
             Did::Well => (schedule::next_run(&plan, Some(begun), now, runs).map(Time::from_utc), 0, ran),
             Did::Failed => {
                 let failures = job.failures.saturating_add(1);
@@ -255,7 +258,8 @@ impl SiteWork {
                 Err(error) => Some(error),
             }
         };
-        run(&self.site, repository, &Ask::default(), &mut Control { stop: &why, progress: &mut |_| {} })
+        let ask = lease.job.ask.clone().unwrap_or_default();
+        run(&self.site, repository, &ask, &mut Control { stop: &why, progress: &mut |_| {} })
     }
 }
 

@@ -10,7 +10,13 @@ use entente::{
 };
 use serde_json::{Value, json};
 
-use super::{Context, Ending, output::table, progress::Line, words};
+use super::{
+    Context, Ending,
+    output::{table, warn},
+    password::Source,
+    progress::Line,
+    words,
+};
 
 /// Attach tables of a database; without --table, list them and the identity each would get
 ///
@@ -20,9 +26,11 @@ use super::{Context, Ending, output::table, progress::Line, words};
 pub(super) struct Attach {
     /// What to call the database here
     name: String,
-    /// Where it is: sqlite:PATH, or postgres://USER[:PASSWORD]@HOST[:PORT]/DATABASE[?sslmode=…&sslrootcert=FILE]; the password may also stand in
+    /// Where it is: sqlite:PATH, or postgres://USER@HOST[:PORT]/DATABASE[?sslmode=…&sslrootcert=FILE]; the password comes from --password-file or
     /// the environment variable PGPASSWORD, and is kept sealed
     url: String,
+    #[command(flatten)]
+    password: Source,
     /// A table, and what it is called at all sites where that differs
     #[arg(long = "table", value_name = "TABLE[=RESOURCE]")]
     tables: Vec<String>,
@@ -68,8 +76,12 @@ impl Attach {
         if !address::is_postgres(&self.url) {
             return Ok((self.url.clone(), self.url.clone()));
         }
-        let (shown, password) = address::apart(&self.url)?;
-        let password = password.or_else(|| std::env::var("PGPASSWORD").ok().filter(|password| !password.is_empty()).map(Into::into));
+        let (shown, written) = address::apart(&self.url)?;
+        if written.is_some() {
+            warn("a password in an address can be read by others on this machine; give it with --password-file or PGPASSWORD");
+        }
+        let given = if self.password.is_given() { Some(self.password.existing("")?) } else { written };
+        let password = given.or_else(|| std::env::var("PGPASSWORD").ok().filter(|password| !password.is_empty()).map(Into::into));
         let url = password.map_or_else(|| shown.clone(), |password| address::together(&shown, &password));
         Ok((shown, url))
     }
@@ -154,6 +166,8 @@ fn documents(attached: &[Table]) -> Vec<Value> {
 
 #[cfg(test)]
 mod tests {
+    use clap::Parser;
+
     use super::*;
 
     #[test]
@@ -164,18 +178,30 @@ mod tests {
     }
 
     #[test]
-    fn a_password_in_an_address_is_used_and_not_shown() {
-        let attach = Attach {
-            name: "app".into(),
-            url: "postgresql://me:tops3cret@host/app".into(),
-            tables: Vec::new(),
-            identity: None,
-            matching: Vec::new(),
-            omit: Vec::new(),
-            map: Vec::new(),
+    fn a_password_is_used_and_not_shown_and_one_in_a_file_is_better_than_one_in_the_address() {
+        let file = tempfile::NamedTempFile::new().unwrap();
+        std::fs::write(file.path(), "s3cret/in file\n").unwrap();
+        let addresses = |password: &[&str]| {
+            let words = ["entente", "attach", "app", "postgresql://me:tops3cret@host/app"];
+            let cli = Only::try_parse_from(words.iter().chain(password)).unwrap();
+            let Verb::Attach(attach) = cli.verb;
+            attach.addresses().unwrap()
         };
-        let (shown, used) = attach.addresses().unwrap();
-        assert_eq!((shown.as_str(), used.as_str()), ("postgres://me@host/app", "postgres://me:tops3cret@host/app"));
+        let shown = "postgres://me@host/app".to_owned();
+        assert_eq!(addresses(&[]), (shown.clone(), "postgres://me:tops3cret@host/app".into()));
+        let in_file = addresses(&["--password-file", file.path().to_str().unwrap()]);
+        assert_eq!(in_file, (shown, "postgres://me:s3cret%2Fin%20file@host/app".into()));
+    }
+
+    #[derive(clap::Parser)]
+    struct Only {
+        #[command(subcommand)]
+        verb: Verb,
+    }
+
+    #[derive(clap::Subcommand)]
+    enum Verb {
+        Attach(Attach),
     }
 
     #[test]

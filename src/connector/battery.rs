@@ -39,6 +39,7 @@ macro_rules! battery {
                 a_record_that_refers_to_nothing_waits_until_it_refers_to_something
                 lookup_gives_tombstones_and_leaves_out_the_unknown
                 only_living_records_are_counted_and_sampled
+                what_came_after_an_arrival_is_pending
                 fields_without_a_column_are_passed_on
                 fields_without_a_column_stay_until_they_are_named
                 nothing_travels_before_a_database_is_attached
@@ -118,7 +119,8 @@ macro_rules! battery {
                 a_verdict_ends_the_hold_and_can_be_taken_back
                 the_history_of_a_record_is_read_newest_first_and_by_number
                 what_a_run_did_is_known_until_somebody_changes_it
-                what_was_agreed_is_kept_where_it_is_wanted;
+                what_was_agreed_is_kept_where_it_is_wanted
+                what_waits_is_counted_site_by_site;
             one:
                 what_is_under_just_one_uid_is_found_without_following_aliases
                 whatever_referred_to_one_record_refers_to_the_other_by_an_edit_of_our_own

@@ -284,6 +284,9 @@ pub trait Connector: Send {
     /// from now on. How old they are is known by earlier calls of this, once a day or so; aliases are kept, and the last arrival.
     fn purge(&mut self, table: &Table, now: Time, before: Time) -> Result<Purged>;
 
+    /// How many records have arrived or were edited here after an arrival, what is noted and not folded yet among them: at most `most`.
+    fn pending(&mut self, table: &Table, after: i64, most: u32) -> Result<u64>;
+
     /// How many living records a table has.
     fn count(&mut self, table: &Table) -> Result<u64>;
 
@@ -327,6 +330,9 @@ pub trait Connector: Send {
 
     /// All records that wait, newest first.
     fn waiting(&mut self) -> Result<Vec<WaitingEntry>>;
+
+    /// How much waits for a person or for another record, site by site.
+    fn troubles(&mut self) -> Result<Vec<Trouble>>;
 
     /// From now on keeps what is agreed of a table's records, for merges field by field; notes what is here first, in short transactions.
     fn keep_bases(&mut self, table: &Table) -> Result<()>;
@@ -565,6 +571,37 @@ pub struct WaitingEntry {
     pub site: SiteId,
     /// Since when.
     pub at: Time,
+}
+
+/// How much of what came from a site waits.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Trouble {
+    /// The site.
+    pub site: SiteId,
+    /// Conflicts that a person has to decide.
+    pub conflicts: u64,
+    /// Records that could not be stored, and own ones that cannot be sent.
+    pub quarantined: u64,
+    /// Records that wait for another one, or for an answer of that site.
+    pub parked: u64,
+}
+
+/// Sums counts of waiting records by site and kind, and of open conflicts by site.
+fn troubles(waiting: impl IntoIterator<Item = (SiteId, String, u64)>, open: impl IntoIterator<Item = (SiteId, u64)>) -> Vec<Trouble> {
+    let mut found: std::collections::BTreeMap<SiteId, Trouble> = std::collections::BTreeMap::new();
+    let none = |site| Trouble { site, conflicts: 0, quarantined: 0, parked: 0 };
+    for (site, kind, count) in waiting {
+        let trouble = found.entry(site).or_insert_with(|| none(site));
+        if kind == Waiting::Quarantined.word() || kind == Waiting::Outgoing.word() {
+            trouble.quarantined += count;
+        } else {
+            trouble.parked += count;
+        }
+    }
+    for (site, count) in open {
+        found.entry(site).or_insert_with(|| none(site)).conflicts += count;
+    }
+    found.into_values().collect()
 }
 
 /// The transaction of one page. Dropped without [`Apply::commit`] it leaves everything as it was.

@@ -1,6 +1,6 @@
 //! Schedules.
 
-use super::{RepositoryId, Time};
+use super::{Ask, RepositoryId, Time};
 use crate::error::{Error, Result};
 
 /// The number of a job in the control store.
@@ -48,6 +48,8 @@ pub struct Job {
     pub runs: u32,
     /// How many runs in a row failed.
     pub failures: u32,
+    /// What somebody asked of this one run; such a job is gone when it has run. `None` for a schedule.
+    pub ask: Option<Ask>,
 }
 
 impl Job {
@@ -72,6 +74,20 @@ impl Job {
             next_run: None,
             runs: 0,
             failures: 0,
+            ask: None,
+        }
+    }
+
+    /// A run that somebody asks for, due now and before everything else.
+    pub fn asked(repository: RepositoryId, ask: Ask, now: Time) -> Job {
+        Job {
+            repeat: 1,
+            timeout: 86_400,
+            priority: i32::MAX,
+            retries: 0,
+            next_run: Some(now),
+            ask: Some(ask),
+            ..Job::new(repository, Timing::Every(86_400))
         }
     }
 

@@ -1,7 +1,9 @@
 //! The words: plain data that knows its own validity, and nothing of SQL, XML or HTTP.
 
 mod account;
+mod ask;
 mod compare;
+mod condition;
 pub mod eden;
 mod identity;
 mod job;
@@ -19,7 +21,9 @@ mod time;
 mod version;
 
 pub use account::{Account, Grant, Role};
+pub use ask::Ask;
 pub use compare::{Absence, Absent, CompareAnswer, CompareRequest, ItemId, NamedRecord};
+pub use condition::{Advance, Condition, Traffic};
 pub use identity::{SiteId, Uid, Uuids};
 pub use job::{Job, JobId, Timing};
 pub use lives::{Back, Lives};
@@ -31,7 +35,7 @@ pub use message::{
 pub use page::{Cell, Digest, Kind, Page, Record, RecordView, Span, Value};
 pub use plain::Plain;
 pub use policy::{Method, Mode, Policy, Rules, Strategy};
-pub use repository::{Health, Repository, RepositoryId};
+pub use repository::{ApiType, Health, Repository, RepositoryId};
 pub use resource::{AttachedTable, Component, Database, Identity, Resource, ResourceId, TableSpec};
 pub use state::NewState;
 pub use sum::Sum;

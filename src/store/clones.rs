@@ -16,6 +16,12 @@ pub fn since(conn: &mut Conn, uuid: SiteId) -> Result<Option<Time>> {
     Ok(clone::table.find(uuid.to_string()).select(clone::since).first::<i64>(conn).optional()?.map(Time))
 }
 
+/// All sites in whose name two machines come, and since when that is known.
+pub fn all(conn: &mut Conn) -> Result<std::collections::HashMap<SiteId, Time>> {
+    let rows = clone::table.load::<(String, i64)>(conn)?;
+    rows.into_iter().map(|(uuid, since)| Ok((super::stored::read(&uuid)?, Time(since)))).collect()
+}
+
 /// Notes that they do. Whether that was not known yet.
 pub fn note(conn: &mut Conn, uuid: SiteId, now: Time) -> Result<bool> {
     if since(conn, uuid)?.is_some() {

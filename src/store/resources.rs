@@ -75,6 +75,12 @@ impl<'a> From<&'a Resource> for Values<'a> {
     }
 }
 
+/// What is shared with all repositories, by name.
+pub fn all(conn: &mut Conn) -> Result<Vec<Resource>> {
+    let rows = resource::table.order((resource::repository, resource::name)).load::<Row>(conn)?;
+    rows.into_iter().map(Resource::try_from).collect()
+}
+
 /// The resources of a repository, by name.
 pub fn list(conn: &mut Conn, repository: RepositoryId) -> Result<Vec<Resource>> {
     let rows = resource::table.filter(resource::repository.eq(repository)).order(resource::name).load::<Row>(conn)?;

@@ -23,6 +23,8 @@ diesel::table! {
         proxy -> Nullable<Text>,
         accept_pushes -> Bool,
         enabled -> Bool,
+        kind -> Text,
+        offered_name -> Nullable<Text>,
     }
 }
 
@@ -63,6 +65,7 @@ diesel::table! {
         lease_since -> Nullable<BigInt>,
         lease_until -> Nullable<BigInt>,
         fence -> BigInt,
+        ask -> Nullable<Text>,
     }
 }
 
@@ -138,6 +141,51 @@ diesel::table! {
     }
 }
 
+diesel::table! {
+    browser_session (digest) {
+        digest -> Binary,
+        account -> Text,
+        created_on -> BigInt,
+        seen_on -> BigInt,
+        expires_on -> BigInt,
+        address -> Text,
+        agent -> Text,
+    }
+}
+
+diesel::table! {
+    progress (repository) {
+        repository -> BigInt,
+        run -> BigInt,
+        resource -> Text,
+        direction -> Text,
+        records -> BigInt,
+        total -> Nullable<BigInt>,
+        begun -> BigInt,
+        at -> BigInt,
+    }
+}
+
+diesel::table! {
+    condition (repository) {
+        repository -> BigInt,
+        run -> BigInt,
+        time -> BigInt,
+        outcome -> Text,
+        message -> Text,
+        failures -> BigInt,
+        last_success -> Nullable<BigInt>,
+        skew -> Nullable<BigInt>,
+        version -> Nullable<Text>,
+    }
+}
+
+diesel::table! { traffic (hour) { hour -> BigInt, received -> BigInt, sent -> BigInt, bytes -> BigInt, } }
+
 diesel::joinable!(token -> account (account));
+diesel::joinable!(visit -> log (entry));
+diesel::allow_tables_to_appear_in_same_query!(visit, log);
+diesel::joinable!(browser_session -> account (account));
+diesel::allow_tables_to_appear_in_same_query!(account, browser_session);
 diesel::allow_tables_to_appear_in_same_query!(account, token);
 diesel::allow_tables_to_appear_in_same_query!(repository, resource);

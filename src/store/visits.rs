@@ -2,16 +2,31 @@
 
 use diesel::prelude::*;
 
-use super::{Conn, schema::visit, stored};
+use super::{
+    Conn,
+    schema::{log, visit},
+    stored,
+};
 use crate::{
     error::Result,
-    model::{LogId, RepositoryId},
+    model::{LogId, RepositoryId, Time},
 };
 
 /// The entry of the run with this number; `None` where it is not begun here.
 pub fn find(conn: &mut Conn, repository: RepositoryId, resource: &str, run: u64) -> Result<Option<LogId>> {
     let ours = visit::table.filter(visit::repository.eq(repository)).filter(visit::resource.eq(resource));
     Ok(ours.filter(visit::run.eq(stored::number(run))).select(visit::entry).first(conn).optional()?)
+}
+
+/// When each repository last gave us something.
+pub fn last(conn: &mut Conn) -> Result<std::collections::HashMap<RepositoryId, Time>> {
+    let rows = visit::table.inner_join(log::table).select((visit::repository, log::time)).load::<(RepositoryId, i64)>(conn)?;
+    let mut last = std::collections::HashMap::new();
+    for (repository, time) in rows {
+        let known: &mut Time = last.entry(repository).or_insert(Time(time));
+        *known = (*known).max(Time(time));
+    }
+    Ok(last)
 }
 
 /// Remembers the entry of a run in place of the one before.

@@ -16,6 +16,7 @@ pub mod housekeeping;
 mod import;
 mod order;
 mod outcome;
+pub mod overview;
 pub mod quarantine;
 pub mod register;
 pub mod run;

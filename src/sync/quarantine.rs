@@ -173,7 +173,7 @@ fn terms(site: &Site, peer: SiteId, resource: &str, run: u64) -> Result<Terms> {
         Ok((repository, own.map_or_else(Rules::default, |own| own.rules())))
     })?;
     let elsewhere = elsewhere(site, beside, resource)?;
-    Ok(Terms { peer, rules, source: Source::Page, elsewhere, run, me: site.id, now: site.now(), decider: site.decider(), fields: Fields::default() })
+    Ok(Terms { peer, rules, source: Source::Page, elsewhere, run, me: site.id, now: site.now(), decider: site.decider(), fields: super::Fields::default() })
 }
 
 /// The record with other values. Fields must be known here or have come with it.

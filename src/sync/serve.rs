@@ -16,7 +16,7 @@ use crate::{
     error::{Error, Kind, Result},
     model::{
         Action, Direction, FEATURES, Hello, HelloResource, Identity, Limits, LogEntry, LogId, Mode, Outcome as Went, PROTOCOL, Page,
-        Policy, PullRequest, PushRequest, Receipt, Rules, Want,
+        Policy, PullRequest, PushRequest, Receipt, Rules, Traffic, Want,
     },
     site::{Door, Site},
     store::{self, attached},
@@ -282,7 +282,13 @@ fn visit(site: &Site, caller: &Caller, table: &Table, run: u64) -> Result<(LogId
 
 /// Writes an entry, or what became of one that is there. The page is applied; a log that cannot be written does not undo it.
 fn note(site: &Site, entry: &LogEntry) {
-    let done = site.store.write(|c| if entry.id == 0 { store::log::append(c, entry).map(|_| ()) } else { store::log::update(c, entry) });
+    let done = site.store.write(|c| {
+        if entry.counts.records > 0 {
+            let came = Traffic { received: entry.counts.records, sent: 0, bytes: entry.counts.bytes };
+            store::traffic::add(c, site.now(), came)?;
+        }
+        if entry.id == 0 { store::log::append(c, entry).map(|_| ()) } else { store::log::update(c, entry) }
+    });
     if let Err(error) = done {
         tracing::error!("The log could not be written: {}", error.chain());
     }
@@ -356,7 +362,7 @@ fn receipt(outcome: &Outcome, run: u64) -> Receipt {
 
 fn terms(site: &Site, caller: &Caller, table: &Table, rules: Rules, run: u64) -> Result<Terms> {
     let elsewhere = filters::elsewhere(site, Some(caller.repository.id), &table.resource)?;
-    Ok(Terms { peer: caller.uuid, rules, source: Source::Page, run, me: site.id, now: site.now(), decider: site.decider(), elsewhere, fields: Fields::default() })
+    Ok(Terms { peer: caller.uuid, rules, source: Source::Page, run, me: site.id, now: site.now(), decider: site.decider(), elsewhere, fields: super::Fields::default() })
 }
 
 /// Our own rules where we configured the resource for this caller, else the sender's with THIS and OTHER swapped (SYNC.md 4).

@@ -4,6 +4,7 @@ use actix_web::web::{self, ServiceConfig, delete, get, post, put};
 
 use super::{
     answer::{not_this_way, nothing_here},
+    eden,
     api::{compare, events, feed, fetch, health, hello, home, push, register, session},
 };
 
@@ -17,6 +18,13 @@ pub(super) fn routes(config: &mut ServiceConfig) {
         .service(at("/sync/session").route(post().to(session::open)).route(delete().to(session::close)))
         .service(at("/sync/repository/register.json").route(post().to(register::enter)).route(put().to(register::enter)))
         .service(at("/sync/sync.xml").route(get().to(feed::show)).route(post().to(push::take)).route(put().to(push::take)))
+        .service(at("/sync/repository/register.xml").route(get().to(eden::classic)))
+        .service(
+            at("/{prefix}/{name}/sync.xml")
+                .route(get().to(eden::give_named))
+                .route(post().to(eden::take_named))
+                .route(put().to(eden::take_named)),
+        )
         .service(at("/sync/fetch").route(post().to(fetch::show)))
         .service(at("/sync/compare").route(post().to(compare::show)))
         .service(at("/sync/events").route(get().to(events::stream)))

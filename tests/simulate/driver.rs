@@ -4,7 +4,7 @@ use entente::{
     connector::{
         Apply, Attempt, Clash, ConflictEntry, Conflicts, Connector, Effect, Effected, Effects, Extent, Forgotten, Found, HistoryEntry,
         Journal, Key, Living, Locals, Lost, Named, Part, Progress, Purged, Retention, Share, Standing, Survey, Swept, Table, Targets,
-        Verdict, Wait, Waiter, WaitingEntry, Which, Write,
+        Trouble, Verdict, Wait, Waiter, WaitingEntry, Which, Write,
     },
     error::Result,
     model::{Actor, NewState, Page, RecordView, SiteId, Sum, TableSpec, Time},
@@ -61,6 +61,8 @@ impl Connector for Driver {
         fn forget_shared(table: &Table, peer: SiteId) -> ();
         fn head(table: &Table) -> i64;
         fn count(table: &Table) -> u64;
+        fn pending(table: &Table, after: i64, most: u32) -> u64;
+        fn troubles() -> Vec<Trouble>;
         fn living(table: &Table, take: &mut dyn FnMut(Living<'_>) -> Result<()>) -> ();
         fn purge(table: &Table, now: Time, before: Time) -> Purged;
         fn sweep(table: &Table, now: Time, progress: Progress<'_>) -> Swept;

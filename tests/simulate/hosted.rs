@@ -124,7 +124,6 @@ pub(crate) fn plant(database: &str, shape: Shape, planted: Planted) {
             let unseen = |(at, table)| format!("ALTER TABLE {table} DISABLE TRIGGER entente_{}_truncate;", at + 1);
             app.batch_execute(&shape.tables.iter().enumerate().map(unseen).collect::<String>()).unwrap();
         }
-        Planted::CascadesUnseen => rewrite(&mut app, shape, "pg_trigger_depth() = 1 AND ", ""),
         _ => {}
     }
 }

@@ -101,6 +101,21 @@ pub(super) fn lookup_gives_tombstones_and_leaves_out_the_unknown(w: &mut World) 
     assert_eq!(shown, ["urn:a name=a size=big", "urn:b gone"]);
 }
 
+pub(super) fn what_came_after_an_arrival_is_pending(w: &mut World) {
+    w.name("place", 1, "one");
+    let table = w.table("place");
+    let pending = |w: &mut World, after, most| w.db().pending(&table, after, most).unwrap();
+    w.head("place");
+    assert_eq!(pending(w, 0, 100), 1);
+    let head = w.head("place");
+    assert_eq!(pending(w, head, 100), 0);
+    for id in 2..=4 {
+        w.name("place", id, "more");
+    }
+    w.take(&place("urn:b", 1, "theirs"));
+    assert_eq!((pending(w, head, 100), pending(w, head, 2)), (4, 2));
+}
+
 pub(super) fn only_living_records_are_counted_and_sampled(w: &mut World) {
     w.take(&place("urn:a", 1, "a"));
     w.take(&gone("place", "urn:b", 2, None));

@@ -2,7 +2,7 @@
 
 use super::world::{NOW, OTHER, PEER, RUN, World, gone, place, show, state_of, take, view};
 use crate::{
-    connector::{Apply, Clash, Conflicts, Effect, Effects, Lost, Table, Targets, Verdict, Write},
+    connector::{Apply, Clash, Conflicts, Effect, Effects, Lost, Table, Targets, Trouble, Verdict, Wait, Waiting, Write},
     model::{Actor, NewState, Page, SiteId, Version},
 };
 
@@ -146,6 +146,21 @@ pub(super) fn what_a_run_did_is_known_until_somebody_changes_it(w: &mut World) {
 }
 
 /// What `urn:a` was when it was last exchanged.
+pub(super) fn what_waits_is_counted_site_by_site(w: &mut World) {
+    assert_eq!(w.db().troubles().unwrap(), []);
+    w.take(&place("urn:a", 1, "ours"));
+    clash(w, &place("urn:a", 2, "theirs"), PEER, true);
+    clash(w, &place("urn:a", 3, "decided"), OTHER, false);
+    let table = w.table("place");
+    for (uid, kind) in [("urn:b", Waiting::Quarantined), ("urn:c", Waiting::Quarantined), ("urn:d", Waiting::Parked)] {
+        let page = place(uid, 1, "waits");
+        w.within(|tx| {
+            tx.wait(&table, view(&page), &Wait { kind, reason: "why", missing: &[], peer: PEER, run: RUN, now: NOW }).unwrap();
+        });
+    }
+    assert_eq!(w.db().troubles().unwrap(), [Trouble { site: PEER, conflicts: 1, quarantined: 2, parked: 1 }]);
+}
+
 fn base(w: &mut World) -> Option<String> {
     let table = w.table("place");
     w.within(|tx| {
@@ -168,6 +183,10 @@ pub(super) fn what_was_agreed_is_kept_where_it_is_wanted(w: &mut World) {
     let given = w.offered("place", 0, OTHER);
     w.within(|tx| tx.set_bases(&table, &given).unwrap());
     assert_eq!(base(w).as_deref(), Some("urn:a name=edited size=big"), "what was given is");
+    let mut twice = place("urn:a", 6, "first");
+    twice.copy(view(&place("urn:a", 6, "last")));
+    w.within(|tx| tx.set_bases(&table, &twice).unwrap());
+    assert_eq!(base(w).as_deref(), Some("urn:a name=last size=big"), "the last of what was given twice is");
     w.take(&place("urn:a", 7, "taken"));
     assert_eq!(base(w).as_deref(), Some("urn:a name=taken size=big"), "what was taken is");
     w.take(&gone("place", "urn:a", 8, None));

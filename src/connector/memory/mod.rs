@@ -13,7 +13,7 @@ use std::collections::HashMap;
 use self::state::State;
 use super::{
     Apply, ConflictEntry, Conflicts, Connector, Extent, Forgotten, HistoryEntry, Journal, Living, Named, Part, Place, Progress, Purged,
-    Retention, Share, Standing, Survey, Swept, Table, Waiting, WaitingEntry,
+    Retention, Share, Standing, Survey, Swept, Table, Trouble, Waiting, WaitingEntry, troubles,
 };
 use crate::{
     error::{Error, Kind as Fault, Result},
@@ -243,6 +243,12 @@ impl Connector for Memory {
         Ok(self.state.purge(at, table.id, now, before))
     }
 
+    fn pending(&mut self, table: &Table, after: i64, most: u32) -> Result<u64> {
+        let at = self.state.attached(table)?;
+        let arrived = self.state.tables[at].entries.iter().filter(|entry| entry.arrival > after).count();
+        Ok((arrived as u64).min(u64::from(most)))
+    }
+
     fn count(&mut self, table: &Table) -> Result<u64> {
         let at = self.state.attached(table)?;
         Ok(self.state.tables[at].entries.iter().filter(|entry| !entry.deleted).count() as u64)
@@ -361,6 +367,12 @@ impl Connector for Memory {
             at: waits.at,
         });
         Ok(told.collect())
+    }
+
+    fn troubles(&mut self) -> Result<Vec<Trouble>> {
+        let waiting: Vec<_> = self.state.waiting.iter().map(|waits| (waits.site, waits.kind.word().to_owned(), 1)).collect();
+        let open = self.conflicts(Conflicts::All { open: true, site: None, limit: usize::MAX })?;
+        Ok(troubles(waiting, open.iter().map(|conflict| (conflict.site, 1))))
     }
 
     fn keep_bases(&mut self, table: &Table) -> Result<()> {

@@ -1,5 +1,7 @@
 //! What the journal keeps so that nothing is lost: conflicts, the history, agreed contents, what a run did.
 
+use std::collections::BTreeMap;
+
 use postgres::Row;
 
 use super::{
@@ -8,7 +10,7 @@ use super::{
     layout::Layout,
 };
 use crate::{
-    connector::{Clash, ConflictEntry, Conflicts, Effected, Effects, HistoryEntry, Table, Verdict, known::broken, stored},
+    connector::{Clash, ConflictEntry, Conflicts, Effected, Effects, HistoryEntry, Table, Trouble, Verdict, known::broken, stored, troubles},
     error::Result,
     model::{Page, RecordView, Relation, SiteId, Time, Version},
 };
@@ -32,6 +34,22 @@ impl Postgres {
                 self.select_conflicts("c.tab = $1::bigint AND c.uid = $2 AND c.open ORDER BY c.id DESC", &[table.id.into(), Arg::text(uid)])
             }
         }
+    }
+
+    /// See [`crate::connector::Connector::troubles`].
+    pub(super) fn count_troubles(&mut self) -> Result<Vec<Trouble>> {
+        self.learn()?;
+        let (mut waiting, mut open) = (Vec::new(), Vec::new());
+        let sql = "SELECT site, kind, count(*) FROM entente.waiting GROUP BY site, kind
+                   UNION ALL SELECT site, '', count(*) FROM entente.conflict WHERE open GROUP BY site";
+        for row in self.link.query(sql, &[], "count what waits")? {
+            let (site, kind, count) = (self.site_at(&row, 0)?, row.owned(1)?, count_at(&row, 2)?);
+            match kind.as_str() {
+                "" => open.push((site, count)),
+                _ => waiting.push((site, kind, count)),
+            }
+        }
+        Ok(troubles(waiting, open))
     }
 
     fn select_conflicts(&mut self, condition: &str, args: &[Arg<'_>]) -> Result<Vec<ConflictEntry>> {
@@ -237,8 +255,10 @@ impl Postgres {
             return Ok(());
         }
         let bases = base_of(layout.table.id);
-        let (gone, living): (Vec<RecordView<'_>>, Vec<RecordView<'_>>) =
-            page.views().filter(|view| !view.record.retracted).partition(|view| view.record.deleted);
+        // Where a record comes twice, as its own and under another's uid, the last holds.
+        let last: BTreeMap<&str, RecordView<'_>> =
+            page.views().filter(|view| !view.record.retracted).map(|view| (view.uid(), view)).collect();
+        let (gone, living): (Vec<RecordView<'_>>, Vec<RecordView<'_>>) = last.into_values().partition(|view| view.record.deleted);
         let gone: Vec<&str> = gone.iter().map(|view| view.uid()).collect();
         self.link.run(&format!("DELETE FROM {bases} WHERE uid = ANY($1::text[])"), &[Arg::texts(&gone)], "write the journal")?;
         let uids: Vec<&str> = living.iter().map(|view| view.uid()).collect();

@@ -202,6 +202,18 @@ impl Connector for Postgres {
         self.purge_tombstones(&layout, now, before)
     }
 
+    fn pending(&mut self, table: &Table, after: i64, most: u32) -> Result<u64> {
+        let layout = self.layout(table)?;
+        let sql = format!(
+            "SELECT count(*) FROM ((SELECT 1 FROM {} WHERE arrival > $1::bigint LIMIT $2::bigint)
+             UNION ALL (SELECT 1 FROM {} LIMIT $2::bigint)) pending",
+            layout.state(),
+            layout.note()
+        );
+        let count = self.link.one(&sql, &[after.into(), i64::from(most).into()], "count the records")?.int(0)?.unwrap_or(0);
+        Ok(u64::try_from(count).unwrap_or(0).min(u64::from(most)))
+    }
+
     fn count(&mut self, table: &Table) -> Result<u64> {
         let layout = self.layout(table)?;
         self.gather_gently(&layout)?;
@@ -277,6 +289,11 @@ impl Connector for Postgres {
     fn waiting(&mut self) -> Result<Vec<WaitingEntry>> {
         self.refresh()?;
         self.list_waiting()
+    }
+
+    fn troubles(&mut self) -> Result<Vec<super::Trouble>> {
+        self.refresh()?;
+        self.count_troubles()
     }
 
     fn keep_bases(&mut self, table: &Table) -> Result<()> {

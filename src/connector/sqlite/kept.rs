@@ -11,7 +11,7 @@ use super::{
     values::{push_uid, stored_uid},
 };
 use crate::{
-    connector::{Clash, ConflictEntry, Conflicts, Effected, Effects, HistoryEntry, Table, Verdict, stored},
+    connector::{Clash, ConflictEntry, Conflicts, Effected, Effects, HistoryEntry, Table, Trouble, Verdict, stored, troubles},
     error::{Error, Result},
     model::{Page, RecordView, Relation, SiteId, Time, Version},
 };
@@ -35,6 +35,24 @@ impl Sqlite {
                 self.select_conflicts("c.tab = ?1 AND c.uid = ?2 AND c.open = 1 ORDER BY c.id DESC", params![table.id, stored_uid(uid)])
             }
         }
+    }
+
+    /// See [`crate::connector::Connector::troubles`].
+    pub(super) fn count_troubles(&mut self) -> Result<Vec<Trouble>> {
+        self.sites.learn(&self.conn)?;
+        let (mut waiting, mut open) = (Vec::new(), Vec::new());
+        let sql = "SELECT site, kind, count(*) FROM entente_waiting GROUP BY site, kind
+                   UNION ALL SELECT site, '', count(*) FROM entente_conflict WHERE open = 1 GROUP BY site";
+        let mut statement = self.conn.prepare_cached(sql).told("count what waits")?;
+        let mut rows = statement.query([]).told("count what waits")?;
+        while let Some(row) = rows.next().told("count what waits")? {
+            let (site, kind, count) = (self.site_of(get(row, 0)?)?, get::<String>(row, 1)?, get::<i64>(row, 2)?.unsigned_abs());
+            match kind.as_str() {
+                "" => open.push((site, count)),
+                _ => waiting.push((site, kind, count)),
+            }
+        }
+        Ok(troubles(waiting, open))
     }
 
     fn select_conflicts(&mut self, condition: &str, values: &[&dyn ToSql]) -> Result<Vec<ConflictEntry>> {

@@ -458,6 +458,14 @@ impl Connector for Sqlite {
         self.purge_tombstones(&layout, now, before)
     }
 
+    fn pending(&mut self, table: &Table, after: i64, most: u32) -> Result<u64> {
+        let layout = self.layout(table)?;
+        let sql = format!("SELECT count(*) FROM (SELECT 1 FROM {} WHERE arrival > ?1 LIMIT ?2)", layout.state());
+        let mut statement = self.conn.prepare_cached(&sql).told("count the records")?;
+        let count: i64 = statement.query_row([after, i64::from(most)], |row| row.get(0)).told("count the records")?;
+        Ok(u64::try_from(count).unwrap_or(0))
+    }
+
     fn count(&mut self, table: &Table) -> Result<u64> {
         let layout = self.layout(table)?;
         let sql = format!("SELECT count(*) FROM {} WHERE deleted = 0", layout.state());
@@ -537,6 +545,11 @@ impl Connector for Sqlite {
     fn waiting(&mut self) -> Result<Vec<super::WaitingEntry>> {
         self.refresh()?;
         self.list_waiting()
+    }
+
+    fn troubles(&mut self) -> Result<Vec<super::Trouble>> {
+        self.refresh()?;
+        self.count_troubles()
     }
 
     fn keep_bases(&mut self, table: &Table) -> Result<()> {

@@ -100,12 +100,17 @@ pub fn renew(conn: &mut Conn, id: JobId, fence: i64, until: Time) -> Result<bool
 }
 
 /// Gives a job back: when it is due next (`None` = never again) and how many runs in a row failed. If somebody made it due or changed
-/// when it is due while it was held, that stays. `false`: the lease was lost, or the job removed, and nothing is changed.
+/// when it is due while it was held, that stays; a run that was asked for and is over is removed. `false`: the lease was lost, or the job removed,
+/// and nothing is changed.
 pub fn finish(conn: &mut Conn, id: JobId, fence: i64, next_run: Option<Time>, failures: u32, ran: Ran) -> Result<bool> {
-    let columns = (job::next_run, job::lease_since, job::runs);
+    let columns = (job::next_run, job::lease_since, job::runs, job::ask.is_not_null());
     let ours = job::table.filter(job::id.eq(id)).filter(job::fence.eq(fence)).filter(job::lease_holder.is_not_null());
-    let held = ours.select(columns).first::<(Option<i64>, Option<i64>, i64)>(conn).optional()?;
-    let Some((due, since, runs)) = held else { return Ok(false) };
+    let held = ours.select(columns).first::<(Option<i64>, Option<i64>, i64, bool)>(conn).optional()?;
+    let Some((due, since, runs, asked)) = held else { return Ok(false) };
+    if asked && next_run.is_none() {
+        diesel::delete(job::table.find(id)).execute(conn)?;
+        return Ok(true);
+    }
     // A leased job was due when its lease began, so a later time, or none, was set by somebody meanwhile.
     let untouched = due.is_some_and(|due| since.is_none_or(|since| due <= since));
     diesel::update(job::table.find(id))

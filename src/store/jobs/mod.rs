@@ -7,7 +7,7 @@ use diesel::prelude::*;
 use super::{Conn, schema::job, stored};
 use crate::{
     error::{Error, Result},
-    model::{Job, JobId, RepositoryId, Time, Timing},
+    model::{Ask, Job, JobId, RepositoryId, Time, Timing},
 };
 
 pub use due::{Leased, Ran, finish, holders, lease_due, make_due, next_due, release_dead, renew};
@@ -31,6 +31,7 @@ struct Row {
     next_run: Option<i64>,
     runs: i64,
     failures: i64,
+    ask: Option<String>,
 }
 
 // What an administrator decides. What a worker counts (runs, failures) is not here, so that neither overwrites the other's.
@@ -50,6 +51,7 @@ struct Values<'a> {
     priority: i32,
     retries: i64,
     next_run: Option<i64>,
+    ask: Option<String>,
 }
 
 impl TryFrom<Row> for Job {
@@ -77,6 +79,7 @@ impl TryFrom<Row> for Job {
             next_run: row.next_run.map(Time),
             runs: stored::count(row.runs),
             failures: stored::count(row.failures),
+            ask: row.ask.map(|ask| stored::known(&ask, serde_json::from_str(&ask).ok())).transpose()?,
         })
     }
 }
@@ -101,13 +104,14 @@ impl<'a> From<&'a Job> for Values<'a> {
             priority: from.priority,
             retries: i64::from(from.retries),
             next_run: from.next_run.map(|time| time.0),
+            ask: from.ask.as_ref().and_then(|ask| serde_json::to_string(ask).ok()),
         }
     }
 }
 
-/// All jobs, by number.
+/// All jobs on a schedule, by number.
 pub fn list(conn: &mut Conn) -> Result<Vec<Job>> {
-    job::table.order(job::id).select(Row::as_select()).load(conn)?.into_iter().map(Job::try_from).collect()
+    job::table.filter(job::ask.is_null()).order(job::id).select(Row::as_select()).load(conn)?.into_iter().map(Job::try_from).collect()
 }
 
 /// The enabled jobs that also run when something changes, by number.
@@ -116,10 +120,28 @@ pub fn on_change(conn: &mut Conn) -> Result<Vec<Job>> {
     wanted.order(job::id).select(Row::as_select()).load(conn)?.into_iter().map(Job::try_from).collect()
 }
 
-/// The jobs of a repository, by number.
+/// The jobs of a repository on a schedule, by number.
 pub fn list_of(conn: &mut Conn, repository: RepositoryId) -> Result<Vec<Job>> {
-    let rows = job::table.filter(job::repository.eq(repository)).order(job::id).select(Row::as_select()).load(conn)?;
-    rows.into_iter().map(Job::try_from).collect()
+    let wanted = job::table.filter(job::repository.eq(repository)).filter(job::ask.is_null());
+    wanted.order(job::id).select(Row::as_select()).load(conn)?.into_iter().map(Job::try_from).collect()
+}
+
+/// The runs that somebody asked for and that are not over, by number.
+pub fn asked(conn: &mut Conn) -> Result<Vec<Job>> {
+    job::table.filter(job::ask.is_not_null()).order(job::id).select(Row::as_select()).load(conn)?.into_iter().map(Job::try_from).collect()
+}
+
+/// Asks for a run now; whoever runs jobs then does. Where the same run is asked for already and has not begun, that one is enough.
+pub fn ask(conn: &mut Conn, repository: RepositoryId, ask: Ask, now: Time) -> Result<Job> {
+    let waiting = job::table.filter(job::repository.eq(repository)).filter(job::ask.is_not_null()).filter(job::lease_holder.is_null());
+    let waiting: Vec<Row> = waiting.order(job::id).select(Row::as_select()).load(conn)?;
+    for row in waiting {
+        let job = Job::try_from(row)?;
+        if job.ask.as_ref() == Some(&ask) {
+            return Ok(job);
+        }
+    }
+    add(conn, &Job::asked(repository, ask, now))
 }
 
 /// The job of that number.

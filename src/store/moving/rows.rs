@@ -88,7 +88,7 @@ tables! {
     attached by resource: String { resource: String, database: String, table_name: String, }
     repository by id: i64 {
         id: i64, uuid: Option<String>, name: String, url: Option<String>, username: Option<String>, password: Option<Vec<u8>>,
-        proxy: Option<String>, accept_pushes: bool, enabled: bool,
+        proxy: Option<String>, accept_pushes: bool, enabled: bool, kind: String, offered_name: Option<String>,
     }
     resource by id: i64 {
         id: i64, repository: i64, name: String, mode: String, strategy: String, update_policy: String, conflict_policy: String,
@@ -97,7 +97,7 @@ tables! {
     job by id: i64 {
         id: i64, repository: i64, enabled: bool, every: Option<i64>, cron: Option<String>, on_change: bool, zone: String,
         start_on: Option<i64>, end_on: Option<i64>, times: i64, timeout: i64, priority: i32, retries: i64, next_run: Option<i64>, runs: i64,
-        failures: i64, lease_holder: Option<String>, lease_since: Option<i64>, lease_until: Option<i64>, fence: i64,
+        failures: i64, lease_holder: Option<String>, lease_since: Option<i64>, lease_until: Option<i64>, fence: i64, ask: Option<String>,
     }
     lease by repository: i64 { repository: i64, holder: Option<String>, since: Option<i64>, until: Option<i64>, fence: i64, }
     log by id: i64 {
@@ -114,6 +114,17 @@ tables! {
     key_check by id: i64 { id: i64, sealed: Vec<u8>, }
     guess by digest: Vec<u8> { digest: Vec<u8>, count: i64, last: i64, }
     visit by entry: i64 { entry: i64, repository: i64, resource: String, run: i64, }
+    browser_session by digest: Vec<u8> {
+        digest: Vec<u8>, account: String, created_on: i64, seen_on: i64, expires_on: i64, address: String, agent: String,
+    }
+    progress by repository: i64 {
+        repository: i64, run: i64, resource: String, direction: String, records: i64, total: Option<i64>, begun: i64, at: i64,
+    }
+    traffic by hour: i64 { hour: i64, received: i64, sent: i64, bytes: i64, }
+    condition by repository: i64 {
+        repository: i64, run: i64, time: i64, outcome: String, message: String, failures: i64, last_success: Option<i64>, skew: Option<i64>,
+        version: Option<String>,
+    }
     verified by resource: i64 { resource: i64, at: i64, }
     housekeeping by id: i64 { id: i64, last: Option<i64>, holder: Option<String>, until: Option<i64>, }
 }

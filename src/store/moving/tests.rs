@@ -4,8 +4,8 @@ use super::*;
 use crate::{
     model::{Account, Grant, Job, Repository, Resource, Role, SiteId, Timing},
     store::{
-        accounts, attached, clones, databases, guesses, housekeeping, jobs, leases, password::Hashed, repositories, resources, setup_code,
-        test_store::TestStore, tokens, verified, visits,
+        accounts, attached, clones, conditions, databases, guesses, housekeeping, jobs, leases, password::Hashed, progress, repositories,
+        resources, sessions, setup_code, test_store::TestStore, tokens, traffic, verified, visits,
     },
 };
 
@@ -38,6 +38,21 @@ fn full() -> TestStore {
             setup_code::make(c, Time(1))?;
             guesses::set(c, "who", guesses::Failures { count: 3, last: Time(4) })?;
             visits::set(c, 1, "t", 7, 12)?;
+            sessions::begin(c, "a", "127.0.0.1", "Firefox", Time(3))?;
+            jobs::ask(c, 1, crate::model::Ask { full: true, ..Default::default() }, Time(4))?;
+            conditions::note(c, 1, 12, Time(8), crate::model::Outcome::Error, "ended", Some((7, "0.1.0")))?;
+            let at = crate::model::Advance {
+                repository: 1,
+                run: 12,
+                resource: "t".into(),
+                direction: "pull".into(),
+                records: 1,
+                total: Some(2),
+                begun: Time(1),
+                at: Time(2),
+            };
+            progress::set(c, &at)?;
+            traffic::add(c, Time(1), crate::model::Traffic { received: 1, sent: 2, bytes: 3 })?;
             housekeeping::done(c, Time(7))?;
             for number in 0..1234 {
                 let message = format!("entry {number} \u{1F600}");

@@ -95,14 +95,13 @@ fn apply(
         }
         if table.resource == push.resource {
             let counts = outcome.counts;
-            answer.records = counts.records.saturating_sub(counts.quarantined);
+            answer.records = counts.records.saturating_sub(counts.quarantined + outcome.denied.len() as u64);
             (answer.created, answer.updated, answer.deleted) = (counts.created, counts.updated, counts.deleted);
         }
         let name = |one: &crate::model::Quarantined| Refused { resource: table.resource.clone(), uid: one.uuid.clone(), reason: one.reason.clone() };
         answer.refused.extend(outcome.quarantined.iter().map(name));
-        if let Some(method) = outcome.warnings.iter().find(|warning| warning.contains("the strategy does not allow")) {
-            answer.message = method.clone();
-        }
+        let denied = |uid: &String| Refused { resource: table.resource.clone(), uid: uid.clone(), reason: "Operation not permitted".into() };
+        answer.refused.extend(outcome.denied.iter().map(denied));
         all.add(outcome);
     }
     for table in order.iter().rev() {

@@ -498,7 +498,7 @@ impl<'t> Import<'t> {
             (Content::Keep, _) => counts.kept += 1,
         }
         if let Rule::Strategy(method) = decision.rule {
-            self.outcome.refuse(table, method);
+            self.outcome.refuse(table, uid, method);
         }
         Ok(())
     }

@@ -219,7 +219,7 @@ impl<'x, 'r, 'c> Exchange<'x, 'r, 'c> {
     }
 
     fn told(&mut self) -> Result<()> {
-        (self.run.control.progress)(&Progress { resource: &self.table.resource, direction: "compare", counts: self.all.counts });
+        (self.run.control.progress)(&Progress { resource: &self.table.resource, direction: "compare", counts: self.all.counts, total: None });
         self.run.stopped()
     }
 

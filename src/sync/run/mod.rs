@@ -7,6 +7,7 @@ mod pull;
 mod push;
 mod transfer;
 mod verify;
+mod watched;
 
 use std::{
     collections::BTreeMap,
@@ -23,11 +24,12 @@ use crate::{
     connector::{Part, Share, Table},
     decide::{Source, filter::Filter},
     error::{Error, Kind, Result},
-    model::{Action, Counts, Direction, Hello, HelloResource, LogEntry, LogId, Outcome as Went, Repository, Resource},
+    model::{Action, Counts, Direction, Hello, HelloResource, LogEntry, LogId, Outcome as Went, Repository, Resource, Traffic},
     peer::{Contact, Peer},
     site::{Door, Site},
-    store::{self, leases, log},
+    store::{self, conditions, leases, log, traffic},
 };
+use watched::Watched;
 
 /// How long a lease on a repository lasts without being renewed, and how often it is.
 const LEASE: i64 = 30;
@@ -39,29 +41,7 @@ const SKEW: i64 = 30_000;
 /// The most uids in one call for named records.
 const FETCH: usize = 1_000;
 
-/// What is wanted of a run.
-#[derive(Debug, Clone)]
-pub struct Ask {
-    /// Only these resources.
-    pub resources: Option<Vec<String>>,
-    /// Take from them.
-    pub pull: bool,
-    /// Give to them.
-    pub push: bool,
-    /// From the start, whatever was agreed.
-    pub full: bool,
-    /// Change nothing; count what would happen.
-    pub dry_run: bool,
-    /// Of the first of the resources only these records, and what they refer to.
-    pub named: Option<Vec<String>>,
-}
-
-impl Default for Ask {
-    fn default() -> Ask {
-        Ask { resources: None, pull: true, push: true, full: false, dry_run: false, named: None }
-    }
-}
-
+pub use crate::model::Ask;
 pub use transfer::Moved;
 
 /// How a run is watched and stopped.
@@ -81,6 +61,8 @@ pub struct Progress<'a> {
     pub direction: &'static str,
     /// So far.
     pub counts: Counts,
+    /// Of so many records, where that is known.
+    pub total: Option<u64>,
 }
 
 /// What a run did.
@@ -182,20 +164,27 @@ fn logged(
     entry.outcome = Went::Running;
     entry.message = format!("Running with {}", repository.name);
     entry.id = site.store.write(|c| log::append(c, &entry))?;
+    let mut watched = Watched::new(site, repository.id, entry.id);
+    let mut progress = |now: &Progress<'_>| {
+        watched.tell(now);
+        (control.progress)(now);
+    };
+    let mut control = Control { stop: control.stop, progress: &mut progress };
     let mut run = Run {
         site,
         repository,
         ask,
-        control,
+        control: &mut control,
         lost,
         id: entry.id,
         reports: Vec::new(),
         warnings: Vec::new(),
         verified: Vec::new(),
         moved: Vec::new(),
+        met: None,
     };
     let done = run.all(peer);
-    let (reports, warnings, verified, moved) = (run.reports, run.warnings, run.verified, run.moved);
+    let (reports, warnings, verified, moved, met) = (run.reports, run.warnings, run.verified, run.moved, run.met);
     entry.duration = (site.now().0 - entry.time.0) / 1_000;
     reports.iter().for_each(|report| entry.counts += report.counts);
     let failed = reports.iter().filter(|report| report.error.is_some()).count();
@@ -212,8 +201,26 @@ fn logged(
     }
     entry.remote =
         matches!(&done, Err(error) if matches!(error.kind(), Kind::Unreachable | Kind::Timeout | Kind::Unauthorized | Kind::Forbidden));
-    site.store.write(|c| log::update(c, &entry))?;
+    site.store.write(|c| {
+        log::update(c, &entry)?;
+        store::progress::end(c, repository.id)?;
+        let seen = met.as_ref().map(|(skew, version)| (*skew, version.as_str()));
+        match ask.dry_run {
+            // What would happen says nothing of how the exchange is.
+            true => Ok(()),
+            false => {
+                traffic::add(c, site.now(), travelled(&reports))?;
+                conditions::note(c, repository.id, entry.id, site.now(), entry.outcome, &entry.message, seen)
+            }
+        }
+    })?;
     done.map(|()| RunReport { run: entry.id, result: entry.outcome, resources: reports, warnings, verified, moved })
+}
+
+/// What a run took and gave.
+fn travelled(reports: &[ResourceReport]) -> Traffic {
+    let records = |direction| reports.iter().filter(|report| report.direction == direction).map(|report| report.counts.records).sum();
+    Traffic { received: records("pull"), sent: records("push"), bytes: reports.iter().map(|report| report.counts.bytes).sum() }
 }
 
 /// How an error is told in the log: a run that was stopped on request did not fail.
@@ -267,6 +274,8 @@ struct Run<'r, 'c> {
     /// Resources that were found equal.
     verified: Vec<String>,
     moved: Vec<Moved>,
+    /// By how much its clock is ahead, milliseconds, and the version it says it runs.
+    met: Option<(i64, String)>,
 }
 
 /// A resource of this run.
@@ -291,6 +300,7 @@ impl<'r> Run<'r, '_> {
             clones::refuse(self.site, uuid, &self.repository.name)?;
         }
         let Contact { hello, skew } = peer.hello()?;
+        self.met = Some((skew, hello.version.chars().filter(|c| !c.is_control()).take(40).collect()));
         same_site(self.repository, hello.uuid)?;
         if hello.uuid == self.site.id {
             return Err(Error::usage(format!("the address of {} is this site's own", self.repository.name)));
@@ -413,7 +423,7 @@ impl<'r> Run<'r, '_> {
             now: self.site.now(),
             decider: self.site.decider(),
             elsewhere: super::filters::elsewhere(self.site, Some(self.repository.id), &part.table.resource)?,
-            fields: Fields::default(),
+            fields: crate::sync::Fields::default(),
         })
     }
 

@@ -80,7 +80,7 @@ impl<'r> Run<'r, '_> {
             life: part.life.clone(),
             want: Want::Page,
         };
-        let (before, ahead) = (peer.traffic(), self.site.config.read_ahead);
+        let (before, ahead, total) = (peer.traffic(), self.site.config.read_ahead, part.there.records);
         let mut take = |page: Page| {
             self.stopped()?;
             let terms = Terms { now: self.site.now(), ..terms.clone() };
@@ -93,7 +93,7 @@ impl<'r> Run<'r, '_> {
                 all.add(adopt(&mut *part.door, &table, &terms, &alive)?);
             }
             all.counts.bytes = peer.traffic() - before;
-            (self.control.progress)(&Progress { resource: &table.resource, direction: "pull", counts: all.counts });
+            (self.control.progress)(&Progress { resource: &table.resource, direction: "pull", counts: all.counts, total });
             Ok(())
         };
         if !ahead {

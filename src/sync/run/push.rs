@@ -23,6 +23,7 @@ impl<'r> Run<'r, '_> {
         if part.resource.update == Policy::Other && takes && !self.ask.dry_run {
             self.take_back(part, hello, peer, all)?;
         }
+        let total = Some(part.door.pending(&part.table, part.share.push, u32::MAX)?);
         let (mut source, table2) = epoch::door(self.site, &table.resource)?;
         let extent = Extent {
             records: self.site.config.page_records.min(hello.limits.records) as usize,
@@ -35,7 +36,7 @@ impl<'r> Run<'r, '_> {
             self.stopped()?;
             self.give(part, hello, peer, &page, upto, all)?;
             all.counts.bytes = peer.traffic() - before;
-            (self.control.progress)(&Progress { resource: &table.resource, direction: "push", counts: all.counts });
+            (self.control.progress)(&Progress { resource: &table.resource, direction: "push", counts: all.counts, total });
             Ok(())
         };
         let mut each = move |take: &mut dyn FnMut(Page, i64) -> Result<()>| {

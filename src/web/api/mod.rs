@@ -10,4 +10,4 @@ pub(super) mod home;
 pub(super) mod push;
 pub(super) mod register;
 pub(super) mod session;
-mod who;
+pub(in crate::web) mod who;
