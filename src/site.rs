@@ -15,7 +15,7 @@ use crate::{
     decide::Decider,
     error::{Error, Kind, Result},
     model::{Database, ItemId, Limits, Repository, RepositoryId, SiteId, Sum, Time, Uuids},
-    peer::{Entente, Peer, Settings, Timeouts},
+    peer::{Eden, Entente, Peer, Settings, Timeouts},
     postgresql::address,
     store::{Keys, Store, databases, site},
 };
@@ -165,6 +165,11 @@ impl Site {
         let peer = Arc::new(Entente::new(self.line(repository)?)?);
         peers.insert(repository.id, (repository.clone(), peer.clone()));
         Ok(peer)
+    }
+
+    /// A repository that is a stock Sahana Eden, as we call it.
+    pub fn eden(&self, repository: &Repository) -> Result<Eden> {
+        Eden::new(self.line(repository)?)
     }
 
     /// The records of a resource in this state, where it was compared a moment ago.

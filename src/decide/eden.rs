@@ -79,7 +79,9 @@ impl Case<'_> {
             Some(modified) if modified == second && held.known != Known::Shown => Stands::For(held.version.clone()),
             Some(modified) if modified > second => self.older(),
             _ => {
-                let unseen = held.known == Known::Given && (self.shown.given == Given::Unknown || second <= held.at.0.div_euclid(1_000_000));
+                // What it wrote before it had ours did not see it, whatever it answered.
+                let before = held.known != Known::Shown && second <= held.at.0.div_euclid(1_000_000);
+                let unseen = before || held.known == Known::Given && self.shown.given == Given::Unknown;
                 let base = if unseen { Version::default() } else { held.version.clone() };
                 Stands::Decide(self.next(base, FORWARD))
             }

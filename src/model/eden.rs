@@ -131,6 +131,8 @@ pub struct Feed {
     pub implied: Vec<(String, String)>,
     /// Fields that are not for the receiver, by resource: they refer to what it may not see.
     pub hidden: Vec<(String, String)>,
+    /// Fields that were emptied, by uid: Eden leaves alone what is not named.
+    pub cleared: std::collections::HashMap<String, Vec<String>>,
 }
 
 /// What an Eden said of a document that was pushed to it, or we to an Eden.

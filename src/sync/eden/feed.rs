@@ -57,7 +57,9 @@ pub fn feed(site: &Site, caller: &Caller, pull: &EdenPull) -> Result<Feed> {
             let due = part.page.views().zip(&part.due).filter(|(_, due)| **due);
             uids.extend(due.filter_map(|(view, _)| view.get(&part.field)).map(|value| value.text.to_owned()));
         }
-        masters.views().for_each(|view| drop(uids.remove(view.uid())));
+        for view in masters.views() {
+            uids.remove(view.uid());
+        }
         let uids: Vec<String> = uids.into_iter().collect();
         door.lookup(&table, &uids, &mut masters)?;
     }

@@ -8,6 +8,8 @@ mod receive;
 mod shape;
 mod take;
 
+pub(in crate::sync) use closure::{Tables, close};
 pub use feed::feed;
+pub(in crate::sync) use feed::{held, holding};
 pub use receive::receive;
-pub(in crate::sync) use take::{Exchange, Reached, take};
+pub(in crate::sync) use take::{Exchange, take};

@@ -4,7 +4,7 @@ use std::collections::{HashMap, HashSet};
 
 use super::shape::{Shaped, shaped};
 use crate::{
-    connector::{Apply, Share, Table, Target},
+    connector::{Apply, Table, Target},
     decide::{
         Source,
         eden::{Given, Shown, Stands, version},
@@ -224,23 +224,5 @@ impl Bracket for Noted<'_> {
     fn after(&mut self, tx: &mut dyn Apply, outcome: &Outcome) -> Result<()> {
         tx.set_notes(self.table, self.peer, self.notes)?;
         self.inner.after(tx, outcome)
-    }
-}
-
-/// A cursor that is stored with the last records of a document.
-pub(in crate::sync) struct Reached<'a> {
-    pub(in crate::sync) table: &'a Table,
-    pub(in crate::sync) peer: SiteId,
-    pub(in crate::sync) part: crate::connector::Part,
-    pub(in crate::sync) share: Share,
-}
-
-impl Bracket for Reached<'_> {
-    fn before(&mut self, _: &mut dyn Apply) -> Result<Option<Outcome>> {
-        Ok(None)
-    }
-
-    fn after(&mut self, tx: &mut dyn Apply, _: &Outcome) -> Result<()> {
-        tx.set_share(self.table, self.peer, self.part, &self.share)
     }
 }

@@ -110,6 +110,10 @@ impl Writer<'_> {
                 self.field(field, value, keys.iter().any(|key| key == field), out);
             }
         }
+        for field in self.feed.cleared.get(view.uid()).into_iter().flatten() {
+            self.begin(field, out);
+            out.push_str(" value=\"\"/>");
+        }
         for (page, record) in within {
             let Some((page, _)) = self.feed.nested.get(*page) else { continue };
             let Some(record) = page.records.get(*record) else { continue };
