@@ -32,10 +32,7 @@ impl Application {
         let specs = ["team", "secret"].map(|table| TableSpec {
             table: table.into(),
             resource: table.into(),
-            identity: None,
-            matching: vec![],
-            omit: vec![],
-            map: Default::default(),
+            ..TableSpec::default()
         });
         attach::attach(&served.site, "app", &format!("sqlite:{}", file.display()), &specs, &mut |_, _, _| {}).unwrap();
         Application { conn, _dir: dir }

@@ -5,10 +5,12 @@ use actix_web::{
     web::{Data, Payload},
 };
 
+use serde_json::json;
+
 use super::who;
 use crate::{
     error::{Error, Kind, Result},
-    model::{Registered, Registration},
+    model::Registration,
     sync::admit,
     web::{
         answer::{Answer, JSON},
@@ -33,9 +35,9 @@ pub(in crate::web) async fn enter(app: Data<App>, request: HttpRequest, payload:
     match registered.await {
         Ok(registered) => Ok(HttpResponse::Ok().content_type(JSON).body(wire::write_json(&registered))),
         Err(error) if error.kind() == Kind::Malformed => {
-            let (status, statuscode, message) = ("failed".to_owned(), "400".to_owned(), error.to_string());
-            let refusal = Registered { status, statuscode, message, sender: sender.to_string(), entente: None };
-            Ok(HttpResponse::BadRequest().content_type(JSON).body(wire::write_json(&refusal)))
+            let (sender, kind) = (sender.to_string(), error.kind().word());
+            let refusal = json!({"status": "failed", "statuscode": "400", "message": error.to_string(), "sender": sender, "kind": kind});
+            Ok(HttpResponse::BadRequest().content_type(JSON).body(refusal.to_string()))
         }
         Err(error) => Err(error.into()),
     }
