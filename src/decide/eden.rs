@@ -70,7 +70,9 @@ impl Case<'_> {
     fn after(&self, held: &Holding) -> Stands {
         let second = self.shown.second;
         let taken_back = matches!(self.rules.update, Policy::Other | Policy::Master);
-        if held.digest == self.shown.view.digest() {
+        // The same content of a later time was written again, over something else.
+        let again = self.local.is_some() && held.known == Known::Shown && held.modified.is_some_and(|before| before < second);
+        if held.digest == self.shown.view.digest() && !again {
             let moved = self.local.is_none_or(|local| taken_back && local.record.version != held.version);
             return if moved { Stands::Decide(held.version.clone()) } else { Stands::For(held.version.clone()) };
         }
@@ -178,6 +180,8 @@ mod tests {
             (&agreed, "c", 10, Policy::Newer, Some(Relation::Behind)),
             (&edited, "c", 11, Policy::Newer, Some(Relation::Concurrent)),
             (&edited, "b", 99, Policy::Newer, None),
+            (&edited, "a", 11, Policy::Newer, Some(Relation::Concurrent)),
+            (&agreed, "a", 11, Policy::Newer, None),
             (&agreed, "c", 9, Policy::Newer, Some(Relation::Concurrent)),
             (&agreed, "c", 9, Policy::Other, Some(Relation::Ahead)),
             (&agreed, "", 11, Policy::Newer, Some(Relation::Behind)),

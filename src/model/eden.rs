@@ -4,7 +4,7 @@ use std::fmt::Write;
 
 use uuid::Uuid;
 
-use super::{Digest, Page, Policy, SiteId, Strategy, Time, Version};
+use super::{Digest, Kind, Page, Policy, SiteId, Strategy, Time, Version};
 
 /// The name of the cell by which a nested element names the element it stands in.
 pub const PARENT: &str = "@parent";
@@ -127,6 +127,8 @@ pub struct Feed {
     pub limit: Option<usize>,
     /// Fields that hold unique keys, by resource: Eden compares them only as text.
     pub keys: Vec<(String, Vec<String>)>,
+    /// What the columns of fields are for, by resource: not every database tells a boolean from a number, or a date from a text.
+    pub kinds: Vec<(String, Vec<(String, Kind)>)>,
     /// The fields of nested records that refer to their masters, by resource.
     pub implied: Vec<(String, String)>,
     /// Fields that are not for the receiver, by resource: they refer to what it may not see.

@@ -155,7 +155,7 @@ fn note_references(view: RecordView<'_>, known: &HashSet<(String, String)>, next
     for (_, value) in view.fields() {
         match value.kind {
             Kind::Reference => note(value.resource, value.text),
-            Kind::Json if value.text.starts_with("{\"@resource\"") => {
+            Kind::Json | Kind::Text if value.text.starts_with("{\"@resource\"") => {
                 let Ok(many) = serde_json::from_str::<serde_json::Value>(value.text) else { continue };
                 let resource = many["@resource"].as_str().unwrap_or_default();
                 let uids = many["@uuid"].as_array().into_iter().flatten().filter_map(serde_json::Value::as_str);
@@ -174,6 +174,7 @@ fn describe(feed: &mut Feed, tables: &mut Tables<'_, '_>) {
         let keys: Vec<String> = table.form.unique.iter().filter(|field| table.form.kind(field) == Some(Kind::Text)).cloned().collect();
         let references = table.references.clone();
         feed.keys.push((resource.clone(), keys));
+        feed.kinds.push((resource.clone(), table.form.kinds.clone()));
         for reference in references {
             if tables.of(&reference.resource).is_none() {
                 feed.hidden.push((resource.clone(), reference.field));

@@ -32,6 +32,7 @@ pub fn feed(site: &Site, caller: &Caller, pull: &EdenPull) -> Result<Feed> {
     }
     let (mut door, table) = granted(site, caller, &pull.resource, Mode::Pull)?;
     door.recheck(&table)?;
+    super::receive::decide_deletions(site, caller, &mut door, &table)?;
     let mut share = door.share(&table, caller.uuid, Part::Passive)?;
     let mut ledger = Ledger::read(&share.pull);
     let own = site.store.read(|c| store::resources::get(c, caller.repository.id, &table.resource))?;

@@ -104,15 +104,35 @@ fn apply(
         answer.refused.extend(outcome.denied.iter().map(denied));
         all.add(outcome);
     }
-    for table in order.iter().rev() {
-        let Some((door, _)) = open.iter_mut().find(|(_, other)| other.resource == table.resource) else { continue };
-        let outcome = conclude(&mut **door, table, &terms(site, caller, table, push, entry.id.unsigned_abs())?)?;
-        if table.resource == push.resource {
-            answer.deleted += outcome.counts.deleted;
-        }
-        all.add(outcome);
-    }
+    all.add(try_again(site, caller, push, entry)?);
     Ok(all)
+}
+
+/// What waits of any table may go on now that this came. Deletions that others refer to stay undecided: an Eden pushes one resource after the other,
+/// and those of what refers to them may be on their way.
+fn try_again(site: &Site, caller: &Caller, push: &EdenPush, entry: &LogEntry) -> Result<Outcome> {
+    let mut all = Outcome::default();
+    let attached = site.store.read(store::attached::list)?;
+    for resource in attached.into_iter().map(|attached| attached.resource) {
+        if !may(site, caller, &resource)? {
+            continue;
+        }
+        let Ok((mut door, table)) = granted(site, caller, &resource, Mode::Push) else { continue };
+        if door.waits()? {
+            all.add(retry(&mut *door, &table, &terms(site, caller, &table, push, entry.id.unsigned_abs())?)?);
+        }
+    }
+    all.counts = crate::model::Counts::default();
+    Ok(all)
+}
+
+/// Decides the deletions that still wait, when the Eden comes again: whatever still refers to such a record keeps it.
+pub(super) fn decide_deletions(site: &Site, caller: &Caller, door: &mut Door<'_>, table: &Table) -> Result<()> {
+    if !door.waits()? {
+        return Ok(());
+    }
+    let push = EdenPush { resource: table.resource.clone(), ..EdenPush::default() };
+    conclude(&mut **door, table, &terms(site, caller, table, &push, 0)?).map(drop)
 }
 
 /// Our own rules where a person entered the resource for this Eden, else its own with THIS and OTHER swapped.

@@ -45,11 +45,16 @@ pub(in crate::sync) fn take(
 ) -> Result<Outcome> {
     let mut all = Outcome::default();
     let made = shaped(table, page, exchange.terms.peer, exchange.terms.now, &mut all);
-    let count = made.page.records.len();
+    // What became one record does so first: the survivor then comes as it is after that.
+    let (merged, rest): (Vec<usize>, Vec<usize>) = (0..made.page.records.len()).partition(|at| made.page.records[*at].heir.is_some());
+    if !merged.is_empty() {
+        all.add(Batch::of(door, table, &made, &merged, exchange)?.apply(door, table, exchange, &mut crate::sync::Bare)?);
+    }
+    let count = rest.len();
     let mut first = 0;
     loop {
         let end = (first + BATCH).min(count);
-        let batch = Batch::of(door, table, &made, first..end, exchange)?;
+        let batch = Batch::of(door, table, &made, &rest[first..end], exchange)?;
         let outcome = match end == count {
             true => batch.apply(door, table, exchange, bracket)?,
             false => batch.apply(door, table, exchange, &mut crate::sync::Bare)?,
@@ -75,9 +80,8 @@ struct Batch {
 }
 
 impl Batch {
-    fn of(door: &mut Door<'_>, table: &Table, made: &Shaped, range: std::ops::Range<usize>, exchange: &Exchange<'_>) -> Result<Batch> {
-        let records = &made.page.records[range.clone()];
-        let uids: Vec<String> = records.iter().map(|record| made.page.text(record.uid).to_owned()).collect();
+    fn of(door: &mut Door<'_>, table: &Table, made: &Shaped, of: &[usize], exchange: &Exchange<'_>) -> Result<Batch> {
+        let uids: Vec<String> = of.iter().map(|at| made.page.text(made.page.records[*at].uid).to_owned()).collect();
         let (peer, terms) = (exchange.terms.peer, exchange.terms);
         let notes = door.notes(table, peer, Some(&uids))?;
         let mut here = Page::new(&table.resource);
@@ -85,9 +89,8 @@ impl Batch {
         let locals: HashMap<&str, RecordView<'_>> = here.views().map(|view| (view.uid(), view)).collect();
         let mut batch =
             Batch { page: Page::new(&table.resource), whole: Page::new(&table.resource), notes: Vec::with_capacity(uids.len()), unchanged: 0 };
-        for (at, uid) in uids.iter().enumerate() {
-            let view = made.page.view(&records[at]);
-            let second = made.seconds[range.start + at];
+        for (at, uid) in of.iter().zip(&uids) {
+            let (view, second) = (made.page.view(&made.page.records[*at]), made.seconds[*at]);
             let held = notes.get(uid).and_then(|note| Holding::read(note));
             let given = match &held {
                 Some(held) if held.known == Known::Given && held.at > exchange.arrived => Given::Unknown,

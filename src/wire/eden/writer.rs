@@ -12,7 +12,10 @@ use crate::{
         Kind, Page, RecordView, SiteId, Time, Value,
         eden::{Feed, META},
     },
-    wire::{value::stamp, xml::carries},
+    wire::{
+        value::{canonical, stamp},
+        xml::carries,
+    },
 };
 
 /// Who writes.
@@ -103,10 +106,14 @@ impl Writer<'_> {
         let created = view.get("created_on").filter(|value| value.kind != Kind::Null).and_then(|value| value.text.replace(' ', "T").parse().ok());
         let created = created.map_or(modified.clone(), seconds);
         _ = write!(out, " mci=\"{}\" created_on=\"{created}\" modified_on=\"{modified}\">", self.copies(view));
+        let kinds = self.feed.kinds.iter().find(|(resource, _)| *resource == page.resource).map_or(&[][..], |(_, kinds)| kinds);
         let keys = self.feed.keys.iter().find(|(resource, _)| *resource == page.resource).map_or(&[][..], |(_, fields)| fields);
         for (field, value) in view.fields() {
             let hidden = self.feed.hidden.iter().any(|(resource, hidden)| hidden == field && *resource == page.resource);
             if implied != Some(field) && !hidden && !META.contains(&field) && !field.starts_with('@') {
+                let wanted = kinds.iter().find(|(name, _)| name == field).map(|(_, kind)| *kind);
+                let mut own = String::new();
+                let value = wanted.and_then(|wanted| typed(value, wanted, &mut own)).map_or(value, |kind| Value { kind, resource: "", text: &own });
                 self.field(field, value, keys.iter().any(|key| key == field), out);
             }
         }
@@ -136,6 +143,8 @@ impl Writer<'_> {
             Kind::Real if value.text.ends_with(['N', 'y']) => drop(self.lossy.unsent.insert(field.to_owned())),
             Kind::Reference => self.reference(field, value.resource, value.text, out),
             Kind::Json => self.json(field, value.text, out),
+            // Several references, in a column that is for texts.
+            Kind::Text if value.text.starts_with("{\"@resource\"") => self.json(field, value.text, out),
             Kind::Text if key => {
                 self.begin(field, out);
                 out.push('>');
@@ -226,6 +235,16 @@ impl Writer<'_> {
         self.lossy.replaced += 1;
         Cow::Owned(text.chars().map(|c| if carries(c) { c } else { '\u{FFFD}' }).collect())
     }
+}
+
+/// A value as its column is declared, where the database has no kind of its own for that. Its text is in `own`.
+fn typed(value: Value<'_>, wanted: Kind, own: &mut String) -> Option<Kind> {
+    match (value.kind, wanted) {
+        (Kind::Integer, Kind::Boolean) if matches!(value.text, "0" | "1") => own.push_str(if value.text == "1" { "true" } else { "false" }),
+        (Kind::Text, Kind::Date | Kind::Local | Kind::Clock) => canonical(wanted, &value.text.replacen(' ', "T", 1), own).ok()?,
+        _ => return None,
+    }
+    Some(wanted)
 }
 
 /// A moment as Eden writes it: UTC, whole seconds, no zone.
