@@ -5,6 +5,7 @@
 
 #[cfg(test)]
 mod battery;
+mod eden;
 mod kept;
 mod known;
 #[cfg(test)]
@@ -66,6 +67,20 @@ pub struct Form {
     pub unique: Vec<String>,
     /// Resources whose records belong to those of this one.
     pub components: Vec<Component>,
+    /// Whose table it is.
+    pub make: Make,
+    /// Fields that say `T` or `F`.
+    pub flags: Vec<String>,
+}
+
+/// Whose habits a table follows.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Make {
+    /// Nobody's in particular.
+    #[default]
+    Plain,
+    /// Sahana Eden's: records that are gone stay as rows that say so, and a column says when a row was written.
+    Eden,
 }
 
 impl Form {

@@ -193,12 +193,13 @@ fn renew(site: &Site, conn: &mut Conn, known: Repository, uuid: SiteId, told: Op
     if known.url.is_none() {
         renewed.url = offered_url(told);
     }
-    // A name that it gave itself follows it; one that a person chose stays.
+    // The name that an Eden gave itself is its address, and follows it; one that a person chose stays.
     let own_name = known.offered_name.as_ref().is_some_and(|offered| known.name == *offered || known.name.starts_with(&format!("{offered} ")));
     if let Some(offered) = told.and_then(|told| told.name.as_ref()).filter(|name| known.offered_name.as_ref() != Some(*name)) {
         renewed.offered_name = Some(offered.clone());
     }
-    if known.name == uuid.to_string() || own_name && renewed.offered_name != known.offered_name {
+    let follows = own_name && spoken(told) == Some(ApiType::Eden) && renewed.offered_name != known.offered_name;
+    if known.name == uuid.to_string() || follows {
         renewed.name = free_name(site, conn, told, uuid)?;
     }
     renewed.kind = spoken(told).unwrap_or(known.kind);

@@ -105,7 +105,7 @@ impl Sqlite {
             }
             db.sites.load(&db.conn)?;
             for spec in specs {
-                db.enter(spec)?;
+                db.enter(spec, specs)?;
             }
             let entries = db.entries()?;
             let layouts: Vec<Layout> = entries.iter().map(|entry| Layout::make(entry, &entries)).collect::<Result<_>>()?;
@@ -120,7 +120,7 @@ impl Sqlite {
         self.refresh()
     }
 
-    fn enter(&mut self, spec: &TableSpec) -> Result<()> {
+    fn enter(&mut self, spec: &TableSpec, all: &[TableSpec]) -> Result<()> {
         let shape = Shape::read(&self.conn, &spec.table)?;
         let mut spec = TableSpec { table: shape.name.clone(), ..spec.clone() };
         if spec.resource.is_empty() {
@@ -138,6 +138,8 @@ impl Sqlite {
             }
             spec.identity = entry.spec.identity.clone();
         }
+        let attached = |table: &str| all.iter().any(|spec| spec.table == table) || known.iter().any(|entry| entry.shape.name == table);
+        super::layout::looks(&shape).complete(&mut spec, &attached);
         // What is proposed today is what the journal's uids are made of from now on.
         spec.identity = Some(spec.identity.unwrap_or_else(|| super::layout::propose(&shape)));
         let text = serde_json::to_string(&spec).map_err(|e| Error::internal("a table's settings could not be written").because(e))?;

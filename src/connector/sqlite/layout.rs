@@ -8,7 +8,7 @@ use super::{
     values::Affinity,
 };
 use crate::{
-    connector::{Form, Reference, Table},
+    connector::{Form, Make, Reference, Table, eden::Looks},
     error::{Error, Kind, Result},
     model::{Identity, TableSpec},
 };
@@ -189,8 +189,13 @@ impl Layout {
         }
         let fingerprint = fingerprint(&data, &references);
         let single = |data: &&Data| shape.is_unique(std::slice::from_ref(&data.column));
+        let looks = looks(shape);
+        let flag = |data: &Data| looks.flags().contains(&data.column.as_str());
+        let kind = |data: &Data| if flag(data) { crate::model::Kind::Boolean } else { data.declared };
         let form = Form {
-            kinds: data.iter().map(|data| (data.field.clone(), data.declared)).collect(),
+            make: if looks.is_eden() { Make::Eden } else { Make::Plain },
+            flags: data.iter().filter(|data| flag(data)).map(|data| data.field.clone()).collect(),
+            kinds: data.iter().map(|data| (data.field.clone(), kind(data))).collect(),
             unique: data.iter().filter(|data| !data.is_identity).filter(single).map(|data| data.field.clone()).collect(),
             components: entry.spec.components.clone(),
         };
@@ -361,6 +366,14 @@ pub(super) fn propose(shape: &Shape) -> Identity {
     let single_integer = key.len() == 1 && shape.column(&key[0]).is_some_and(|column| column.affinity == Affinity::Integer);
     let is_foreign = key.len() == 1 && shape.foreign.iter().any(|foreign| foreign.columns == key);
     if single_integer && !is_foreign { Identity::Assigned } else { Identity::Key { columns: key } }
+}
+
+/// What tells whose table it is.
+pub(super) fn looks(shape: &Shape) -> Looks<'_> {
+    Looks {
+        columns: shape.columns.iter().map(|column| (column.name.as_str(), column.declared.as_str())).collect(),
+        foreign: shape.foreign.iter().map(|key| (key.columns.as_slice(), key.parent.as_str(), key.to.as_slice())).collect(),
+    }
 }
 
 /// The kind of value that a declared type means.

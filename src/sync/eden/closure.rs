@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, HashMap, HashSet};
 
+use super::shape::as_told;
 use crate::{
     connector::{Extent, Table},
     error::Result,
@@ -49,6 +50,7 @@ pub(super) fn everything(site: &Site, door: &mut Door<'_>, table: &Table, after:
         let extent = Extent { records: MANY, bytes };
         (after, more) = door.export(table, after, peer, extent, site.now(), page)?;
     }
+    as_told(table, page);
     Ok(after)
 }
 
@@ -121,6 +123,7 @@ pub(in crate::sync) fn close(feed: &mut Feed, tables: &mut Tables<'_, '_>) -> Re
             for some in uids.chunks(MANY) {
                 door.lookup(table, some, &mut page)?;
             }
+            as_told(table, &mut page);
             let gone: Vec<usize> = page.views().enumerate().filter(|(_, view)| view.record.deleted).map(|(at, _)| at).collect();
             page.remove(&gone);
             found.push(page);

@@ -5,6 +5,7 @@ use std::collections::{HashMap, HashSet};
 use super::{
     closure::{Tables, close, everything, nest, parts},
     ledger::{Due, Ledger},
+    shape::as_told,
 };
 use crate::{
     connector::{Part, Table},
@@ -64,6 +65,7 @@ pub fn feed(site: &Site, caller: &Caller, pull: &EdenPull) -> Result<Feed> {
         let uids: Vec<String> = uids.into_iter().collect();
         door.lookup(&table, &uids, &mut masters)?;
     }
+    as_told(&table, &mut masters);
     sift(&filter, &mut masters);
     let mut feed = Feed { results: masters.records.len(), ..Feed::default() };
     feed.masters = ordered(masters, pull, &mut feed.start, &mut feed.limit);

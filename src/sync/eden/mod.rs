@@ -3,6 +3,7 @@
 mod closure;
 mod coerce;
 mod feed;
+pub mod files;
 mod ledger;
 mod receive;
 mod shape;
@@ -12,4 +13,5 @@ pub(in crate::sync) use closure::{Tables, close};
 pub use feed::feed;
 pub(in crate::sync) use feed::{held, holding};
 pub use receive::receive;
+pub(in crate::sync) use shape::as_told;
 pub(in crate::sync) use take::{Exchange, take};

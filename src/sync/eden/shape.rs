@@ -2,9 +2,9 @@
 
 use super::coerce::coerced;
 use crate::{
-    connector::Table,
+    connector::{Make, Table},
     model::{
-        Cell, Kind, Page, RecordView, SiteId, Time, Value,
+        Cell, Identity, Kind, Page, Record, RecordView, SiteId, Time, Value,
         eden::{META, PARENT, UNDATED},
     },
     sync::Outcome,
@@ -38,6 +38,9 @@ pub(super) fn shaped(table: &Table, page: &Page, peer: SiteId, now: Time, outcom
         record.uid = made.page.put(view.uid());
         // Of two uids of one record the smaller stays (SYNC.md 1); where Eden kept the other, the record it gave up is simply gone.
         record.heir = view.heir().filter(|heir| *heir < view.uid()).map(|heir| made.page.put(heir));
+        if table.form.make == Make::Eden {
+            own_columns(table, view, &mut record, &mut made.page);
+        }
         fields(table, view, &mut made.page);
         made.page.finish(record, mark);
     }
@@ -54,6 +57,39 @@ pub(super) fn shaped(table: &Table, page: &Page, peer: SiteId, now: Time, outcom
 /// By so many seconds may a clock be ahead without a word.
 const SLACK: i64 = 30;
 
+/// What Eden's own database keeps of every record. One that is gone stays as a row that says so.
+fn own_columns(table: &Table, view: RecordView<'_>, record: &mut Record, page: &mut Page) {
+    let gone = std::mem::replace(&mut record.deleted, false);
+    record.heir = None;
+    put(page, "deleted", "", Kind::Text, if gone { "T" } else { "F" });
+    if let (Identity::Column { column }, false) = (&table.identity, gone) {
+        put(page, column, "", Kind::Text, view.uid());
+    }
+    let moment = record.modified_on.to_string();
+    let (kind, text) = coerced(Value { kind: Kind::Instant, resource: "", text: &moment[..19] }, table.form.kind("modified_on"));
+    put(page, "modified_on", "", kind, &text);
+}
+
+/// A page of an Eden's own table as it is for others: rows that say so are gone, and each is of the time that its column says.
+pub(in crate::sync) fn as_told(table: &Table, page: &mut Page) {
+    if table.form.make != Make::Eden {
+        return;
+    }
+    for at in 0..page.records.len() {
+        let view = page.view(&page.records[at]);
+        let gone = is_gone(view);
+        let moment = view.get("modified_on").filter(|value| value.kind != Kind::Null).and_then(|value| value.text.replacen(' ', "T", 1).parse().ok());
+        let record = &mut page.records[at];
+        record.deleted |= gone;
+        record.modified_on = moment.unwrap_or(record.modified_on);
+    }
+}
+
+/// Whether a row of Eden's says that it is gone.
+pub(super) fn is_gone(view: RecordView<'_>) -> bool {
+    view.get("deleted").is_some_and(|value| matches!(value.text, "T" | "true"))
+}
+
 fn fields(table: &Table, view: RecordView<'_>, page: &mut Page) {
     for (name, value) in view.fields() {
         if name == PARENT {
@@ -68,6 +104,10 @@ fn fields(table: &Table, view: RecordView<'_>, page: &mut Page) {
                 put(page, name, "", kind, &text);
             }
         } else if META.contains(&name) {
+            // Eden's own, which the document told otherwise.
+        } else if table.form.flags.iter().any(|flag| flag == name) && value.kind != Kind::Null {
+            let (_, truth) = coerced(value, Some(Kind::Boolean));
+            put(page, name, "", Kind::Text, if truth == "true" { "T" } else { "F" });
         } else if let Some(reference) = table.references.iter().find(|reference| reference.field == name) {
             match value.kind {
                 // A record of a super-entity has the uid of its instance.
@@ -81,11 +121,6 @@ fn fields(table: &Table, view: RecordView<'_>, page: &mut Page) {
             let (kind, text) = coerced(value, table.form.kind(name));
             put(page, name, value.resource, kind, &text);
         }
-    }
-    if view.record.lives() && table.knows("modified_on") && view.record.modified_on != UNDATED {
-        let moment = view.record.modified_on.to_string();
-        let (kind, text) = coerced(Value { kind: Kind::Instant, resource: "", text: &moment }, table.form.kind("modified_on"));
-        put(page, "modified_on", "", kind, &text);
     }
 }
 

@@ -2,9 +2,9 @@
 
 use std::collections::{HashMap, HashSet};
 
-use super::shape::{Shaped, shaped};
+use super::shape::{Shaped, as_told, is_gone, shaped};
 use crate::{
-    connector::{Apply, Table, Target},
+    connector::{Apply, Make, Table, Target},
     decide::{
         Source,
         eden::{Given, Shown, Stands, version},
@@ -86,6 +86,7 @@ impl Batch {
         let notes = door.notes(table, peer, Some(&uids))?;
         let mut here = Page::new(&table.resource);
         door.lookup(table, &uids, &mut here)?;
+        as_told_in_time(table, &mut here);
         let locals: HashMap<&str, RecordView<'_>> = here.views().map(|view| (view.uid(), view)).collect();
         let mut batch =
             Batch { page: Page::new(&table.resource), whole: Page::new(&table.resource), notes: Vec::with_capacity(uids.len()), unchanged: 0 };
@@ -98,8 +99,20 @@ impl Batch {
             };
             let clock = second.unwrap_or_else(|| terms.now.0.div_euclid(1_000_000));
             let local = locals.get(uid.as_str()).copied();
+            // Whose copy a record is, and since when, was settled when it came.
+            let settled = local.filter(|local| !local.record.deleted).map(|_| {
+                let mut page = Page::new(&table.resource);
+                without(view, &["mci", "created_on"], &mut page);
+                page
+            });
+            let view = settled.as_ref().map_or(view, |page| page.view(&page.records[0]));
             let shown = Shown { view, second: clock, since: exchange.since, given };
             let stands = version(local, held.as_ref(), &shown, terms.rules, peer);
+            // Of what was never here nothing is left to say that it is gone.
+            let stands = match stands {
+                Stands::Decide(version) if table.form.make == Make::Eden && local.is_none() && is_gone(view) => Stands::For(version),
+                stands => stands,
+            };
             batch.add(view, local, second, stands, terms);
         }
         batch.set_aside(door, table)?;
@@ -199,6 +212,13 @@ impl Batch {
     }
 }
 
+/// The rows of an Eden's own table are of the time that their column says, from before they were attached.
+fn as_told_in_time(table: &Table, page: &mut Page) {
+    let living: Vec<bool> = page.records.iter().map(|record| record.deleted).collect();
+    as_told(table, page);
+    page.records.iter_mut().zip(living).for_each(|(record, deleted)| record.deleted = deleted);
+}
+
 /// Appends a record that does not name these fields: what is there stays.
 fn without(view: RecordView<'_>, fields: &[&str], page: &mut Page) {
     let mark = page.mark();
@@ -207,7 +227,7 @@ fn without(view: RecordView<'_>, fields: &[&str], page: &mut Page) {
         page.cell(crate::model::Cell { field, resource: if value.kind == Kind::Reference { resource } else { 0 }, kind: value.kind, text });
     }
     let mut record = view.record.clone();
-    (record.uid, record.heir) = (page.put(view.uid()), None);
+    (record.uid, record.heir) = (page.put(view.uid()), view.heir().map(|heir| page.put(heir)));
     page.finish(record, mark);
 }
 

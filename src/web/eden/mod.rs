@@ -105,6 +105,9 @@ fn resource(path: Path<(String, String)>) -> String {
 
 /// The caller of a push, who has to have registered or pulled before.
 async fn registered(app: &Data<App>, request: &HttpRequest) -> Result<Caller> {
+    if who::token(request).is_ok() {
+        return who::caller(app, request).await;
+    }
     let (account, claimed) = who::account(app, request).await?;
     let app = app.clone();
     call(move || {

@@ -240,6 +240,7 @@ impl Writer<'_> {
 /// A value as its column is declared, where the database has no kind of its own for that. Its text is in `own`.
 fn typed(value: Value<'_>, wanted: Kind, own: &mut String) -> Option<Kind> {
     match (value.kind, wanted) {
+        (Kind::Text, Kind::Boolean) if matches!(value.text, "T" | "F") => own.push_str(if value.text == "T" { "true" } else { "false" }),
         (Kind::Integer, Kind::Boolean) if matches!(value.text, "0" | "1") => own.push_str(if value.text == "1" { "true" } else { "false" }),
         (Kind::Text, Kind::Date | Kind::Local | Kind::Clock) => canonical(wanted, &value.text.replacen(' ', "T", 1), own).ok()?,
         _ => return None,

@@ -13,7 +13,7 @@ use crate::{
     peer::{Eden, EdenDoor, EdenSender},
     sync::{
         Outcome,
-        eden::{Tables, close, held, holding},
+        eden::{Tables, as_told, close, held, holding},
         run::{Progress, Run},
     },
 };
@@ -78,6 +78,7 @@ impl<'r> Run<'r, '_> {
         all: &mut Outcome,
     ) -> Result<()> {
         let uids: Vec<String> = page.views().map(|view| view.uid().to_owned()).collect();
+        as_told(&leg.table, &mut page);
         let notes = leg.door.notes(&leg.table, peer, Some(&uids))?;
         let now = self.site.now();
         let idle: Vec<usize> = page
