@@ -82,6 +82,18 @@ impl Answer {
 
 impl Hub {
     pub(crate) fn new() -> Hub {
+        let belongs = |resource: &str| Component { resource: resource.into(), field: "organisation_id".into() };
+        let spec = |table: &&str| TableSpec {
+            table: (*table).into(),
+            resource: (*table).into(),
+            components: if *table == "org_organisation" { vec![belongs("org_office"), belongs("org_sector_organisation")] } else { vec![] },
+            ..TableSpec::default()
+        };
+        Hub::with(SCHEMA, &TABLES.iter().map(spec).collect::<Vec<_>>())
+    }
+
+    /// A site with other tables.
+    pub(crate) fn with(schema: &str, specs: &[TableSpec]) -> Hub {
         let dir = tempfile::tempdir().unwrap();
         let settings = Flags { data: Some(dir.path().into()), name: Some("hub".into()), ..Flags::default() };
         let config = Config::from_layers(Overrides { settings, ..Overrides::default() }, &Default::default(), None).unwrap();
@@ -98,16 +110,8 @@ impl Hub {
         }
         let file = dir.path().join("app.db");
         let db = Connection::open(&file).unwrap();
-        db.execute_batch(SCHEMA).unwrap();
-        let belongs = |resource: &str| Component { resource: resource.into(), field: "organisation_id".into() };
-        let spec = |table: &&str| TableSpec {
-            table: (*table).into(),
-            resource: (*table).into(),
-            components: if *table == "org_organisation" { vec![belongs("org_office"), belongs("org_sector_organisation")] } else { vec![] },
-            ..TableSpec::default()
-        };
-        let specs: Vec<TableSpec> = TABLES.iter().map(spec).collect();
-        attach::attach(&site, "app", &format!("sqlite:{}", file.display()), &specs, &mut |_, _, _| {}).unwrap();
+        db.execute_batch(schema).unwrap();
+        attach::attach(&site, "app", &format!("sqlite:{}", file.display()), specs, &mut |_, _, _| {}).unwrap();
         let (stop, stopped) = oneshot::channel();
         let (tell, told) = std::sync::mpsc::channel();
         let served = site.clone();

@@ -5,6 +5,7 @@
 mod client;
 mod files;
 mod hub;
+mod own;
 mod pulls;
 mod pushes;
 mod registration;

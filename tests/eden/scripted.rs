@@ -205,7 +205,7 @@ fn element(name: &str, uid: &str, kept: &Kept) -> String {
         text.push_str(&format!("<data field=\"{field}\" value=\"{}\">-</data>", escape(value)));
     }
     for (field, resource, uid) in &kept.references {
-        text.push_str(&format!("<reference field=\"{field}\" resource=\"{resource}\" uuid=\"{uid}\">x</reference>"));
+        text.push_str(&format!("<reference field=\"{field}\" resource=\"{resource}\" uuid=\"{}\">x</reference>", escape(uid)));
     }
     text + "</resource>"
 }
