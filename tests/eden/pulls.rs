@@ -87,6 +87,7 @@ fn s19_unknown_callers_are_served_and_unknown_resources_are_not() {
     hub.get(&format!("/sync/sync.xml?repository={}", eden())).fails(400);
     hub.pull("mixed", "").fails(400);
     hub.pull("org_organisation", "&resource=org_office").fails(400);
+    hub.get("/sync/sync.xml?resource=org_organisation&repository=urn:uuid:nobody").fails(403);
     // The account is this Eden's from now on.
     hub.get("/sync/sync.xml?resource=org_organisation&repository=urn:uuid:00000000-0000-4000-8000-000000000001").fails(403);
 }

@@ -29,7 +29,10 @@ const LARGEST: u64 = 256 << 20;
 
 /// `GET /sync/sync.xml` without a cursor, or the address of a controller: everything that the caller was not given yet.
 pub(super) async fn give(app: Data<App>, request: HttpRequest, named: Option<String>) -> Answer {
-    let caller = who::caller(&app, &request).await?;
+    let caller = match who::caller(&app, &request).await {
+        Err(error) if error.kind() == Kind::Malformed => return Err(Error::forbidden("The caller says no UUID of its own").because(error).into()),
+        known => known?,
+    };
     let (pull, wanted) = (query::parse_pull(&who::pairs(&request)?, named.as_deref())?, wanted(&request));
     let sender = sender(&app, &request);
     let turn = turn(&app).await?;
@@ -108,11 +111,15 @@ async fn registered(app: &Data<App>, request: &HttpRequest) -> Result<Caller> {
     if who::token(request).is_ok() {
         return who::caller(app, request).await;
     }
-    let (account, claimed) = who::account(app, request).await?;
+    let required = || Error::forbidden("Registration required").hint("Register at /sync/repository/register.json first.");
+    let (account, claimed) = match who::account(app, request).await {
+        // What is no UUID never registered.
+        Err(error) if error.kind() == Kind::Malformed => return Err(required()),
+        known => known?,
+    };
     let app = app.clone();
     call(move || {
         admit::refuse_while_paused(&app.site)?;
-        let required = || Error::forbidden("Registration required").hint("Register at /sync/repository/register.json first.");
         let bound = account.bound.ok_or_else(required)?;
         if claimed.is_some_and(|claimed: SiteId| claimed != bound) {
             return Err(required());

@@ -29,7 +29,16 @@ pub fn parse_pull(pairs: &Pairs, named: Option<&str>) -> Result<EdenPull> {
     // A filter on the path of a controller stands there without brackets.
     let plain = pairs.iter().filter(|(name, _)| named.is_some() && (name.starts_with("~.") || name.starts_with(&format!("{resource}."))));
     let bracketed: Vec<(String, String)> = plain.map(|(name, value)| (format!("[~]{name}"), value.clone())).collect();
-    let all: Vec<(String, String)> = pairs.iter().cloned().chain(bracketed).collect();
+    // Eden calls a table by its name without the prefix, too.
+    let short = resource.split_once('_').map(|(_, name)| format!("{name}."));
+    let own = |(name, value): (String, String)| {
+        let renamed = short.as_ref().and_then(|short| {
+            let (of, term) = name.strip_prefix('[')?.split_once(']')?;
+            Some(format!("[{of}]~.{}", term.strip_prefix(short.as_str())?))
+        });
+        (renamed.unwrap_or(name), value)
+    };
+    let all: Vec<(String, String)> = pairs.iter().cloned().chain(bracketed).map(own).collect();
     Ok(EdenPull {
         since: since(pairs)?,
         filters: filters(&all, &resource)?,
@@ -109,6 +118,7 @@ mod tests {
         assert_eq!((push.resource.as_str(), push.update, push.conflict, push.strategy.to_string().as_str()), ("t_t", Policy::This, Policy::Newer, "create"));
         assert!(parse_pull(&pairs(&[("resource", "mixed")]), None).is_err() && parse_pull(&pairs(&[]), None).is_err());
         assert_eq!(parse_pull(&pairs(&[("~.name", "x")]), Some("t_t")).unwrap().filters, ["~.name=x"]);
+        assert_eq!(parse_pull(&pairs(&[("resource", "t_t"), ("[]t.name", "x")]), None).unwrap().filters, ["~.name=x"]);
     }
 
     #[test]
