@@ -12,11 +12,11 @@ use std::{
 };
 
 use chrono::{DateTime, Utc};
-use entente_worker::{Invalid, Options, Queue, Reason, Renewal, Runner, Schedule, Stop, Trouble, Work, schedule};
+use entente_worker::{Options, Queue, Reason, Renewal, Runner, Stop, Trouble, Work, schedule};
 
 use crate::{
     error::{Error, Kind, Result},
-    model::{Job, Outcome as Went, Repository, RepositoryId, Time, Timing},
+    model::{Outcome as Went, Repository, RepositoryId, Time},
     site::Site,
     store::{
         self, guesses, holder,
@@ -28,6 +28,7 @@ use crate::{
     sync::{
         housekeeping,
         run::{Control, RunReport, run},
+        schedule::schedule_of,
         watch,
     },
 };
@@ -56,36 +57,6 @@ const DAY: i64 = 86_400;
 
 /// The longest pause between two tries to listen at a peer, seconds.
 const LISTEN_PAUSE: u64 = 60;
-
-/// A job's schedule, as the worker knows schedules.
-pub fn schedule_of(job: &Job) -> Schedule {
-    Schedule {
-        enabled: job.enabled,
-        timing: match &job.timing {
-            Timing::Every(seconds) => schedule::Timing::Every(*seconds),
-            Timing::Cron(text) => schedule::Timing::Cron(text.clone()),
-        },
-        zone: job.zone.clone(),
-        start: job.start.map(Time::utc),
-        end: job.end.map(Time::utc),
-        repeat: job.repeat,
-        retries: job.retries,
-    }
-}
-
-/// A job that makes sense, with the time it is due first.
-pub fn planned(mut job: Job, now: Time) -> Result<Job> {
-    job.validate()?;
-    let plan = schedule_of(&job);
-    schedule::validate(&plan).map_err(|why: Invalid| Error::usage(why.to_string()))?;
-    job.next_run = schedule::next_run(&plan, None, now.utc(), job.runs).map(Time::from_utc);
-    Ok(job)
-}
-
-/// The next `count` regular times of a job.
-pub fn preview(job: &Job, now: Time, count: usize) -> Vec<Time> {
-    schedule::preview(&schedule_of(job), now.utc(), count).into_iter().map(Time::from_utc).collect()
-}
 
 /// Works until `shutdown`, then lets running jobs come to the end of their page. Blocks; wants a thread that is in no runtime.
 pub fn work(site: &Arc<Site>, shutdown: impl Future<Output = ()>) -> Result<()> {

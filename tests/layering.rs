@@ -39,7 +39,7 @@ const HOMES: &[(&str, &[&str])] = &[
     ("actix*", &["web"]),
     ("clap*", &["cli", "main"]),
     ("diesel*", &["store"]),
-    ("entente_worker", &["jobs", "cli", "main"]),
+    ("entente_worker", &["jobs", "sync", "cli", "main"]),
     // The server that tests start is asked whether it is up.
     ("postgres", &["connector", "postgresql"]),
     ("quick_xml", &["wire"]),
@@ -98,7 +98,7 @@ fn a_forbidden_import_is_found_however_it_is_written() {
         ("sync/run.rs", "#[actix_web::main] async fn f() {}", "sync/run.rs: actix_web belongs into web"),
         ("sync/run.rs", "#[derive(clap::Parser)] struct A;", "sync/run.rs: clap belongs into cli, main"),
         ("cli/mod.rs", "extern crate quick_xml;", "cli/mod.rs: quick_xml belongs into wire"),
-        ("web/mod.rs", "use entente_worker::Stop;", "web/mod.rs: entente_worker belongs into jobs, cli, main"),
+        ("web/mod.rs", "use entente_worker::Stop;", "web/mod.rs: entente_worker belongs into jobs, sync, cli, main"),
     ] {
         assert_eq!(violations(file, text), [want], "{text}");
     }

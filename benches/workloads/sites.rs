@@ -20,7 +20,7 @@ use entente::{
     sync::{
         register,
         run::{Ask, Control, run},
-        watch,
+        schedule, watch,
     },
     web::{Listen, serve},
 };
@@ -257,7 +257,7 @@ fn play_caller(data: &str, url: &str) {
     for line in std::io::stdin().lines() {
         if line.unwrap() == "follow" {
             let job = Job { on_change: true, ..Job::new(repository.id, Timing::Every(86_400)) };
-            let job = jobs::planned(job, site.now()).unwrap();
+            let job = schedule::planned(job, site.now()).unwrap();
             site.store.write(|c| stored_jobs::add(c, &job).map(|_| ())).unwrap();
             let site = site.clone();
             std::thread::spawn(move || jobs::work(&site, std::future::pending()).unwrap());

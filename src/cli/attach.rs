@@ -91,7 +91,8 @@ impl Attach {
 
     fn specs(&self) -> Result<Vec<TableSpec>> {
         let mut specs: Vec<TableSpec> = self.tables.iter().map(|text| spec(text)).collect();
-        let for_one = self.identity.is_some() || !(self.matching.is_empty() && self.omit.is_empty() && self.map.is_empty() && self.components.is_empty());
+        let for_one = self.identity.is_some()
+            || !(self.matching.is_empty() && self.omit.is_empty() && self.map.is_empty() && self.components.is_empty());
         if for_one {
             let [only] = specs.as_mut_slice() else {
                 return Err(Error::usage("--identity, --match, --omit, --components and --map concern one table")
@@ -108,7 +109,8 @@ impl Attach {
 }
 
 fn component(text: &str) -> Result<Component> {
-    let wrong = || Error::usage(format!("{text:?} names no component")).hint("Write RESOURCE:FIELD, for example org_office:organisation_id.");
+    let wrong =
+        || Error::usage(format!("{text:?} names no component")).hint("Write RESOURCE:FIELD, for example org_office:organisation_id.");
     let (resource, field) = text.split_once(':').filter(|(resource, field)| !resource.is_empty() && !field.is_empty()).ok_or_else(wrong)?;
     Ok(Component { resource: resource.to_owned(), field: field.to_owned() })
 }

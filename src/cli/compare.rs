@@ -86,7 +86,7 @@ fn document(looked: &Looked) -> Value {
     let shown = looked.shown.iter().map(|difference| {
         let (ours, theirs) = (difference.ours.as_ref(), difference.theirs.as_ref());
         let fields = match (ours, theirs) {
-            (Some(ours), Some(theirs)) => compare(ours, theirs).iter().map(|field| field.document()).collect(),
+            (Some(ours), Some(theirs)) => compare(ours, theirs).iter().map(super::versions::field_document).collect(),
             _ => Value::Null,
         };
         json!({

@@ -15,7 +15,7 @@ use serde_json::{Value, json};
 use super::{
     Context, Ending,
     output::{table, warn, when},
-    versions::{Names, compare, document as version, shown, written},
+    versions::{Names, compare, document as version, field_document, shown, written},
 };
 
 /// Records that were changed at two sites: both versions, the rule that decided, and another choice
@@ -79,7 +79,7 @@ impl Conflicts {
             }
         };
         let conflicts::Listed { conflicts: found, unread: failed } =
-            conflicts::list(site, Wanted { site: with, open: self.open, limit: self.limit })?;
+            conflicts::list(site, Wanted { site: with, open: self.open, limit: self.limit, before: None })?;
         for (database, error) in &failed {
             warn(&format!("{database} cannot be read: {}", error.chain()));
         }
@@ -164,7 +164,7 @@ fn text(found: &[Conflict], names: &Names, open: bool) -> String {
 
 fn document(conflict: &Conflict, names: &Names) -> Value {
     let entry = &conflict.entry;
-    let fields: Vec<Value> = compare(&entry.ours, &entry.theirs).iter().map(|field| field.document()).collect();
+    let fields: Vec<Value> = compare(&entry.ours, &entry.theirs).iter().map(field_document).collect();
     json!({
         "id": entry.id, "number": conflict.number.to_string(), "database": conflict.number.database, "resource": entry.resource, "uid": entry.uid,
         "repository": names.name(entry.site), "site": entry.site, "at": entry.at, "run": entry.run, "rule": entry.rule, "open": entry.open,

@@ -62,7 +62,8 @@ impl Export {
             documents.push((resource.clone(), text.into_bytes()));
         }
         let bytes = if archive { write_archive(&documents)? } else { documents.remove(0).1 };
-        std::fs::write(&self.file, bytes).map_err(|error| Error::usage(format!("{} cannot be written", self.file.display())).because(error))?;
+        std::fs::write(&self.file, bytes)
+            .map_err(|error| Error::usage(format!("{} cannot be written", self.file.display())).because(error))?;
         let text = || told.iter().map(|(resource, records)| format!("{resource}: {records} records")).collect::<Vec<_>>().join("\n");
         let document = || json!({"file": self.file, "resources": told.iter().map(|(name, records)| json!({"resource": name, "records": records})).collect::<Vec<_>>()});
         context.format().print(text, document)?;

@@ -41,18 +41,19 @@ impl Import {
             std::fs::read(&self.file).map_err(|error| Error::usage(format!("{} cannot be read", self.file.display())).because(error))?;
         let limits = Limits { body: LARGEST, ..Limits::default() };
         let texts = if bytes.starts_with(b"PK") { read_archive(&bytes, &limits)? } else { vec![(self.file.display().to_string(), bytes)] };
-        let documents: Vec<Document> = texts
-            .into_iter()
-            .map(|(name, text)| read(&text, "", &limits).map_err(|error| error.within(&name)))
-            .collect::<Result<_>>()?;
+        let documents: Vec<Document> =
+            texts.into_iter().map(|(name, text)| read(&text, "", &limits).map_err(|error| error.within(&name))).collect::<Result<_>>()?;
         let site = context.site()?;
         let from = self.repository.as_ref().map(|name| site.store.read(|c| repositories::get(c, site.store.key(), name))).transpose()?;
         let named = (!self.resources.is_empty()).then_some(self.resources.as_slice());
         let taken = import(&site, &documents, from.as_ref(), named)?;
         if taken.is_empty() {
             let found: Vec<&str> = documents.iter().flat_map(|document| &document.pages).map(|page| page.resource.as_str()).collect();
-            return Err(Error::usage("nothing of this file is attached here")
-                .hint(if found.is_empty() { "It holds no records.".to_owned() } else { format!("It holds {}.", found.join(", ")) }));
+            return Err(Error::usage("nothing of this file is attached here").hint(if found.is_empty() {
+                "It holds no records.".to_owned()
+            } else {
+                format!("It holds {}.", found.join(", "))
+            }));
         }
         taken.iter().flat_map(|taken| &taken.outcome.warnings).for_each(|warning| warn(warning));
         context.format().print(|| text(&taken), || taken.iter().map(document).collect())?;

@@ -3,10 +3,10 @@
 use clap::{Args, Subcommand};
 use entente::{
     error::{Error, Result},
-    jobs::{planned, preview},
     model::{Job, JobId, RepositoryId, Time, Timing},
     site::Site,
     store::{jobs, repositories},
+    sync::schedule::{changed, planned, preview},
 };
 use serde_json::{Value, json};
 
@@ -149,17 +149,10 @@ fn set(context: &Context, site: &Site, id: JobId, plan: &Plan, enabled: Option<Y
         let repository = repositories::by_id(c, site.store.key(), job.repository)?;
         Ok((job, repository))
     })?;
-    let changed = Job { enabled: enabled.map_or(known.enabled, bool::from), ..plan.over(known.clone()) };
-    let job = planned(changed, site.now())?;
-    // A change that has nothing to do with its times leaves them alone.
-    let next_run = if times(&job) == times(&known) { known.next_run } else { job.next_run };
-    let job = Job { next_run, ..job };
+    let wanted = Job { enabled: enabled.map_or(known.enabled, bool::from), ..plan.over(known.clone()) };
+    let job = changed(&known, wanted, site.now())?;
     site.store.write(|c| jobs::update(c, &job))?;
     told(context, &repository.name, &job, site.now())
-}
-
-fn times(job: &Job) -> (bool, &Timing, &str, Option<Time>, Option<Time>, u32) {
-    (job.enabled, &job.timing, &job.zone, job.start, job.end, job.repeat)
 }
 
 fn told(context: &Context, repository: &str, job: &Job, now: Time) -> Result<Ending> {

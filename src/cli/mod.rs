@@ -25,6 +25,7 @@ mod serve;
 mod site;
 mod sweep;
 mod sync;
+mod token;
 mod up;
 mod user;
 mod verify;
@@ -87,6 +88,8 @@ enum Verb {
     Detach(detach::Detach),
     #[command(subcommand)]
     User(user::User),
+    #[command(subcommand)]
+    Token(token::Token),
     #[command(subcommand)]
     Repository(repository::Verb),
     #[command(subcommand)]
@@ -176,6 +179,7 @@ fn run(verb: Verb, context: &Context) -> Result<Ending> {
         Verb::Attach(verb) => verb.run(context),
         Verb::Detach(verb) => verb.run(context),
         Verb::User(verb) => verb.run(context),
+        Verb::Token(verb) => verb.run(context),
         Verb::Repository(verb) => verb.run(context),
         Verb::Resource(verb) => verb.run(context),
         Verb::Job(verb) => verb.run(context),

@@ -3,8 +3,7 @@
 use clap::Args;
 use entente::{
     error::Result,
-    model::{Action, Direction, LogEntry},
-    store::{log, site as control},
+    sync::pause::{self, Everything},
 };
 use serde_json::json;
 
@@ -20,26 +19,18 @@ pub(super) struct Resume;
 
 impl Pause {
     pub(super) fn run(self, context: &Context) -> Result<Ending> {
-        set(context, true, "Everything is paused", "Everything is paused. Go on with `entente resume`.")
+        set(context, Everything::Stops, "Everything is paused. Go on with `entente resume`.")
     }
 }
 
 impl Resume {
     pub(super) fn run(self, context: &Context) -> Result<Ending> {
-        set(context, false, "Everything goes on", "Everything goes on.")
+        set(context, Everything::GoesOn, "Everything goes on.")
     }
 }
 
-fn set(context: &Context, paused: bool, message: &str, text: &str) -> Result<Ending> {
-    let site = context.site()?;
-    let entry = LogEntry { message: message.to_owned(), ..LogEntry::new(site.now(), Action::Change, Direction::None) };
-    site.store.write(|c| {
-        if control::paused(c)? != paused {
-            control::set_paused(c, paused)?;
-            log::append(c, &entry)?;
-        }
-        Ok(())
-    })?;
-    context.format().print(|| text.to_owned(), || json!({"paused": paused}))?;
+fn set(context: &Context, wanted: Everything, text: &str) -> Result<Ending> {
+    pause::set(&*context.site()?, wanted)?;
+    context.format().print(|| text.to_owned(), || json!({"paused": wanted == Everything::Stops}))?;
     Ok(Ending::Done)
 }

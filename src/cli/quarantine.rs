@@ -6,10 +6,10 @@ use entente::{
     error::{Error, Result},
     model::{Kind, Page, Repository},
     site::Site,
-    store::{databases, repositories},
+    store::repositories,
     sync::{
         Number,
-        quarantine::{self, Mend, Tried},
+        quarantine::{self, Mend, Tried, Waits},
     },
 };
 use serde_json::{Value, json};
@@ -131,55 +131,34 @@ fn mends(page: &Page, values: &[String], null: &[String]) -> Result<Vec<Mend>> {
             .split_once('=')
             .filter(|(field, _)| !field.is_empty())
             .ok_or_else(|| Error::usage(format!("{text:?} is no FIELD=VALUE")).hint("For no value at all: --null FIELD."))?;
-        let known = record(page).and_then(|record| record.get(field)).map(|known| known.kind).filter(|kind| *kind != Kind::Null);
-        let kind = known.unwrap_or(if value.parse::<i64>().is_ok() { Kind::Integer } else { Kind::Text });
-        let mut canonical = String::new();
-        match kind {
-            Kind::Text | Kind::Reference => canonical.push_str(value),
-            kind => entente::wire::value::canonical(kind, value, &mut canonical)
-                .map_err(|error| Error::usage(format!("{value:?} is no {} for {field}", kind.word())).because(error))?,
-        }
-        mends.push(Mend { field: field.to_owned(), kind, text: canonical });
+        let known = record(page).and_then(|record| record.get(field)).map(|known| known.kind);
+        let (kind, text) = entente::wire::value::typed(field, known, value)?;
+        mends.push(Mend { field: field.to_owned(), kind, text });
     }
     mends.extend(null.iter().map(|field| Mend { field: field.clone(), kind: Kind::Null, text: String::new() }));
     Ok(mends)
 }
 
 fn list(context: &Context, site: &Site) -> Result<Ending> {
-    let (databases, repositories) = site.store.read(|c| Ok((databases::list(c)?, repositories::list(c, site.store.key())?)))?;
-    let mut waiting = Vec::new();
-    let mut ending = Ending::Done;
-    for database in databases {
-        match site.door(&database.name).and_then(|mut door| door.waiting()) {
-            Ok(found) => waiting.extend(found.into_iter().map(|entry| (database.name.clone(), entry))),
-            Err(error) => {
-                warn(&format!("{} cannot be read: {}", database.name, error.chain()));
-                ending = Ending::Failed;
-            }
-        }
+    let repositories = site.store.read(|c| repositories::list(c, site.store.key()))?;
+    let (waiting, failed) = quarantine::list(site)?;
+    for (database, error) in &failed {
+        warn(&format!("{database} cannot be read: {}", error.chain()));
     }
-    waiting.sort_by_key(|(_, entry)| std::cmp::Reverse(entry.at));
-    context
-        .format()
-        .print(|| text(&waiting, &repositories), || waiting.iter().map(|(d, entry)| document(d, entry, &repositories)).collect())?;
-    Ok(ending)
+    context.format().print(
+        || text(&waiting, &repositories),
+        || waiting.iter().map(|Waits { number, entry }| document(&number.database, entry, &repositories)).collect(),
+    )?;
+    Ok(if failed.is_empty() { Ending::Done } else { Ending::Failed })
 }
 
-fn text(waiting: &[(String, WaitingEntry)], repositories: &[Repository]) -> String {
+fn text(waiting: &[Waits], repositories: &[Repository]) -> String {
     if waiting.is_empty() {
         return "Nothing waits: every record that came is stored.".into();
     }
-    let rows = waiting.iter().map(|(database, entry)| {
+    let rows = waiting.iter().map(|Waits { number, entry }| {
         let from = from(entry, repositories);
-        [
-            format!("{database}:{}", entry.id),
-            when(entry.at),
-            entry.resource.clone(),
-            entry.uid.clone(),
-            from,
-            entry.kind.clone(),
-            entry.reason.clone(),
-        ]
+        [number.to_string(), when(entry.at), entry.resource.clone(), entry.uid.clone(), from, entry.kind.clone(), entry.reason.clone()]
     });
     let text = table(&["number", "since", "resource", "record", "from", "state", "reason"], &[], rows);
     text + "\nEach is tried again at every run, and when what it waits for arrives.\n\

@@ -9,10 +9,7 @@ use entente::{
     peer::Contact,
     site::Site,
     store::repositories,
-    sync::{
-        clones,
-        register::{self, Added},
-    },
+    sync::register::{self, Added, Said},
 };
 use serde_json::{Value, json};
 
@@ -169,16 +166,8 @@ impl Set {
         let mut changed = self.line.over(known)?;
         changed.name = self.new_name.unwrap_or(changed.name);
         changed.enabled = self.enabled.map_or(changed.enabled, bool::from);
-        if let (true, Some(uuid)) = (self.enabled.is_some_and(bool::from), changed.uuid) {
-            clones::settle(site, uuid)?;
-        }
-        let done = if self.line.reaches_otherwise() && changed.enabled {
-            register::change(site, &changed)?
-        } else {
-            site.store.write(|c| repositories::update(c, site.store.key(), &changed))?;
-            Added { repository: changed, warning: None }
-        };
-        told(context, &done, "is changed")
+        let said = Said { reached: self.line.reaches_otherwise(), enabled: self.enabled.is_some_and(bool::from) };
+        told(context, &register::set(site, changed, said)?, "is changed")
     }
 }
 
@@ -213,17 +202,9 @@ fn text(repository: &Repository, registered: bool, what: &str) -> String {
 fn document(repository: &Repository) -> Value {
     let Repository { name, uuid, url, user, accept_pushes, enabled, .. } = repository;
     json!({
-        "name": name, "uuid": uuid, "url": url, "user": user, "proxy": repository.proxy.as_deref().map(bare),
+        "name": name, "uuid": uuid, "url": url, "user": user, "proxy": repository.bare_proxy(),
         "accept_pushes": accept_pushes, "enabled": enabled, "type": repository.kind.word(),
     })
-}
-
-/// A URL without the user and password that it may carry.
-fn bare(url: &str) -> String {
-    match url.split_once("://").and_then(|(scheme, rest)| Some((scheme, rest.rsplit_once('@')?.1))) {
-        Some((scheme, host)) => format!("{scheme}://…@{host}"),
-        None => url.to_owned(),
-    }
 }
 
 fn test(context: &Context, site: &Site, name: &str) -> Result<Ending> {
@@ -265,13 +246,6 @@ fn clock(skew: i64) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn a_proxy_is_shown_without_its_password() {
-        for (url, want) in [("http://proxy:3128", "http://proxy:3128"), ("socks5://u:p@ss@host:1", "socks5://…@host:1"), ("odd", "odd")] {
-            assert_eq!(bare(url), want);
-        }
-    }
 
     #[test]
     fn a_clock_is_right_or_off_by_seconds() {

@@ -6,7 +6,9 @@ use clap::Args;
 use entente::{
     config::Settings,
     error::Result,
+    model::Role,
     site::Site,
+    store::{accounts, setup_code},
     sync::watch::watch,
     web::{self, Changes, Listen},
 };
@@ -25,7 +27,7 @@ const CHANGES: usize = 256;
 
 /// Answer other sites, until SIGTERM or Ctrl-C
 ///
-/// Prints one line with its address once it answers. What is going on then is brought to its end.
+/// Prints a line with its address once it answers, and, as long as there is no administrator, how the first one comes in. What is going on then is brought to its end.
 #[derive(Args)]
 pub(super) struct Serve {
     #[command(flatten)]
@@ -66,7 +68,9 @@ impl Serve {
         let listen = Listen { addr: config.listen, tls: config.tls.clone() };
         let scheme = if listen.tls.is_some() { "https" } else { "http" };
         let format = context.format();
-        serve(Site::open(config)?, listen, interrupt, move |address| told(format, scheme, address))?;
+        let site = Site::open(config)?;
+        let first = first_run(&site)?;
+        serve(site, listen, interrupt, move |address| told(format, scheme, address, &first))?;
         Ok(Ending::Done)
     }
 }
@@ -84,9 +88,40 @@ pub(super) fn serve(site: Arc<Site>, listen: Listen, interrupt: Interrupt, ready
     web::serve(site, listen, changes, ready, interrupt.asked())
 }
 
-fn told(format: Format, scheme: &str, address: SocketAddr) {
+/// How the first administrator comes in.
+enum First {
+    /// There is one already.
+    Known,
+    /// With the code that was printed before.
+    Printed,
+    /// With this code, which nobody has seen yet.
+    Code(String),
+}
+
+fn first_run(site: &Site) -> Result<First> {
+    site.store.write(|c| {
+        if accounts::list(c)?.iter().any(|account| account.role == Role::Admin) {
+            return Ok(First::Known);
+        }
+        if setup_code::exists(c)? { Ok(First::Printed) } else { setup_code::make(c, site.now()).map(First::Code) }
+    })
+}
+
+fn told(format: Format, scheme: &str, address: SocketAddr, first: &First) {
     let url = format!("{scheme}://{address}");
-    if let Err(error) = format.print(|| format!("listening on {url}"), || json!({"listening": url})) {
+    let text = || match first {
+        First::Known => format!("listening on {url}"),
+        First::Printed => {
+            format!("listening on {url}\nSet it up at {url}/setup with the code that was printed before; `entente init` makes another.")
+        }
+        First::Code(code) => format!("listening on {url}\nSet it up at {url}/setup with the code {code}"),
+    };
+    let document = || match first {
+        First::Known => json!({"listening": url}),
+        First::Printed => json!({"listening": url, "setup": format!("{url}/setup")}),
+        First::Code(code) => json!({"listening": url, "setup": format!("{url}/setup"), "setup_code": code}),
+    };
+    if let Err(error) = format.print(text, document) {
         warn(&error.chain());
     }
     let _ = sd_notify::notify(&[NotifyState::Ready]);

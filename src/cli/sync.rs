@@ -113,8 +113,9 @@ impl Sync {
         };
         let line = Line::new();
         let stop = || interrupt.was_asked().then(|| Error::new(Kind::Stopped, "stopped on request; the next run goes on from here"));
-        let mut progress =
-            |p: &entente::sync::run::Progress<'_>| line.show(&format!("{} {}", p.direction, p.resource), p.counts.records, p.total.unwrap_or(0));
+        let mut progress = |p: &entente::sync::run::Progress<'_>| {
+            line.show(&format!("{} {}", p.direction, p.resource), p.counts.records, p.total.unwrap_or(0))
+        };
         let report = run(site, repository, &ask, &mut Control { stop: &stop, progress: &mut progress })?;
         drop(line);
         for warning in &report.warnings {

@@ -2,44 +2,14 @@
 
 use std::collections::BTreeMap;
 
-use entente::{
-    error::Result,
-    model::{Kind, Page, RecordView, Repository, SiteId},
-    site::Site,
-    store::repositories,
-};
+use entente::model::{Kind, Page};
+pub(super) use entente::sync::versions::{Compared, Names, compare, record};
 use serde_json::{Value, json};
 
 use super::output::when;
 
 /// What stands for no value.
 const NONE: &str = "–";
-
-/// The names of sites that are known here.
-pub(super) struct Names {
-    own: SiteId,
-    repositories: Vec<Repository>,
-}
-
-impl Names {
-    pub(super) fn of(site: &Site) -> Result<Names> {
-        Ok(Names { own: site.id, repositories: site.store.read(|c| repositories::list(c, site.store.key()))? })
-    }
-
-    /// The name of a site here, else its UUID.
-    pub(super) fn name(&self, site: SiteId) -> String {
-        if site == self.own {
-            return "here".into();
-        }
-        let known = self.repositories.iter().find(|repository| repository.uuid == Some(site));
-        known.map_or_else(|| site.to_string(), |repository| repository.name.clone())
-    }
-}
-
-/// The record of a page that has one.
-pub(super) fn record(page: &Page) -> Option<RecordView<'_>> {
-    page.views().next()
-}
 
 /// Who wrote a version and when.
 pub(super) fn written(page: &Page, names: &Names) -> String {
@@ -64,35 +34,10 @@ fn value_document(kind: Kind, text: &str) -> Value {
     if kind == Kind::Null { Value::Null } else { json!(text) }
 }
 
-/// A field in two versions.
-pub(super) struct Compared<'a> {
-    pub(super) field: &'a str,
-    pub(super) ours: Option<(Kind, &'a str)>,
-    pub(super) theirs: Option<(Kind, &'a str)>,
-}
-
-impl Compared<'_> {
-    pub(super) fn differs(&self) -> bool {
-        let set = |value: Option<(Kind, &str)>| value.filter(|(kind, _)| *kind != Kind::Null).map(|(kind, text)| (kind, text.to_owned()));
-        set(self.ours) != set(self.theirs)
-    }
-
-    pub(super) fn document(&self) -> Value {
-        let value = |value: Option<(Kind, &str)>| value.map_or(Value::Null, |(kind, text)| value_document(kind, text));
-        json!({"field": self.field, "ours": value(self.ours), "theirs": value(self.theirs), "differs": self.differs()})
-    }
-}
-
-/// The fields of two versions side by side, in the order of their names.
-pub(super) fn compare<'a>(ours: &'a Page, theirs: &'a Page) -> Vec<Compared<'a>> {
-    let mut fields: BTreeMap<&str, Compared<'_>> = BTreeMap::new();
-    for (page, here) in [(ours, true), (theirs, false)] {
-        for (field, value) in record(page).into_iter().flat_map(RecordView::fields) {
-            let compared = fields.entry(field).or_insert(Compared { field, ours: None, theirs: None });
-            *(if here { &mut compared.ours } else { &mut compared.theirs }) = Some((value.kind, value.text));
-        }
-    }
-    fields.into_values().collect()
+/// A field in two versions, for programs.
+pub(super) fn field_document(compared: &Compared<'_>) -> Value {
+    let value = |value: Option<(Kind, &str)>| value.map_or(Value::Null, |(kind, text)| value_document(kind, text));
+    json!({"field": compared.field, "ours": value(compared.ours), "theirs": value(compared.theirs), "differs": compared.differs()})
 }
 
 /// A value as a person reads it: at most so many characters.

@@ -5,7 +5,7 @@ use std::{collections::BTreeMap, str::FromStr};
 use clap::ValueEnum;
 use entente::{
     error::Error,
-    model::{Outcome, SiteId, Time},
+    model::{Job, Outcome, SiteId, Time},
 };
 
 /// A switch that can be set either way.
@@ -43,24 +43,7 @@ pub(super) fn outcome(text: &str) -> Result<Outcome, String> {
 
 /// Seconds: `90`, `90s`, `5m`, `2h`, `1d`, `1h30m`.
 pub(super) fn seconds(text: &str) -> Result<u32, String> {
-    let off = || format!("{text:?} is no time span like 30s, 5m, 2h, 1d or 1h30m");
-    let mut rest = text;
-    let mut total = 0_u32;
-    while !rest.is_empty() {
-        let digits = rest.len() - rest.trim_start_matches(|c: char| c.is_ascii_digit()).len();
-        let (number, unit) = rest.split_at(digits);
-        let number: u32 = number.parse().map_err(|_| off())?;
-        let (factor, length) = match unit.chars().next() {
-            None | Some('s') => (1, 1),
-            Some('m') => (60, 1),
-            Some('h') => (3_600, 1),
-            Some('d') => (86_400, 1),
-            Some(_) => return Err(off()),
-        };
-        total = number.checked_mul(factor).and_then(|more| total.checked_add(more)).ok_or_else(off)?;
-        rest = unit.get(length..).unwrap_or("");
-    }
-    if text.is_empty() { Err(off()) } else { Ok(total) }
+    Job::seconds(text).map_err(|error| error.chain())
 }
 
 /// Seconds in words: `10 seconds`, `5 minutes`, `1 hour 30 minutes`.
@@ -98,17 +81,6 @@ pub(super) fn counted(count: u64, one: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn a_time_span_is_read_by_its_units() {
-        for (text, want) in [("10", 10), ("90s", 90), ("5m", 300), ("2h", 7200), ("1d", 86_400), ("1h30m", 5400), ("1h30", 3630), ("0s", 0)]
-        {
-            assert_eq!(seconds(text), Ok(want), "{text}");
-        }
-        for bad in ["", "m", "5x", "-5m", "5 m", "1.5h", "99999d", "m5", "ß", "1é"] {
-            assert!(seconds(bad).is_err(), "{bad}");
-        }
-    }
 
     #[test]
     fn a_time_span_is_told_in_words() {

@@ -52,7 +52,11 @@ impl Looks<'_> {
             let declared = declared.to_lowercase().replace(' ', "");
             matches!(declared.as_str(), "char(1)" | "character(1)")
         };
-        if self.is_eden() { self.columns.iter().filter(|(_, declared)| flag(declared)).map(|(name, _)| *name).collect() } else { Vec::new() }
+        if self.is_eden() {
+            self.columns.iter().filter(|(_, declared)| flag(declared)).map(|(name, _)| *name).collect()
+        } else {
+            Vec::new()
+        }
     }
 }
 
@@ -72,7 +76,8 @@ mod tests {
         let mut columns = MARKS.map(|name| (name, "CHAR(128)")).to_vec();
         columns.extend([("organisation_id", "INTEGER"), ("site_id", "INTEGER"), ("contact_user", "INTEGER"), ("created_by", "INTEGER")]);
         columns.extend([("sector_ids", "TEXT"), ("obsolete", "CHAR(1)"), ("name", "CHAR(64)")]);
-        let foreign = vec![(one.as_slice(), "org_organisation", key.as_slice()), (&super_key, "org_site", &super_key), (&user, "auth_user", &key)];
+        let foreign =
+            vec![(one.as_slice(), "org_organisation", key.as_slice()), (&super_key, "org_site", &super_key), (&user, "auth_user", &key)];
         let looks = Looks { columns, foreign };
         let mut spec = TableSpec::default();
         looks.complete(&mut spec, &|table| table == "org_organisation");

@@ -64,6 +64,8 @@ pub enum Conflicts<'a> {
         open: bool,
         /// Only those that came from this site.
         site: Option<SiteId>,
+        /// Only those with a smaller number.
+        before: Option<i64>,
         /// The most.
         limit: usize,
     },

@@ -530,6 +530,8 @@ pub enum Waiting {
     Twin,
     /// Outgoing: it refers to a row that is not there.
     Outgoing,
+    /// Outgoing: the site that it was given to refused it.
+    Refused,
 }
 
 impl Waiting {
@@ -541,12 +543,13 @@ impl Waiting {
             Waiting::Deletion => "deletion",
             Waiting::Twin => "twin",
             Waiting::Outgoing => "outgoing",
+            Waiting::Refused => "refused",
         }
     }
 
     /// What a word in the journal stands for.
     pub fn from_word(word: &str) -> Option<Waiting> {
-        let all = [Waiting::Quarantined, Waiting::Parked, Waiting::Deletion, Waiting::Twin, Waiting::Outgoing];
+        let all = [Waiting::Quarantined, Waiting::Parked, Waiting::Deletion, Waiting::Twin, Waiting::Outgoing, Waiting::Refused];
         all.into_iter().find(|kind| kind.word() == word)
     }
 }

@@ -254,9 +254,10 @@ mod tests {
     #[test]
     fn a_holding_survives_being_written_and_nonsense_is_none() {
         let version = Version::of(Actor { site: SiteId(Uuid::from_u128(7)), incarnation: 1 }, 5);
-        for (known, modified, refused) in
-            [(Known::Shown, Some(1_700_000_000), None), (Known::Given, None, Some((version.clone(), "year: Enter an integer|x".to_owned())))]
-        {
+        for (known, modified, refused) in [
+            (Known::Shown, Some(1_700_000_000), None),
+            (Known::Given, None, Some((version.clone(), "year: Enter an integer|x".to_owned()))),
+        ] {
             let fields = vec!["name".to_owned(), "year".to_owned()];
             let holding = Holding { known, digest: Digest([0xAB; 32]), modified, at: Time(9), version: version.clone(), fields, refused };
             assert_eq!(Holding::read(&holding.write()), Some(holding));

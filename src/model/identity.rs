@@ -62,6 +62,20 @@ impl Serialize for SiteId {
     }
 }
 
+impl schemars::JsonSchema for SiteId {
+    fn inline_schema() -> bool {
+        true
+    }
+
+    fn schema_name() -> std::borrow::Cow<'static, str> {
+        "SiteId".into()
+    }
+
+    fn json_schema(_: &mut schemars::SchemaGenerator) -> schemars::Schema {
+        schemars::json_schema!({"type": "string", "pattern": "^(urn:uuid:)?[0-9a-fA-F-]{32,36}$", "description": "A site's UUID, urn:uuid:…"})
+    }
+}
+
 impl<'de> Deserialize<'de> for SiteId {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> std::result::Result<SiteId, D::Error> {
         let text = String::deserialize(deserializer)?;

@@ -91,6 +91,31 @@ impl Job {
         }
     }
 
+    /// Reads a span as people type it, in seconds: `90`, `90s`, `5m`, `2h`, `1d`, `1h30m`.
+    pub fn seconds(text: &str) -> Result<u32> {
+        let off = || {
+            let shown: String = text.chars().take(40).collect();
+            Error::usage(format!("{shown:?} is no time span like 30s, 5m, 2h, 1d or 1h30m"))
+        };
+        let mut rest = text;
+        let mut total = 0_u32;
+        while !rest.is_empty() {
+            let digits = rest.len() - rest.trim_start_matches(|c: char| c.is_ascii_digit()).len();
+            let (number, unit) = rest.split_at(digits);
+            let number: u32 = number.parse().map_err(|_| off())?;
+            let (factor, length) = match unit.chars().next() {
+                None | Some('s') => (1, 1),
+                Some('m') => (60, 1),
+                Some('h') => (3_600, 1),
+                Some('d') => (86_400, 1),
+                Some(_) => return Err(off()),
+            };
+            total = number.checked_mul(factor).and_then(|more| total.checked_add(more)).ok_or_else(off)?;
+            rest = unit.get(length..).unwrap_or("");
+        }
+        if text.is_empty() { Err(off()) } else { Ok(total) }
+    }
+
     /// Whether it makes sense on its own; the cron expression and the zone are checked by the schedule.
     pub fn validate(&self) -> Result<()> {
         if matches!(self.timing, Timing::Every(seconds) if seconds < Job::MIN_EVERY) {
@@ -116,5 +141,16 @@ mod tests {
         assert!(Job::new(1, Timing::Every(9)).validate().is_err());
         let backwards = Job { start: Some(Time(2)), end: Some(Time(1)), ..Job::new(1, Timing::Every(60)) };
         assert!(backwards.validate().is_err());
+    }
+
+    #[test]
+    fn a_time_span_is_read_by_its_units() {
+        for (text, want) in [("10", 10), ("90s", 90), ("5m", 300), ("2h", 7200), ("1d", 86_400), ("1h30m", 5400), ("1h30", 3630), ("0s", 0)]
+        {
+            assert_eq!(Job::seconds(text).unwrap(), want, "{text}");
+        }
+        for bad in ["", "m", "5x", "-5m", "5 m", "1.5h", "99999d", "m5", "ß", "1é"] {
+            assert!(Job::seconds(bad).is_err(), "{bad}");
+        }
     }
 }

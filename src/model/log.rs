@@ -1,12 +1,16 @@
 //! What happened.
 
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
 use super::{Counts, RepositoryId, Time};
 
 /// The number of a log entry; later entries have greater numbers.
 pub type LogId = i64;
 
 /// What was done.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
 pub enum Action {
     /// A whole run: pull, then push.
     Run,
@@ -29,7 +33,8 @@ pub enum Action {
 }
 
 /// Who asked: we the other site, or it us.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
 pub enum Direction {
     /// We called.
     Outgoing,
@@ -40,7 +45,8 @@ pub enum Direction {
 }
 
 /// How it went.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
 pub enum Outcome {
     /// It is still going on.
     Running,

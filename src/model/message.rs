@@ -205,7 +205,7 @@ pub struct PushRequest {
 }
 
 /// What became of records.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, schemars::JsonSchema)]
 #[serde(default)]
 pub struct Counts {
     /// Records in the pages.

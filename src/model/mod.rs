@@ -20,7 +20,7 @@ mod sum;
 mod time;
 mod version;
 
-pub use account::{Account, Grant, Role};
+pub use account::{Account, ApiToken, Grant, Role, Scope};
 pub use ask::Ask;
 pub use compare::{Absence, Absent, CompareAnswer, CompareRequest, ItemId, NamedRecord};
 pub use condition::{Advance, Condition, Traffic};

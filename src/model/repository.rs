@@ -111,6 +111,15 @@ impl Repository {
         }
     }
 
+    /// Its proxy without the user and password that the address may carry.
+    pub fn bare_proxy(&self) -> Option<String> {
+        let bare = |url: &str| match url.split_once("://").and_then(|(scheme, rest)| Some((scheme, rest.rsplit_once('@')?.1))) {
+            Some((scheme, host)) => format!("{scheme}://…@{host}"),
+            None => url.to_owned(),
+        };
+        self.proxy.as_deref().map(bare)
+    }
+
     /// Whether it makes sense: a name, an http or https URL without password, user and password together.
     pub fn validate(&self) -> Result<()> {
         check_name(&self.name)?;
@@ -151,6 +160,14 @@ mod tests {
         for (url, good) in [("https://a", true), ("http://a:1/x", true), ("ftp://a", false), ("http://", false), ("http://u:p@a", false)] {
             let repository = Repository { url: Some(url.into()), ..Repository::new("n") };
             assert_eq!(repository.validate().is_ok(), good, "{url}");
+        }
+    }
+
+    #[test]
+    fn a_proxy_is_shown_without_its_password() {
+        for (url, want) in [("http://proxy:3128", "http://proxy:3128"), ("socks5://u:p@ss@host:1", "socks5://…@host:1"), ("odd", "odd")] {
+            let repository = Repository { proxy: Some(url.into()), ..Repository::new("n") };
+            assert_eq!(repository.bare_proxy().as_deref(), Some(want));
         }
     }
 

@@ -61,8 +61,13 @@ impl Eden {
 
     /// Makes us known there; `name` is what we are called, without a scheme. An Eden of before 2016, which does not know this way, is asked the old one.
     pub fn register(&self, name: &str) -> Result<SiteId> {
-        let registration =
-            Registration { uuid: self.own.to_string(), name: Some(name.to_owned()), apitype: Some("eden".into()), url: None, entente: None };
+        let registration = Registration {
+            uuid: self.own.to_string(),
+            name: Some(name.to_owned()),
+            apitype: Some("eden".into()),
+            url: None,
+            entente: None,
+        };
         let body = wire::write_json(&registration);
         let body = Some(("application/json", Encoding::Identity, body.as_slice()));
         let target = "/sync/repository/register.json".to_owned();
@@ -82,7 +87,11 @@ impl Eden {
 
     /// Whether it is there and takes our account: a table that no Eden has is asked for.
     pub fn test(&self) -> Result<()> {
-        match self.call(Method::GET, format!("/sync/sync.xml?resource=entente_test&repository={}&msince=2999-01-01T00:00:00", self.own), None) {
+        match self.call(
+            Method::GET,
+            format!("/sync/sync.xml?resource=entente_test&repository={}&msince=2999-01-01T00:00:00", self.own),
+            None,
+        ) {
             Err(error) if error.kind() == Kind::Malformed && !is_absent(&error) => Ok(()),
             Err(error) => Err(error),
             Ok(_) => Ok(()),
@@ -133,7 +142,8 @@ impl Eden {
     pub fn upload(&self, url: &str) -> Result<Vec<u8>> {
         let base = Url::parse(&self.line.place.url).map_err(|error| Error::usage("the repository's address is no URL").because(error))?;
         let url = base.join(url).map_err(|error| Error::malformed("an upload has an address that is no URL").because(error))?;
-        let same = (url.scheme(), url.host_str(), url.port_or_known_default()) == (base.scheme(), base.host_str(), base.port_or_known_default());
+        let same =
+            (url.scheme(), url.host_str(), url.port_or_known_default()) == (base.scheme(), base.host_str(), base.port_or_known_default());
         let below = url.path().strip_prefix(base.path().trim_end_matches('/'));
         let Some(path) = below.filter(|_| same && url.username().is_empty()) else {
             return Err(Error::forbidden(format!("{} is not a file of {}", shown(url.as_str()), self.line.place.url)));

@@ -10,8 +10,8 @@ mod setup;
 mod tests;
 mod trouble;
 
-pub use eden::{Door as EdenDoor, Eden};
 pub use crate::wire::eden::Sender as EdenSender;
+pub use eden::{Door as EdenDoor, Eden};
 pub use entente::{Entente, Settings};
 pub use setup::Timeouts;
 

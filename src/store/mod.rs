@@ -15,6 +15,7 @@ mod sqlite;
 mod stored;
 
 pub mod accounts;
+pub mod api_tokens;
 pub mod attached;
 pub mod clones;
 pub mod conditions;
@@ -53,7 +54,10 @@ use std::{
 
 use diesel::{QueryableByName, RunQueryDsl, sql_query, sql_types::BigInt};
 
-use crate::{error::Result, postgresql::Address};
+use crate::{
+    error::{Error, Result},
+    postgresql::Address,
+};
 use conn::Use;
 use pool::{Place, Pool};
 use secret::Key;
@@ -174,6 +178,14 @@ impl Store {
     /// processes on all machines, so `change` does nothing that takes time (no network, no password hash), nor does it use the store from inside.
     pub fn write<T>(&self, change: impl FnOnce(&mut Conn) -> Result<T>) -> Result<T> {
         self.inner.pool.within(change)
+    }
+
+    /// Whether the tables are those that this version knows; [`Kind::Newer`](crate::error::Kind::Newer) where a newer one changed them meanwhile.
+    pub fn is_current(&self) -> Result<()> {
+        if self.read(open::up_to_date)? {
+            return Ok(());
+        }
+        Err(Error::internal("The tables of the control store are not up to date").hint("Start this process again."))
     }
 
     /// A number that stays the same until somebody, in this process or another, changes the store: `None` while it is still `last`,

@@ -81,7 +81,7 @@ pub(super) fn make_schema(conn: &mut Conn) -> Result<()> {
 }
 
 /// Whether all migrations that we know were run, and no other. Needs no right to make anything.
-fn up_to_date(conn: &mut Conn) -> Result<bool> {
+pub(super) fn up_to_date(conn: &mut Conn) -> Result<bool> {
     if !has_table(conn, "__diesel_schema_migrations")? {
         return Ok(false);
     }

@@ -122,6 +122,8 @@ diesel::table! {
 
 diesel::table! { token (digest) { digest -> Binary, account -> Text, repository -> BigInt, expires_on -> BigInt, } }
 
+diesel::table! { api_token (digest) { digest -> Binary, name -> Text, account -> Nullable<Text>, scope -> Text, created_on -> BigInt, expires_on -> Nullable<BigInt>, } }
+
 diesel::table! { setup_code (id) { id -> BigInt, digest -> Binary, created_on -> BigInt, } }
 
 diesel::table! { key_check (id) { id -> BigInt, sealed -> Binary, } }
@@ -187,5 +189,7 @@ diesel::joinable!(visit -> log (entry));
 diesel::allow_tables_to_appear_in_same_query!(visit, log);
 diesel::joinable!(browser_session -> account (account));
 diesel::allow_tables_to_appear_in_same_query!(account, browser_session);
+diesel::joinable!(api_token -> account (account));
 diesel::allow_tables_to_appear_in_same_query!(account, token);
+diesel::allow_tables_to_appear_in_same_query!(account, api_token);
 diesel::allow_tables_to_appear_in_same_query!(repository, resource);

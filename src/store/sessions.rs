@@ -176,7 +176,10 @@ mod tests {
             let token = store.write(|c| begin(c, "ana", "10.0.0.1", "Fire\u{7}fox", Time(1))).unwrap();
             store.write(|c| begin(c, "bo", "10.0.0.2", "Safari", Time(2))).unwrap();
             let all = store.read(|c| list(c, None, Time(3))).unwrap();
-            assert_eq!(all.iter().map(|s| (s.account.as_str(), s.agent.as_str())).collect::<Vec<_>>(), [("bo", "Safari"), ("ana", "Firefox")]);
+            assert_eq!(
+                all.iter().map(|s| (s.account.as_str(), s.agent.as_str())).collect::<Vec<_>>(),
+                [("bo", "Safari"), ("ana", "Firefox")]
+            );
             let of_ana = store.read(|c| list(c, Some("ana"), Time(3))).unwrap();
             let name = store.read(|c| find(c, &token, Time(3))).unwrap().unwrap().1;
             assert_eq!((of_ana.len(), of_ana[0].name == name), (1, true));

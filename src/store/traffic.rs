@@ -61,7 +61,8 @@ mod tests {
             add(0, 1);
             add(HOUR - 1, 2);
             add(2 * HOUR, 4);
-            let last = |at, hours| -> Vec<u64> { store.read(|c| last(c, Time(at), hours)).unwrap().iter().map(|one| one.received).collect() };
+            let last =
+                |at, hours| -> Vec<u64> { store.read(|c| last(c, Time(at), hours)).unwrap().iter().map(|one| one.received).collect() };
             assert_eq!(last(2 * HOUR, 3), [3, 0, 4]);
             assert_eq!(last(3 * HOUR, 2), [4, 0]);
             add((KEPT + 1) * HOUR, 9);

@@ -11,7 +11,8 @@ pub use gate::Gate;
 use crate::{
     error::{Error, Kind, Result},
     model::{
-        Account, Action, ApiType, Direction, Grant, LogEntry, Outcome, PROTOCOL, Registered, Registration, Repository, Role, Session, SiteId, Spoken,
+        Account, Action, ApiType, Direction, Grant, LogEntry, Outcome, PROTOCOL, Registered, Registration, Repository, Role, Session,
+        SiteId, Spoken,
     },
     site::Site,
     store::{
@@ -194,7 +195,8 @@ fn renew(site: &Site, conn: &mut Conn, known: Repository, uuid: SiteId, told: Op
         renewed.url = offered_url(told);
     }
     // The name that an Eden gave itself is its address, and follows it; one that a person chose stays.
-    let own_name = known.offered_name.as_ref().is_some_and(|offered| known.name == *offered || known.name.starts_with(&format!("{offered} ")));
+    let own_name =
+        known.offered_name.as_ref().is_some_and(|offered| known.name == *offered || known.name.starts_with(&format!("{offered} ")));
     if let Some(offered) = told.and_then(|told| told.name.as_ref()).filter(|name| known.offered_name.as_ref() != Some(*name)) {
         renewed.offered_name = Some(offered.clone());
     }

@@ -26,6 +26,15 @@ pub fn survey(site: &Site, url: &str) -> Result<Vec<Survey>> {
     site.connect(&Database { name: String::new(), url: url.to_owned() })?.survey()
 }
 
+/// An address with its password in it, as [`survey`] and [`attach`] take it.
+pub fn with_password(url: &str, password: Option<&SecretString>) -> Result<String> {
+    if !address::is_postgres(url) {
+        return Ok(url.to_owned());
+    }
+    let (bare, written) = address::apart(url)?;
+    Ok(password.or(written.as_ref()).map_or_else(|| bare.clone(), |password| address::together(&bare, password)))
+}
+
 /// Attaches tables of a database under `name`; again with the same name adds tables. All names are checked before anything is written,
 /// and an interrupted attaching goes on when it is called again.
 pub fn attach(site: &Site, name: &str, url: &str, specs: &[TableSpec], progress: Progress<'_>) -> Result<Vec<Table>> {

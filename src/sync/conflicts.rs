@@ -1,5 +1,9 @@
 //! Conflicts as a person sees and decides them: both versions, the rule that decided, another choice, and back again (SYNC.md 4).
 
+use std::{collections::BTreeMap, fmt, str::FromStr};
+
+use percent_encoding::{NON_ALPHANUMERIC, percent_decode_str, utf8_percent_encode};
+
 use super::{
     edit::{Edit, Edited, Number, open, recorded},
     mixed,
@@ -28,14 +32,53 @@ pub struct Conflict {
 }
 
 /// Which conflicts are wanted.
-#[derive(Debug, Clone, Copy, Default)]
+#[derive(Debug, Clone, Default)]
 pub struct Wanted {
     /// Only those with this site.
     pub site: Option<SiteId>,
     /// Only those that a person has yet to decide.
     pub open: bool,
+    /// Only those that follow a page.
+    pub before: Option<Before>,
     /// At most so many.
     pub limit: Option<usize>,
+}
+
+/// Where a page ended: the last number of each database. Written `DATABASE:NUMBER,…`, with names that are percent-encoded.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Before(BTreeMap<String, i64>);
+
+impl Before {
+    /// Goes on after these, which follow the page before.
+    #[must_use]
+    pub fn and(mut self, page: &[Conflict]) -> Before {
+        for Conflict { number, .. } in page {
+            self.0.insert(number.database.clone(), number.id);
+        }
+        self
+    }
+}
+
+impl fmt::Display for Before {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let numbers = self.0.iter().map(|(database, id)| format!("{}:{id}", utf8_percent_encode(database, NON_ALPHANUMERIC)));
+        f.write_str(&numbers.collect::<Vec<_>>().join(","))
+    }
+}
+
+impl FromStr for Before {
+    type Err = Error;
+
+    fn from_str(text: &str) -> Result<Before> {
+        let number = |part: &str| {
+            let (database, id) = part.split_once(':')?;
+            Some((percent_decode_str(database).decode_utf8().ok()?.into_owned(), id.parse().ok()?))
+        };
+        let numbers: Option<BTreeMap<String, i64>> = text.split(',').map(number).collect();
+        numbers
+            .map(Before)
+            .ok_or_else(|| Error::usage(format!("{text:?} is no end of a page")).hint("Give `next` of the page before, as it came."))
+    }
 }
 
 /// What a person chooses.
@@ -68,19 +111,20 @@ pub struct Listed {
     pub unread: Vec<(String, Error)>,
 }
 
-/// The conflicts of all attached databases.
+/// The conflicts of all attached databases; those of one in the order of their numbers.
 pub fn list(site: &Site, wanted: Wanted) -> Result<Listed> {
     let (mut found, mut failed) = (Vec::new(), Vec::new());
     let limit = wanted.limit.unwrap_or(usize::MAX);
     for database in site.store.read(databases::list)? {
-        match list_in(site, &database.name, Conflicts::All { open: wanted.open, site: wanted.site, limit }) {
-            Ok(conflicts) => found.extend(conflicts),
+        let before = wanted.before.as_ref().and_then(|before| before.0.get(&database.name).copied());
+        match list_in(site, &database.name, Conflicts::All { open: wanted.open, site: wanted.site, before, limit }) {
+            Ok(conflicts) => found.push(conflicts.into_iter()),
             Err(error) => failed.push((database.name, error)),
         }
     }
-    found.sort_by_key(|conflict| std::cmp::Reverse((conflict.entry.at, conflict.entry.id)));
-    found.truncate(limit);
-    Ok(Listed { conflicts: found, unread: failed })
+    // Merged and not sorted: a page that ends at a number of each database leaves nothing out.
+    let newest = || found.iter_mut().max_by_key(|one| one.as_slice().first().map(|conflict| conflict.entry.at))?.next();
+    Ok(Listed { conflicts: std::iter::from_fn(newest).take(limit).collect(), unread: failed })
 }
 
 /// One conflict.

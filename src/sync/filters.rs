@@ -1,13 +1,19 @@
 //! Which records go to a peer: those that its filter and ours let through, and word of those that no longer are (SYNC.md 3).
 
 use crate::{
-    connector::{Share, Table},
+    connector::{Extent, Share, Table},
     decide::filter::Filter,
     error::{Error, Result},
     model::{Mode, Page, RecordView, RepositoryId, Resource, SiteId},
-    site::Site,
+    site::{Door, Site},
     store::{attached, resources},
 };
+
+/// The most records that are looked at to count what matches.
+pub const LOOKED_AT: u64 = 20_000;
+
+/// So many at a time.
+const PAGE: usize = 1_000;
 
 /// Whether filters can be used for a resource: they can be read, and the table that is attached here has their fields.
 pub fn check(site: &Site, resource: &str, filters: &[String]) -> Result<()> {
@@ -18,6 +24,57 @@ pub fn check(site: &Site, resource: &str, filters: &[String]) -> Result<()> {
     let Some(known) = site.store.read(|c| attached::of(c, resource))? else { return Ok(()) };
     let tables = site.door(&known.database)?.tables()?;
     tables.iter().find(|table| table.resource == resource).map_or(Ok(()), |table| fields_are_known(table, &filter))
+}
+
+/// The fields of a resource that is attached here, references among them.
+pub fn fields(site: &Site, resource: &str) -> Result<Vec<String>> {
+    let table = attached_table(site, resource)?.1;
+    Ok(table.fields.iter().chain(table.references.iter().map(|reference| &reference.field)).cloned().collect())
+}
+
+/// How many records a filter lets through.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Matching {
+    /// So many match.
+    pub matching: u64,
+    /// Of so many.
+    pub looked_at: u64,
+    /// Whether those are all there are.
+    pub complete: bool,
+}
+
+/// Counts what filters let through of a resource that is attached here; of a large table only the first [`LOOKED_AT`] records are looked at.
+pub fn count(site: &Site, resource: &str, filters: &[String]) -> Result<Matching> {
+    let (mut door, table) = attached_table(site, resource)?;
+    let filter = read(&table, filters)?;
+    if filter.is_everything() {
+        let all = door.count(&table)?;
+        return Ok(Matching { matching: all, looked_at: all, complete: true });
+    }
+    let extent = Extent { records: PAGE, bytes: 4 << 20 };
+    let (mut found, mut after) = (Matching::default(), 0);
+    while found.looked_at < LOOKED_AT {
+        let mut page = Page::new(resource);
+        let (upto, more) = door.export(&table, after, SiteId(uuid::Uuid::nil()), extent, site.now(), &mut page)?;
+        let living = page.views().filter(|record| record.record.lives());
+        for record in living {
+            found.looked_at += 1;
+            found.matching += u64::from(filter.matches(record));
+        }
+        if !more {
+            return Ok(Matching { complete: true, ..found });
+        }
+        after = upto;
+    }
+    Ok(found)
+}
+
+fn attached_table<'s>(site: &'s Site, resource: &str) -> Result<(Door<'s>, Table)> {
+    let known = site.store.read(|c| attached::of(c, resource))?;
+    let known = known.ok_or_else(|| Error::not_found(format!("{resource} is not attached here")))?;
+    let mut door = site.door(&known.database)?;
+    let table = door.tables()?.into_iter().find(|table| table.resource == resource);
+    Ok((door, table.ok_or_else(|| Error::not_found(format!("the journal of {} does not know {resource}", known.database)))?))
 }
 
 /// The filter for an attached table; a field that the table does not have is refused by name.

@@ -11,18 +11,23 @@ pub mod eden;
 mod edit;
 mod epoch;
 pub mod filters;
+pub mod health;
 pub mod history;
 pub mod housekeeping;
 mod import;
 mod order;
 mod outcome;
 pub mod overview;
+pub mod pause;
+pub mod pending;
 pub mod quarantine;
 pub mod register;
 pub mod run;
+pub mod schedule;
 pub mod serve;
 #[cfg(test)]
 mod tests;
+pub mod versions;
 pub mod watch;
 
 pub use edit::{Edited, Number};

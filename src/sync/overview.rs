@@ -17,7 +17,7 @@ const SKEW: i64 = 30_000;
 const OVERDUE: i64 = 120;
 
 /// A run that said nothing for so many seconds is not going on.
-const SILENT: i64 = 40;
+pub const SILENT: i64 = 40;
 
 /// More than so many records that wait to be sent are not counted to the end.
 pub const MANY: u32 = 100_000;
@@ -81,13 +81,7 @@ pub fn overview(site: &Site) -> Result<Overview> {
     })?;
     let mut states = states;
     states.sort_by_key(|state| (rank(state.health), state.repository.name.to_lowercase()));
-    let mut trouble = none(site.id);
-    for one in &troubles {
-        trouble.conflicts += one.conflicts;
-        trouble.quarantined += one.quarantined;
-        trouble.parked += one.parked;
-    }
-    Ok(Overview { states, paused, trouble, unread })
+    Ok(Overview { states, paused, trouble: sum(site, &troubles), unread })
 }
 
 /// How one repository is.
@@ -129,6 +123,21 @@ pub fn waiting_to_be_sent(site: &Site, state: &State) -> Result<u64> {
         }
     }
     Ok(count.min(u64::from(MANY)))
+}
+
+/// What waits for a person, with all sites together.
+pub fn trouble(site: &Site) -> Result<Trouble> {
+    let (all, _) = troubles(site)?;
+    Ok(sum(site, &all))
+}
+
+fn sum(site: &Site, all: &[Trouble]) -> Trouble {
+    all.iter().fold(none(site.id), |sum, one| Trouble {
+        conflicts: sum.conflicts + one.conflicts,
+        quarantined: sum.quarantined + one.quarantined,
+        parked: sum.parked + one.parked,
+        ..sum
+    })
 }
 
 fn troubles(site: &Site) -> Result<(Vec<Trouble>, Vec<(String, Error)>)> {
@@ -195,7 +204,10 @@ impl Known {
             next_run: self.jobs.get(&id).into_iter().flatten().filter(due).filter_map(|job| job.next_run).min(),
             running: self.running.iter().find(|advance| advance.repository == id).cloned(),
             verified,
-            trouble: repository.uuid.and_then(|uuid| troubles.iter().find(|one| one.site == uuid).copied()).unwrap_or(none(SiteId(uuid::Uuid::nil()))),
+            trouble: repository
+                .uuid
+                .and_then(|uuid| troubles.iter().find(|one| one.site == uuid).copied())
+                .unwrap_or(none(SiteId(uuid::Uuid::nil()))),
             resources,
             repository,
         };

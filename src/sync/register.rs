@@ -1,5 +1,6 @@
 //! Making peers known: here by an administrator, there by registering us.
 
+use super::clones;
 use crate::{
     error::{Error, Kind, Result},
     model::{Action, ApiType, Direction, Hello, Limits, LogEntry, Outcome, PROTOCOL, Registration, Repository, SiteId, Spoken},
@@ -29,6 +30,27 @@ pub fn change(site: &Site, changed: &Repository) -> Result<Added> {
     changed.validate()?;
     site.store.write(|c| repositories::update(c, site.store.key(), changed))?;
     register(site, changed.clone())
+}
+
+/// What a person said of a repository that is changed.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Said {
+    /// How it is reached: it is registered there again.
+    pub reached: bool,
+    /// That it is enabled: a site in whose name two machines came may come again.
+    pub enabled: bool,
+}
+
+/// Stores a repository as a person changed it.
+pub fn set(site: &Site, changed: Repository, said: Said) -> Result<Added> {
+    if let (true, true, Some(uuid)) = (said.enabled, changed.enabled, changed.uuid) {
+        clones::settle(site, uuid)?;
+    }
+    if said.reached && changed.enabled {
+        return change(site, &changed);
+    }
+    site.store.write(|c| repositories::update(c, site.store.key(), &changed))?;
+    Ok(Added { repository: changed, warning: None })
 }
 
 /// Says hello: who is there, what it grants us, how its clock stands.

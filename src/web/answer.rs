@@ -7,6 +7,7 @@ use actix_web::{
     http::{StatusCode, header},
 };
 
+use super::admin;
 use crate::{
     error::{Error, Kind, Result},
     model::{Limits, Refusal},
@@ -102,9 +103,12 @@ impl ResponseError for Refused {
     }
 }
 
-/// Answers whatever has no route under `/sync`.
-pub(super) async fn nothing_here() -> Answer {
-    Err(Error::not_found("There is nothing at this address").into())
+/// Answers whatever has no route: people with a page, programs with a refusal.
+pub(super) async fn nothing_here(request: HttpRequest) -> Answer {
+    match admin::pages_of(&request) {
+        Some(page) => Ok(page),
+        None => Err(Error::not_found("There is nothing at this address").into()),
+    }
 }
 
 /// Answers a method that a resource does not have.

@@ -10,7 +10,7 @@ use crate::{
     model::Limits,
     site::Site,
     sync::admit::Gate,
-    web::Changes,
+    web::{Changes, admin::Counts, api::v1::Meter},
 };
 
 /// Pages that are held in memory at the same time; further ones wait for their turn.
@@ -24,11 +24,23 @@ pub(super) struct App {
     /// Becomes true when the server is about to stop.
     pub(super) stopping: watch::Receiver<bool>,
     pub(super) pages: Arc<Semaphore>,
+    pub(super) meter: Meter,
+    /// What waits for a person.
+    pub(super) counts: Counts,
 }
 
 impl App {
     pub(super) fn new(site: Arc<Site>, changes: Changes, stopping: watch::Receiver<bool>) -> App {
-        App { site, gate: Gate::default(), limits: Limits::default(), changes, stopping, pages: Arc::new(Semaphore::new(PAGES)) }
+        App {
+            site,
+            gate: Gate::default(),
+            limits: Limits::default(),
+            changes,
+            stopping,
+            pages: Arc::new(Semaphore::new(PAGES)),
+            meter: Meter::default(),
+            counts: Counts::default(),
+        }
     }
 }
 

@@ -3,6 +3,7 @@
 //! [`serve`] binds, serves and stops. `routes` shows every URL on one page; each resource has a file under `api`, whose handler parses,
 //! makes one call on a blocking thread, and answers. Whoever calls is known before a body is read.
 
+mod admin;
 mod answer;
 mod api;
 mod app;

@@ -3,17 +3,16 @@
 use actix_web::web::{self, ServiceConfig, delete, get, post, put};
 
 use super::{
+    admin,
     answer::{not_this_way, nothing_here},
+    api::{compare, events, feed, fetch, hello, push, register, session, v1},
     eden,
-    api::{compare, events, feed, fetch, health, hello, home, push, register, session},
 };
 
 /// The addresses and who answers them. Peers may write two slashes where one is meant.
 pub(super) fn routes(config: &mut ServiceConfig) {
     let at = |path: &'static str| web::resource(path).default_service(web::to(not_this_way));
     config
-        .service(at("/").route(get().to(home::show)))
-        .service(at("/healthz").route(get().to(health::show)))
         .service(at("/sync/hello").route(get().to(hello::show)))
         .service(at("/sync/session").route(post().to(session::open)).route(delete().to(session::close)))
         .service(at("/sync/repository/register.json").route(post().to(register::enter)).route(put().to(register::enter)))
@@ -28,5 +27,7 @@ pub(super) fn routes(config: &mut ServiceConfig) {
         .service(at("/sync/fetch").route(post().to(fetch::show)))
         .service(at("/sync/compare").route(post().to(compare::show)))
         .service(at("/sync/events").route(get().to(events::stream)))
+        .configure(v1::routes)
+        .configure(admin::routes)
         .default_service(web::to(nothing_here));
 }

@@ -11,13 +11,13 @@ use std::{
 use actix_web::{
     App as Actix, HttpServer,
     http::header,
-    middleware::{DefaultHeaders, NormalizePath, TrailingSlash},
+    middleware::{DefaultHeaders, NormalizePath, TrailingSlash, from_fn},
     rt::System,
     web::Data,
 };
 use tokio::sync::{broadcast, watch};
 
-use super::{app::App, routes::routes, tls};
+use super::{api::v1::tally, app::App, routes::routes, tls};
 use crate::{
     error::{Error, Kind, Result},
     site::Site,
@@ -70,7 +70,12 @@ pub fn serve(
     System::new().block_on(async move {
         let server = HttpServer::new(move || {
             let headers = HEADERS.into_iter().fold(DefaultHeaders::new(), DefaultHeaders::add);
-            Actix::new().app_data(app.clone()).wrap(NormalizePath::new(TrailingSlash::MergeOnly)).wrap(headers).configure(routes)
+            Actix::new()
+                .app_data(app.clone())
+                .wrap(NormalizePath::new(TrailingSlash::MergeOnly))
+                .wrap(headers)
+                .wrap(from_fn(tally))
+                .configure(routes)
         });
         let server = server.workers(WORKERS).shutdown_timeout(GRACE).disable_signals().keep_alive(KEEP);
         let server = match tls {

@@ -10,3 +10,4 @@ mod lines;
 mod pages;
 mod served;
 mod several;
+mod v1;

@@ -29,11 +29,7 @@ impl Application {
         let file = dir.path().join("app.db");
         let conn = Connection::open(&file).unwrap();
         conn.execute_batch(SCHEMA).unwrap();
-        let specs = ["team", "secret"].map(|table| TableSpec {
-            table: table.into(),
-            resource: table.into(),
-            ..TableSpec::default()
-        });
+        let specs = ["team", "secret"].map(|table| TableSpec { table: table.into(), resource: table.into(), ..TableSpec::default() });
         attach::attach(&served.site, "app", &format!("sqlite:{}", file.display()), &specs, &mut |_, _, _| {}).unwrap();
         Application { conn, _dir: dir }
     }
@@ -44,6 +40,10 @@ impl Application {
             tx.execute("INSERT INTO team VALUES (?1, ?2, randomblob(20))", (number, format!("Team <{number}> & friends"))).unwrap();
         }
         tx.commit().unwrap();
+    }
+
+    pub(crate) fn write(&self, sql: &str) {
+        self.conn.execute_batch(sql).unwrap();
     }
 
     pub(crate) fn names(&self) -> Vec<String> {

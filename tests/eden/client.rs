@@ -65,7 +65,12 @@ fn c1_c2_we_register_in_the_way_that_the_eden_knows_and_only_a_success_counts() 
     }
     let (hub, eden) = (Hub::new(), Scripted::new());
     (0..2).for_each(|_| eden.instead("POST /sync/repository", 404, "text/html", "invalid function"));
-    eden.instead("GET /sync/repository/register.xml?repository=urn:uuid:", 200, "application/json", &format!(r#"{{"status": "success", "statuscode": "200", "message": "", "sender": "{SENDER}"}}"#));
+    eden.instead(
+        "GET /sync/repository/register.xml?repository=urn:uuid:",
+        200,
+        "application/json",
+        &format!(r#"{{"status": "success", "statuscode": "200", "message": "", "sender": "{SENDER}"}}"#),
+    );
     let (repository, warning) = hub.knows(eden.address);
     assert_eq!((warning, repository.kind, repository.uuid.is_some()), (None, ApiType::Eden, true));
 }
@@ -131,7 +136,10 @@ fn c9_what_is_no_document_is_an_error_and_moves_nothing() {
         let report = hub.sync(&repository, &Ask::default()).unwrap();
         let failed = report.resources.iter().find(|part| part.error.is_some()).unwrap();
         assert_eq!(failed.error.as_ref().unwrap().kind(), kind, "{status} {body}");
-        assert!(report.resources.iter().all(|part| part.direction == "pull" || part.resource != "org_organisation"), "nothing is pushed over it");
+        assert!(
+            report.resources.iter().all(|part| part.direction == "pull" || part.resource != "org_organisation"),
+            "nothing is pushed over it"
+        );
         assert_eq!(named(&hub, 1), "no row");
     }
     hub.syncs(&repository);
@@ -150,7 +158,11 @@ fn c10_c15_c16_a_push_is_what_an_eden_can_read_and_no_echo() {
     let (push, text) = (&pushes[0], String::from_utf8(pushes[0].body.clone()).unwrap());
     assert!(push.path.contains("&strategy=create,update,delete,merge&update_policy=NEWER&conflict_policy=NEWER"), "{}", push.path);
     let head = push.head.to_lowercase();
-    assert!(head.contains("content-type: application/x-www-form-urlencoded") && head.contains("content-length") && !head.contains("content-encoding"));
+    assert!(
+        head.contains("content-type: application/x-www-form-urlencoded")
+            && head.contains("content-length")
+            && !head.contains("content-encoding")
+    );
     assert!(!text.contains(&uid(1)), "what was just pulled is not pushed back: {text}");
     assert_eq!(text.matches('&').count(), 1, "ampersands are few: {text}");
     assert!(text.contains("<data field=\"active\" value=\"true\"/><data field=\"founded\" value=\"2026-02-03\"/>"), "{text}");
@@ -180,13 +192,23 @@ fn c11_what_the_eden_refuses_is_told_and_tried_again_when_it_changes() {
     hub.organisation(1, "Bad");
     hub.organisation(2, "Good");
     let report = hub.syncs(&repository);
-    assert!(report.warnings.iter().any(|warning| warning.contains(&uid(1)) && warning.contains("Enter an integer")), "{:?}", report.warnings);
+    assert!(
+        report.warnings.iter().any(|warning| warning.contains(&uid(1)) && warning.contains("Enter an integer")),
+        "{:?}",
+        report.warnings
+    );
     assert_eq!((there(&eden, 1), there(&eden, 2)), (None, Some("\"Good\"".into())));
     eden.forget();
     hub.syncs(&repository);
     assert!(eden.asked("POST").is_empty(), "not again as it is");
+    let waits = || entente::sync::quarantine::list(&hub.site).unwrap().0;
+    assert_eq!((waits().len(), waits()[0].entry.kind.as_str(), waits()[0].entry.uid.as_str()), (1, "refused", uid(1).as_str()));
+    entente::sync::quarantine::retry(&hub.site, &waits()[0].number).unwrap();
+    hub.syncs(&repository);
+    assert_eq!((eden.asked("POST").len(), waits().len()), (1, 1), "given again on demand");
     hub.sql("UPDATE org_organisation SET name = 'Better' WHERE name = 'Bad'");
     hub.syncs(&repository);
+    assert!(waits().is_empty());
     assert_eq!(there(&eden, 1).as_deref(), Some("\"Better\""));
     hub.organisation(3, "Third");
     eden.instead("POST /sync/sync.xml", 200, "text/html", r#"{"status": "failed", "statuscode": "400", "message": "no"}"#);
@@ -204,7 +226,14 @@ fn c12_where_it_forgot_us_we_register_again_once() {
     hub.syncs(&repository);
     assert_eq!((eden.asked("POST /sync/repository").len(), there(&eden, 1).is_some()), (1, true));
     hub.organisation(2, "Beta");
-    (0..2).for_each(|_| eden.instead("POST /sync/sync.xml", 403, "application/json", r#"{"status": "failed", "statuscode": "403", "message": "Registration required"}"#));
+    (0..2).for_each(|_| {
+        eden.instead(
+            "POST /sync/sync.xml",
+            403,
+            "application/json",
+            r#"{"status": "failed", "statuscode": "403", "message": "Registration required"}"#,
+        )
+    });
     let report = hub.sync(&repository, &Ask::default()).unwrap();
     assert!(report.resources.iter().any(|part| part.error.as_ref().is_some_and(|error| error.kind() == Kind::Forbidden)));
     assert_eq!(eden.asked("POST /sync/repository").len(), 2, "once a push");
@@ -247,6 +276,14 @@ fn c14_one_record_over_which_the_eden_breaks_does_not_stop_the_others() {
     hub.organisation(10, "Later");
     hub.syncs(&repository);
     assert_eq!((eden.asked("POST").len(), there(&eden, 10).is_some()), (1, true));
+    // An Eden that breaks over everything is ill: no record is to blame.
+    hub.organisation(11, "Waits");
+    eden.state().poison.insert("s3xml".into());
+    let report = hub.sync(&repository, &Ask::default()).unwrap();
+    assert!(report.resources.iter().any(|part| part.direction == "push" && part.error.is_some()));
+    eden.state().poison.remove("s3xml");
+    hub.syncs(&repository);
+    assert!(there(&eden, 11).is_some());
 }
 
 #[test]
@@ -269,18 +306,40 @@ fn c19_c20_a_transfer_that_broke_off_goes_on_and_one_run_at_a_time_holds_the_rep
     }
     let count = |eden: &Scripted| eden.state().records.len();
     let report = hub.syncs(&repository);
-    assert_eq!(report.resources.iter().filter(|part| part.direction == "push" && part.resource == "org_organisation").map(|part| part.counts.records).sum::<u64>(), 1_500);
+    assert_eq!(
+        report
+            .resources
+            .iter()
+            .filter(|part| part.direction == "push" && part.resource == "org_organisation")
+            .map(|part| part.counts.records)
+            .sum::<u64>(),
+        1_500
+    );
     assert_eq!((count(&eden), eden.asked("POST /sync/sync.xml").len()), (1_500, 2));
     for number in 1_500..3_000 {
         hub.organisation(number, "y");
     }
     eden.forget();
-    eden.instead("POST /sync/sync.xml?resource=org_organisation", 200, "text/html", r#"{"status": "success", "statuscode": "200", "records": 1000}"#);
-    eden.instead("POST /sync/sync.xml?resource=org_organisation", 400, "application/json", r#"{"status": "failed", "statuscode": "400", "message": "broken"}"#);
+    eden.instead(
+        "POST /sync/sync.xml?resource=org_organisation",
+        200,
+        "text/html",
+        r#"{"status": "success", "statuscode": "200", "records": 1000}"#,
+    );
+    eden.instead(
+        "POST /sync/sync.xml?resource=org_organisation",
+        400,
+        "application/json",
+        r#"{"status": "failed", "statuscode": "400", "message": "broken"}"#,
+    );
     assert!(hub.sync(&repository, &Ask::default()).unwrap().resources.iter().any(|part| part.error.is_some()));
     hub.syncs(&repository);
     assert_eq!(eden.asked("POST /sync/sync.xml").len(), 3, "the first thousand was answered for");
-    let held = hub.site.store.write(|c| entente::store::leases::take(c, repository.id, "another", hub.site.now(), hub.site.now().plus_seconds(60))).unwrap();
+    let held = hub
+        .site
+        .store
+        .write(|c| entente::store::leases::take(c, repository.id, "another", hub.site.now(), hub.site.now().plus_seconds(60)))
+        .unwrap();
     assert!(matches!(held, entente::store::leases::Taken::Yes(_)));
     assert_eq!(hub.sync(&repository, &Ask::default()).unwrap_err().kind(), Kind::Busy);
 }

@@ -27,7 +27,11 @@ fn what_one_site_exports_another_imports_and_again_changes_nothing() {
     from.sql("DELETE FROM org_organisation WHERE name = 'Gone'");
     let living = exported(&from, "org_organisation", Deleted::Omitted);
     assert!(!String::from_utf8_lossy(&living).contains("deleted"));
-    let archive = write_archive(&[("org_organisation".into(), exported(&from, "org_organisation", Deleted::Told)), ("auth_user".into(), exported(&from, "auth_user", Deleted::Omitted))]).unwrap();
+    let archive = write_archive(&[
+        ("org_organisation".into(), exported(&from, "org_organisation", Deleted::Told)),
+        ("auth_user".into(), exported(&from, "auth_user", Deleted::Omitted)),
+    ])
+    .unwrap();
     let documents: Vec<_> =
         read_archive(&archive, &Limits::default()).unwrap().iter().map(|(_, text)| read(text, "", &Limits::default()).unwrap()).collect();
     let taken = import(&to.site, &documents, None, None).unwrap();
@@ -44,7 +48,11 @@ fn what_one_site_exports_another_imports_and_again_changes_nothing() {
 #[test]
 fn a_file_of_an_eden_is_decided_like_what_comes_over_a_line() {
     let hub = Hub::new();
-    let text = document(&format!("{}{}", organisation(1, "2001-01-01T00:00:00", &named("Old")), organisation(2, "2026-01-01T00:00:00", &format!("{}<data field=\"year\" value=\"9\"/>", named("Bad")))));
+    let text = document(&format!(
+        "{}{}",
+        organisation(1, "2001-01-01T00:00:00", &named("Old")),
+        organisation(2, "2026-01-01T00:00:00", &format!("{}<data field=\"year\" value=\"9\"/>", named("Bad")))
+    ));
     hub.organisation(1, "Newer");
     let documents = [read(text.as_bytes(), "", &Limits::default()).unwrap()];
     let taken = import(&hub.site, &documents, None, None).unwrap();

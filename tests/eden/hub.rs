@@ -156,13 +156,15 @@ impl Hub {
     }
 
     pub(crate) fn post(&self, path: &str, body: &str) -> Answer {
-        let headers = format!("{}Content-Type: application/x-www-form-urlencoded\r\nContent-Length: {}\r\n", basic("eden", "right"), body.len());
+        let headers =
+            format!("{}Content-Type: application/x-www-form-urlencoded\r\nContent-Length: {}\r\n", basic("eden", "right"), body.len());
         self.ask(&format!("POST {path}"), &headers, body.as_bytes())
     }
 
     /// Registers as the Eden that [`eden`] is.
     pub(crate) fn register(&self) {
-        let answer = self.post("/sync/repository/register.json", &format!(r#"{{"uuid": "{}", "name": "north:8000", "apitype": "eden"}}"#, eden()));
+        let answer =
+            self.post("/sync/repository/register.json", &format!(r#"{{"uuid": "{}", "name": "north:8000", "apitype": "eden"}}"#, eden()));
         assert_eq!((answer.status, answer.json()["status"].as_str()), (200, Some("success")), "{}", answer.body);
     }
 
@@ -237,7 +239,10 @@ pub(crate) fn document(inside: &str) -> String {
 
 /// An element for an organisation.
 pub(crate) fn organisation(number: u32, modified: &str, inside: &str) -> String {
-    format!("<resource name=\"org_organisation\" uuid=\"{}\" mci=\"1\" created_on=\"{modified}\" modified_on=\"{modified}\">{inside}</resource>", uid(number))
+    format!(
+        "<resource name=\"org_organisation\" uuid=\"{}\" mci=\"1\" created_on=\"{modified}\" modified_on=\"{modified}\">{inside}</resource>",
+        uid(number)
+    )
 }
 
 pub(crate) fn named(name: &str) -> String {

@@ -63,7 +63,9 @@ fn what_an_eden_pushes_is_stored_as_an_eden_stores_it() {
     assert_eq!(hub.one(row), format!("{}|1|F|2026-01-02 03:04:05|2026-01-02 03:04:05|Alpha|F", uid(1)));
     push("2026-01-03T00:00:00", &named("Beta"));
     assert_eq!(hub.one(row), format!("{}|1|F|2026-01-02 03:04:05|2026-01-03 00:00:00|Beta|F", uid(1)));
-    let gone = |number: u32, modified: &str| format!("<resource name=\"org_organisation\" uuid=\"{}\" deleted=\"True\" modified_on=\"{modified}\"/>", uid(number));
+    let gone = |number: u32, modified: &str| {
+        format!("<resource name=\"org_organisation\" uuid=\"{}\" deleted=\"True\" modified_on=\"{modified}\"/>", uid(number))
+    };
     hub.push("org_organisation", "", &gone(1, "2026-01-02T00:00:00"));
     assert_eq!(hub.one("SELECT deleted FROM org_organisation"), "F", "an older deletion");
     hub.push("org_organisation", "", &gone(1, "2026-01-04T00:00:00"));

@@ -51,7 +51,13 @@ fn s14_s15_a_cursor_is_a_second_in_whatever_form() {
     assert!(old < new);
     let after = |since: &str| hub.pull("org_organisation", &format!("&msince={since}")).uids("org_organisation");
     assert_eq!(after(&new), [uid(2)]);
-    for form in [format!("{new}Z"), format!("{new}.5"), format!("{}+02:00", plus(&new, 7200)), format!("{}%2B02:00", plus(&new, 7200)), new.replace('T', "%20")] {
+    for form in [
+        format!("{new}Z"),
+        format!("{new}.5"),
+        format!("{}+02:00", plus(&new, 7200)),
+        format!("{}%2B02:00", plus(&new, 7200)),
+        new.replace('T', "%20"),
+    ] {
         assert_eq!(after(&form), [uid(2)], "{form}");
     }
     assert!(after(&plus(&new, 1)).is_empty());
@@ -67,7 +73,11 @@ fn s16_s17_s18_deletions_and_merges_are_told() {
     hub.organisation(2, "Beta");
     hub.pull("org_organisation", "");
     hub.sql(&format!("DELETE FROM org_organisation WHERE uuid = '{}'", uid(2)));
-    let merged = format!("<resource name=\"org_organisation\" uuid=\"{}\" deleted=\"True\" replaced_by=\"{}\" modified_on=\"2999-01-01T00:00:00\"/>", uid(9), uid(1));
+    let merged = format!(
+        "<resource name=\"org_organisation\" uuid=\"{}\" deleted=\"True\" replaced_by=\"{}\" modified_on=\"2999-01-01T00:00:00\"/>",
+        uid(9),
+        uid(1)
+    );
     assert_eq!(hub.push("org_organisation", "", &merged).json()["status"], "success");
     let answer = hub.get(&format!("/sync/sync.xml?resource=org_organisation&repository={}", eden()));
     let document = answer.xml();
@@ -136,7 +146,11 @@ fn s24_s25_components_stand_in_their_masters_and_bring_them_when_they_change() {
     let nested = |answer: &crate::hub::Answer| -> Vec<String> {
         let document = answer.xml();
         let master = document.root_element().children().find(|node| node.attribute("name") == Some("org_organisation")).unwrap();
-        master.children().filter(|node| node.tag_name().name() == "resource").map(|node| node.attribute("uuid").unwrap().to_owned()).collect()
+        master
+            .children()
+            .filter(|node| node.tag_name().name() == "resource")
+            .map(|node| node.attribute("uuid").unwrap().to_owned())
+            .collect()
     };
     let first = hub.pull("org_organisation", "");
     assert_eq!(nested(&first), [uid(11), uid(12)]);
@@ -216,7 +230,11 @@ fn s31_s32_what_comes_late_with_an_old_time_still_reaches_everybody() {
     let given = hub.pull("org_organisation", &format!("&msince={second}"));
     assert_eq!(given.uids("org_organisation"), [uid(2)]);
     assert_eq!(time_of(&given, &uid(2)), "2001-02-03T04:05:06");
-    assert_eq!(hub.pull("org_organisation", &format!("&msince={second}")).uids("org_organisation"), [uid(2)], "it did not say that it has it");
+    assert_eq!(
+        hub.pull("org_organisation", &format!("&msince={second}")).uids("org_organisation"),
+        [uid(2)],
+        "it did not say that it has it"
+    );
     assert_eq!(hub.pull("org_organisation", "&msince=2001-02-03T04:05:07").uids("org_organisation"), [uid(1)], "now it did");
 }
 

@@ -72,7 +72,8 @@ fn s34_s57_s63_a_body_is_taken_in_every_form_and_the_answer_is_json_and_no_redir
         body(6)
     );
     assert_eq!(send("POST", "Content-Type: multipart/form-data; boundary=B\r\n", form.as_bytes()).status, 200);
-    let utf16: Vec<u8> = [0xFF, 0xFE].into_iter().chain(body(7).replace("utf-8", "utf-16").encode_utf16().flat_map(u16::to_le_bytes)).collect();
+    let utf16: Vec<u8> =
+        [0xFF, 0xFE].into_iter().chain(body(7).replace("utf-8", "utf-16").encode_utf16().flat_map(u16::to_le_bytes)).collect();
     assert_eq!(send("POST", "", &utf16).status, 200);
     let text = body(8);
     let chunked = format!("{:x}\r\n{text}\r\n0\r\n\r\n", text.len());
@@ -117,7 +118,8 @@ fn s38_of_two_contents_of_one_second_all_sites_choose_the_same() {
     let second = |hub: &Hub, body: &str| {
         let body = document(body);
         let path = "/sync/sync.xml?resource=org_organisation&repository=urn:uuid:00000000-0000-4000-8000-000000000002";
-        let answer = hub.ask(&format!("POST {path}"), &format!("{}Content-Length: {}\r\n", basic("second", "right"), body.len()), body.as_bytes());
+        let answer =
+            hub.ask(&format!("POST {path}"), &format!("{}Content-Length: {}\r\n", basic("second", "right"), body.len()), body.as_bytes());
         assert_eq!(answer.status, 200);
     };
     let element = |called: &str| organisation(1, MID, &named(called));
@@ -144,7 +146,10 @@ fn s39_s40_s41_policies_and_strategies_of_the_sender_are_honoured() {
     let answer = push(&hub, "&strategy=create", 3, NEW, "Changed");
     assert_eq!((answer["status"].as_str(), answer["records"].as_u64()), (Some("success"), Some(0)));
     assert_eq!(answer["tree"]["$_org_organisation"][0]["@uuid"], uid(3));
-    assert_eq!((name(&hub, 3).as_str(), answer["tree"]["$_org_organisation"][0]["@error"].as_str()), ("Gamma", Some("Operation not permitted")));
+    assert_eq!(
+        (name(&hub, 3).as_str(), answer["tree"]["$_org_organisation"][0]["@error"].as_str()),
+        ("Gamma", Some("Operation not permitted"))
+    );
 }
 
 #[test]
@@ -209,7 +214,11 @@ fn s47_of_two_records_that_became_one_the_survivor_stays() {
     }
     hub.push("org_office", "", &format!("<resource name=\"org_office\" uuid=\"{}\" modified_on=\"{MID}\">{}<reference field=\"organisation_id\" resource=\"org_organisation\" uuid=\"{}\"/></resource>", uid(50), named("HQ"), uid(2)));
     let merge = |from: u32, into: u32| {
-        format!("<resource name=\"org_organisation\" uuid=\"{}\" deleted=\"True\" modified_on=\"{NEW}\" replaced_by=\"{}\"/>", uid(from), uid(into))
+        format!(
+            "<resource name=\"org_organisation\" uuid=\"{}\" deleted=\"True\" modified_on=\"{NEW}\" replaced_by=\"{}\"/>",
+            uid(from),
+            uid(into)
+        )
     };
     // Both known; the survivor has the smaller uid, or the greater one; only the survivor known; only the other, and the survivor in the document; none.
     for (document, there, not) in [
@@ -220,7 +229,12 @@ fn s47_of_two_records_that_became_one_the_survivor_stays() {
         (format!("{}{}", organisation(6, NEW, &named("O6")), merge(8, 6)), vec![6], vec![8]),
     ] {
         let answer = hub.push("org_organisation", "", &document);
-        assert_eq!((answer.status, answer.json()["status"].as_str(), answer.json().get("tree")), (200, Some("success"), None), "{}", answer.body);
+        assert_eq!(
+            (answer.status, answer.json()["status"].as_str(), answer.json().get("tree")),
+            (200, Some("success"), None),
+            "{}",
+            answer.body
+        );
         there.iter().for_each(|number| assert_eq!(name(&hub, *number), format!("O{number}"), "{document}"));
         not.iter().for_each(|number| assert_eq!(name(&hub, *number), "no row", "{document}"));
     }
@@ -272,17 +286,24 @@ fn s52_references_are_found_in_every_form_or_set_when_their_target_comes() {
         format!("<resource name=\"org_office\" uuid=\"{}\" modified_on=\"{NEW}\">{}{reference}</resource>", uid(number), named("HQ"))
     };
     let owner = |number: u32| {
-        hub.one(&format!("SELECT o.name FROM org_office f LEFT JOIN org_organisation o ON o.id = f.organisation_id WHERE 'urn:uuid:' || f.uuid = '{}'", uid(number)))
+        hub.one(&format!(
+            "SELECT o.name FROM org_office f LEFT JOIN org_organisation o ON o.id = f.organisation_id WHERE 'urn:uuid:' || f.uuid = '{}'",
+            uid(number)
+        ))
     };
     let send = |inside: &str| {
         let answer = hub.push("org_office", "", inside);
         assert_eq!((answer.status, answer.json()["status"].as_str()), (200, Some("success")), "{}", answer.body);
         answer.json()
     };
-    let local = "<resource name=\"org_organisation\" tuid=\"x\" modified_on=\"2026-03-01T00:00:00\"><data field=\"name\">Local</data></resource>";
+    let local =
+        "<resource name=\"org_organisation\" tuid=\"x\" modified_on=\"2026-03-01T00:00:00\"><data field=\"name\">Local</data></resource>";
     send(&format!("{local}{}", office(1, "<reference field=\"organisation_id\" resource=\"org_organisation\" tuid=\"x\"/>")));
     assert_eq!(owner(1), "Local");
-    send(&office(2, "<reference field=\"organisation_id\"><resource name=\"org_organisation\" modified_on=\"2026-03-01T00:00:00\"><data field=\"name\">Inline</data></resource></reference>"));
+    send(&office(
+        2,
+        "<reference field=\"organisation_id\"><resource name=\"org_organisation\" modified_on=\"2026-03-01T00:00:00\"><data field=\"name\">Inline</data></resource></reference>",
+    ));
     assert_eq!(owner(2), "Inline");
     let late = format!("<reference field=\"organisation_id\" resource=\"org_organisation\" uuid=\"{}\"/>", uid(77));
     let answer = send(&office(3, &late));
@@ -292,7 +313,14 @@ fn s52_references_are_found_in_every_form_or_set_when_their_target_comes() {
     assert_eq!(owner(3), "Late", "which is set when the target comes");
     let broken = office(4, "<reference field=\"organisation_id\" resource=\"org_organisation\" uuid=\"[broken\"/>");
     assert_eq!(send(&broken)["tree"]["$_org_office"][0]["@uuid"], uid(4));
-    let many = organisation(5, NEW, &format!("{}<reference field=\"sector_ids\" resource=\"org_sector\" uuid=\"[&quot;urn:1&quot;, &quot;urn:2&quot;]\"/>", named("Many")));
+    let many = organisation(
+        5,
+        NEW,
+        &format!(
+            "{}<reference field=\"sector_ids\" resource=\"org_sector\" uuid=\"[&quot;urn:1&quot;, &quot;urn:2&quot;]\"/>",
+            named("Many")
+        ),
+    );
     hub.push("org_organisation", "", &many);
     assert!(hub.pull("org_organisation", "").body.contains("uuid='[\"urn:1\",\"urn:2\"]'"));
 }
@@ -307,9 +335,16 @@ fn s53_s54_s55_values_become_what_their_column_is_for() {
             <data field=\"opens\" value=\"13:14:15\"/><data field=\"code\" value=\"007\"/><data field=\"tags\" value=\"[&quot;x&quot;, &quot;y|z&quot;]\">x, y|z</data>");
     let row = "SELECT visited || '|' || founded || '|' || budget || '|' || price || '|' || active || '|' || opens || '|' || code || '|' || tags FROM org_organisation";
     assert_eq!(hub.one(row), "2024-02-29 00:00:00|2024-03-01|1000.0|12.5|1|13:14:15|007|[\"x\", \"y|z\"]");
-    let later = organisation(1, "2026-04-01T00:00:00", "<data field=\"comments\" value=\"\"/><data field=\"acronym\"/><data field=\"year\" value=\"null\"/><data field=\"visited\" value=\"2026-02-03T04:05:06+02:00\"/>");
+    let later = organisation(
+        1,
+        "2026-04-01T00:00:00",
+        "<data field=\"comments\" value=\"\"/><data field=\"acronym\"/><data field=\"year\" value=\"null\"/><data field=\"visited\" value=\"2026-02-03T04:05:06+02:00\"/>",
+    );
     hub.push("org_organisation", "", &later);
-    assert_eq!(hub.one("SELECT name || coalesce(comments, '-') || coalesce(acronym, '-') || coalesce(year, '-') || visited FROM org_organisation"), "A---2026-02-03 02:05:06");
+    assert_eq!(
+        hub.one("SELECT name || coalesce(comments, '-') || coalesce(acronym, '-') || coalesce(year, '-') || visited FROM org_organisation"),
+        "A---2026-02-03 02:05:06"
+    );
 }
 
 #[test]

@@ -78,7 +78,8 @@ fn s8_an_eden_of_before_2016_registers_its_own_way() {
 fn s29_s30_other_methods_do_no_harm_and_sloppy_addresses_are_served() {
     let hub = Hub::new();
     for method in ["HEAD", "OPTIONS", "DELETE"] {
-        let answer = hub.ask(&format!("{method} /sync/sync.xml?resource=org_organisation&repository={}", eden()), &basic("eden", "right"), b"");
+        let answer =
+            hub.ask(&format!("{method} /sync/sync.xml?resource=org_organisation&repository={}", eden()), &basic("eden", "right"), b"");
         assert_eq!(answer.status, 405, "{method}");
     }
     let path = format!("//sync/sync.xml?resource=org_organisation&repository={}", eden());

@@ -122,7 +122,9 @@ fn serve(mut stream: TcpStream, shared: &Mutex<State>) {
                 return;
             }
         }
-        let length = head.lines().find_map(|line| line.to_lowercase().strip_prefix("content-length:").map(|rest| rest.trim().parse::<usize>().unwrap()));
+        let length = head
+            .lines()
+            .find_map(|line| line.to_lowercase().strip_prefix("content-length:").map(|rest| rest.trim().parse::<usize>().unwrap()));
         let mut body = vec![0; length.unwrap_or(0)];
         reader.read_exact(&mut body).unwrap();
         let mut words = head.split(' ');
@@ -160,7 +162,11 @@ fn answer(state: &mut State, asked: &Asked) -> (u16, String, String) {
             let told: serde_json::Value = serde_json::from_slice(&asked.body).unwrap();
             assert!(told["uuid"].is_string() && told["name"].is_string() && told["apitype"] == "eden", "{told}");
             state.registered = true;
-            (200, "application/json".into(), format!(r#"{{"status": "success", "statuscode": "200", "message": "Registration successful", "sender": "{SENDER}"}}"#))
+            (
+                200,
+                "application/json".into(),
+                format!(r#"{{"status": "success", "statuscode": "200", "message": "Registration successful", "sender": "{SENDER}"}}"#),
+            )
         }
         ("GET", "/sync/sync.xml") => (200, "text/xml".into(), export(state, &value("resource").unwrap(), value("msince"))),
         ("POST", "/sync/sync.xml") => import(state, &value("resource").unwrap(), asked, "NEWER"),
@@ -190,7 +196,8 @@ fn export(state: &State, resource: &str, since: Option<String>) -> String {
         }
     }
     if masters == 0 {
-        return "<?xml version='1.0' encoding='utf-8'?>\n<s3xml success=\"false\" results=\"0\" domain=\"vm\" url=\"http://vm/eden\"/>".into();
+        return "<?xml version='1.0' encoding='utf-8'?>\n<s3xml success=\"false\" results=\"0\" domain=\"vm\" url=\"http://vm/eden\"/>"
+            .into();
     }
     document(&inside)
 }
@@ -229,7 +236,13 @@ fn import(state: &mut State, resource: &str, asked: &Asked, policy: &str) -> (u1
     }
     let document = match roxmltree::Document::parse(&body) {
         Ok(document) => document,
-        Err(error) => return (400, "application/json".into(), format!(r#"{{"status": "failed", "statuscode": "400", "message": "XML Parse error: {error}"}}"#)),
+        Err(error) => {
+            return (
+                400,
+                "application/json".into(),
+                format!(r#"{{"status": "failed", "statuscode": "400", "message": "XML Parse error: {error}"}}"#),
+            );
+        }
     };
     let (mut records, mut created, mut tree) = (0, Vec::new(), Vec::new());
     for node in document.root_element().children().filter(roxmltree::Node::is_element) {
@@ -240,7 +253,9 @@ fn import(state: &mut State, resource: &str, asked: &Asked, policy: &str) -> (u1
         let raw = |child: &roxmltree::Node<'_, '_>| child.attribute("value").or(child.text()).unwrap_or_default().to_owned();
         let own = |tag: &'static str| node.children().filter(move |child| child.has_tag_name(tag));
         if state.invalid.iter().any(|invalid| own("data").any(|child| raw(&child).contains(invalid.as_str()))) {
-            tree.push(format!(r#"{{"@uuid": "{uid}", "@error": "Validation error", "year": {{"@value": 9, "@error": "year: Enter an integer"}}}}"#));
+            tree.push(format!(
+                r#"{{"@uuid": "{uid}", "@error": "Validation error", "year": {{"@value": 9, "@error": "year: Enter an integer"}}}}"#
+            ));
             continue;
         }
         records += u32::from(name == resource);
@@ -251,7 +266,8 @@ fn import(state: &mut State, resource: &str, asked: &Asked, policy: &str) -> (u1
         if known.is_none() && name == resource {
             created.push(created.len() + 1);
         }
-        let mut kept = known.cloned().unwrap_or_else(|| Kept { mci: node.attribute("mci").map_or(2, |mci| mci.parse().unwrap()), ..Kept::default() });
+        let mut kept =
+            known.cloned().unwrap_or_else(|| Kept { mci: node.attribute("mci").map_or(2, |mci| mci.parse().unwrap()), ..Kept::default() });
         (kept.modified, kept.deleted) = (modified, deleted);
         for child in own("data") {
             let value = raw(&child);

@@ -45,14 +45,22 @@ fn an_edit_a_deletion_and_an_emptied_text_pass_through_us_from_eden_to_eden() {
     let to_north = share(&hub, &north);
     // Another Eden with an identity of its own.
     let other = "urn:uuid:b06d0b48-f028-4fe8-ac44-000000000000";
-    south.instead("POST /sync/repository", 200, "application/json", &format!(r#"{{"status": "success", "statuscode": "200", "message": "", "sender": "{other}"}}"#));
+    south.instead(
+        "POST /sync/repository",
+        200,
+        "application/json",
+        &format!(r#"{{"status": "success", "statuscode": "200", "message": "", "sender": "{other}"}}"#),
+    );
     south.state().registered = true;
-    let added = entente::sync::register::add(&hub.site, &entente::model::Repository {
-        url: Some(format!("http://{}/eden", south.address)),
-        user: Some("a".into()),
-        password: Some("b".into()),
-        ..entente::model::Repository::new("south")
-    });
+    let added = entente::sync::register::add(
+        &hub.site,
+        &entente::model::Repository {
+            url: Some(format!("http://{}/eden", south.address)),
+            user: Some("a".into()),
+            password: Some("b".into()),
+            ..entente::model::Repository::new("south")
+        },
+    );
     let to_south = added.unwrap().repository;
     hub.shares(&to_south, Resource::new(0, "org_organisation"));
     let at_south = |field: &str| south.field("org_organisation", &uid(1), field);
@@ -98,7 +106,8 @@ fn an_eden_that_calls_us_and_one_that_we_call_agree_through_us() {
     let (hub, north) = (Hub::new(), Scripted::new());
     let repository = share(&hub, &north);
     hub.register();
-    let answer = hub.push("org_organisation", "", &crate::hub::organisation(5, "2026-01-01T00:00:00", &crate::hub::named("From the south")));
+    let answer =
+        hub.push("org_organisation", "", &crate::hub::organisation(5, "2026-01-01T00:00:00", &crate::hub::named("From the south")));
     assert_eq!(answer.json()["status"], "success", "{}", eden());
     hub.syncs(&repository);
     assert_eq!(north.field("org_organisation", &uid(5), "name").as_deref(), Some("\"From the south\""));

@@ -15,6 +15,9 @@ const VERBS: &[(&str, &str)] = &[
     ("user list", "--format"),
     ("user remove", "<NAME>"),
     ("user password", "--password-file"),
+    ("token add", "--scope"),
+    ("token list", "--format"),
+    ("token remove", "<NAME>"),
     ("repository add", "--accept-pushes"),
     ("repository list", "--format"),
     ("repository show", "<NAME>"),
@@ -49,6 +52,26 @@ const VERBS: &[(&str, &str)] = &[
     ("pause", "--data"),
     ("resume", "--data"),
 ];
+
+#[test]
+fn a_token_is_shown_once_and_ends_when_it_is_removed() {
+    let house = House::new();
+    let made = house.ok("s", "--format json token add backup --scope write --expires 90d").json();
+    let text = made["token"].as_str().unwrap();
+    assert!(text.starts_with("entente_") && made["expires_on"].is_string() && made["scope"] == "write", "{made}");
+    house.run("s", "token add backup").fails(1).complains("already");
+    house.run("s", "token add x --scope root").fails(2).complains("Scopes are read, write and admin");
+    house.run("s", "token add x --account nobody").fails(1).complains("no account");
+    house.ok("s", "user add vera --role viewer --password-file password");
+    house.run("s", "token add x --account vera --scope write").fails(2).complains("vera may not have a token with the scope write");
+    assert_eq!(house.ok("s", "--format json token add y --account vera --expires 1h").json()["account"], "vera");
+    house.ok("s", "token remove y");
+    let listed = house.ok("s", "token list").says("backup").says("write");
+    assert!(!listed.out.contains(text) && !house.ok("s", "--format json token list").out.contains(text));
+    house.ok("s", "token remove backup");
+    house.ok("s", "token list").says("No tokens yet");
+    house.run("s", "token remove backup").fails(1).complains("there is none at all");
+}
 
 #[test]
 fn every_verb_explains_itself() {

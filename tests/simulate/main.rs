@@ -150,7 +150,11 @@ const ONCE_SERVED: &[(Ground, u64, &str)] = &[
         "a connection that the server had ended while it was idle was used for the next run, which then offered nothing",
     ),
     (Ground::Mixed, 575, "what a site had forgotten the deletion of came back by a third site, which had it from another (SYNC.md 9)"),
-    (Ground::Mixed, ADOPTION + 84, "a page gave a record twice, as its own and as what another became, and what was agreed could not be noted"),
+    (
+        Ground::Mixed,
+        ADOPTION + 84,
+        "a page gave a record twice, as its own and as what another became, and what was agreed could not be noted",
+    ),
     (Ground::Mixed, 3_475, "a deletion went with a backup that was put back at its site, but others had heard of it"),
 ];
 

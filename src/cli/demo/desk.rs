@@ -25,11 +25,16 @@ use crate::cli::{interrupt::Interrupt, serve::serve};
 /// The account that the stand has at the hall.
 const ACCOUNT: &str = "stand";
 
+/// The account with which a person looks at a site of the demo.
+pub(super) const VISITOR: &str = "demo";
+
 /// A site of the demo.
 pub(super) struct House {
     pub(super) site: Arc<Site>,
     pub(super) database: PathBuf,
     pub(super) url: String,
+    /// The password of the account [`VISITOR`].
+    pub(super) password: String,
     server: JoinHandle<Result<()>>,
     stop: Interrupt,
 }
@@ -52,12 +57,21 @@ impl House {
         let address = config.listen;
         let site = Site::open(config)?;
         attach_all(&site, &database)?;
+        let password = uuid::Uuid::new_v4().simple().to_string()[..12].to_owned();
+        let visitor = Account {
+            name: VISITOR.to_owned(),
+            role: Role::Admin,
+            grant: Grant { pull: false, push: false, resources: None },
+            bound: None,
+        };
+        let hash = Hashed::of(&SecretString::from(password.clone()))?;
+        site.store.write(|c| accounts::add(c, &visitor, &hash))?;
         let stop = Interrupt::by_hand();
         let (address, server) = match doors(&site, address, &stop) {
             Err(error) if error.kind() == Kind::Exists && listen.is_none() => doors(&site, SocketAddr::new(address.ip(), 0), &stop)?,
             opened => opened?,
         };
-        Ok(House { site, database, url: format!("http://{address}"), server, stop })
+        Ok(House { site, database, url: format!("http://{address}"), password, server, stop })
     }
 
     /// Closes its doors.

@@ -15,7 +15,10 @@ use entente::{
     jobs,
     model::{Job, LogEntry, LogId, Timing},
     store::{self, log::LogFilter},
-    sync::run::{Ask, Control, run},
+    sync::{
+        run::{Ask, Control, run},
+        schedule,
+    },
 };
 
 use self::{
@@ -85,7 +88,7 @@ impl Demo {
             hall::edit(if edit.desk == Desk::Hall { &hall.database } else { &stand.database }, edit)?;
         }
         story.edits()?;
-        let job = jobs::planned(Job { on_change: true, ..Job::new(repository.id, Timing::Every(EVERY)) }, stand.site.now())?;
+        let job = schedule::planned(Job { on_change: true, ..Job::new(repository.id, Timing::Every(EVERY)) }, stand.site.now())?;
         stand.site.store.write(|c| store::jobs::add(c, &job))?;
         let stop = interrupt.clone();
         scope.spawn(move || jobs::work(&stand.site, stop.asked()).inspect_err(|error| warn(&error.chain())));

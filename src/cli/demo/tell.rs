@@ -4,7 +4,7 @@ use entente::{error::Result, model::LogEntry};
 use serde_json::{Value, json};
 
 use super::{
-    desk::House,
+    desk::{House, VISITOR},
     hall::{self, Desk, EDITS, TABLES},
 };
 use crate::cli::{
@@ -138,16 +138,22 @@ fn further(hall: &House, stand: &House) -> String {
     let data = |house: &House| house.site.config.data.display().to_string();
     let (here, there) = (data(hall), data(stand));
     format!(
-        "Look further, in another terminal:\n\
+        "Look around in a browser, and sign in as {VISITOR}:\n\
+         \x20 {} (Hall), password {}\n\
+         \x20 {} (Stand), password {}\n\
+         Look further, in another terminal:\n\
          \x20 {program} --data {there} log\n\
          \x20 {program} --data {there} repository show Hall\n\
          \x20 {program} --data {here} site\n\
          Change something, here or there, and see it at the other site within a second:\n\
          \x20 sqlite3 {} \"UPDATE teams SET town = 'Sometown' WHERE number = 118\"\n\
          \x20 sqlite3 {} \"SELECT * FROM teams\"\n\
-         Hall answers at {}. Ctrl-C ends the demo and removes its folder.\n",
+         Ctrl-C ends the demo and removes its folder.\n",
+        hall.url,
+        hall.password,
+        stand.url,
+        stand.password,
         hall.database.display(),
         stand.database.display(),
-        hall.url,
     )
 }

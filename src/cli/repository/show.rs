@@ -2,13 +2,14 @@
 
 use entente::{
     error::Result,
-    model::{Health, Job, LogEntry, Repository, Resource, Time},
+    model::{Job, Repository, Resource},
     site::Site,
-    store::{Conn, clones, jobs, log, repositories, resources, verified},
+    store::{jobs, repositories, resources, verified},
+    sync::health::Seen,
 };
 use serde_json::{Value, json};
 
-use super::{bare, document};
+use super::document;
 use crate::cli::{
     Context, Ending, job,
     log::{document as entry_document, rows as entry_rows},
@@ -16,48 +17,15 @@ use crate::cli::{
     resource,
 };
 
-/// So many of the last runs are looked at.
-const RUNS: u32 = 10;
-
-/// A repository and its last runs, newest first.
-struct Seen {
-    repository: Repository,
-    runs: Vec<LogEntry>,
-    /// Since when two machines come in its name.
-    cloned: Option<Time>,
-}
-
-impl Seen {
-    fn read(c: &mut Conn, repository: Repository) -> Result<Seen> {
-        let runs = log::runs_of(c, repository.id, RUNS)?;
-        let cloned = repository.uuid.map_or(Ok(None), |uuid| clones::since(c, uuid))?;
-        Ok(Seen { repository, runs, cloned })
-    }
-
-    fn health(&self) -> &'static str {
-        match (self.repository.enabled, Health::of(&self.runs)) {
-            (false, _) => "disabled",
-            _ if self.cloned.is_some() => "two machines",
-            (true, Health::Unknown) => "no run yet",
-            (true, Health::Green) => "green",
-            (true, Health::Yellow) => "yellow",
-            (true, Health::Red) => "red",
-        }
-    }
-
-    fn document(&self) -> Value {
-        let mut document = document(&self.repository);
-        document["health"] = json!(self.health());
-        document["cloned_since"] = json!(self.cloned);
-        document["last_run"] = json!(self.runs.first().map(|run| run.time));
-        document["last_success"] = json!(self.last_success().map(|run| run.time));
-        document["last_message"] = json!(self.runs.first().map(|run| &run.message));
-        document
-    }
-
-    fn last_success(&self) -> Option<&LogEntry> {
-        self.runs.iter().find(|run| !run.outcome.failed())
-    }
+/// A repository and how it is, for programs.
+fn seen_document(seen: &Seen) -> Value {
+    let mut document = document(&seen.repository);
+    document["health"] = json!(seen.health());
+    document["cloned_since"] = json!(seen.cloned);
+    document["last_run"] = json!(seen.runs.first().map(|run| run.time));
+    document["last_success"] = json!(seen.last_success().map(|run| run.time));
+    document["last_message"] = json!(seen.runs.first().map(|run| &run.message));
+    document
 }
 
 pub(super) fn list(context: &Context, site: &Site) -> Result<Ending> {
@@ -69,7 +37,7 @@ pub(super) fn list(context: &Context, site: &Site) -> Result<Ending> {
         [] => "No repositories yet. Add one: entente repository add NAME --url URL --user USER --password-file FILE".to_owned(),
         some => table(&["name", "address", "health", "last run", "message"], &[], some.iter().map(row)),
     };
-    context.format().print(text, || seen.iter().map(Seen::document).collect())?;
+    context.format().print(text, || seen.iter().map(seen_document).collect())?;
     Ok(Ending::Done)
 }
 
@@ -88,7 +56,7 @@ pub(super) fn one(context: &Context, site: &Site, name: &str) -> Result<Ending> 
         Ok((Seen::read(c, repository)?, shared, schedule, verified::all(c)?))
     })?;
     let in_json = || {
-        let mut document = seen.document();
+        let mut document = seen_document(&seen);
         document["resources"] = shared.iter().map(|r| resource::document(name, r, &equal)).collect();
         document["jobs"] = schedule.iter().map(|j| job::document(name, j)).collect();
         document["runs"] = seen.runs.iter().map(entry_document).collect();
@@ -99,7 +67,7 @@ pub(super) fn one(context: &Context, site: &Site, name: &str) -> Result<Ending> 
 }
 
 fn text(seen: &Seen, shared: &[Resource], schedule: &[Job], equal: &resource::Verified) -> String {
-    let Repository { name, uuid, url, user, proxy, accept_pushes, .. } = &seen.repository;
+    let Repository { name, uuid, url, user, accept_pushes, .. } = &seen.repository;
     let or_none = |text: &Option<String>, none: &str| text.clone().unwrap_or_else(|| none.to_owned());
     let mut text = facts(&[
         ("name", name.clone()),
@@ -107,7 +75,7 @@ fn text(seen: &Seen, shared: &[Resource], schedule: &[Job], equal: &resource::Ve
         ("type", seen.repository.kind.word().to_owned()),
         ("address", or_none(url, "none; it calls us")),
         ("our account there", or_none(user, "none")),
-        ("proxy", proxy.as_deref().map_or_else(|| "the site's".into(), bare)),
+        ("proxy", seen.repository.bare_proxy().unwrap_or_else(|| "the site's".into())),
         ("may push to us", yes(*accept_pushes)),
         ("health", seen.health().to_owned()),
         ("last success", when_or(seen.last_success().map(|run| run.time), "never")),

@@ -6,8 +6,8 @@ use crate::{
     model::{Actor, NewState, Page, SiteId, Version},
 };
 
-const ALL: Conflicts<'_> = Conflicts::All { open: false, site: None, limit: 100 };
-const OPEN: Conflicts<'_> = Conflicts::All { open: true, site: None, limit: 100 };
+const ALL: Conflicts<'_> = Conflicts::All { open: false, site: None, before: None, limit: 100 };
+const OPEN: Conflicts<'_> = Conflicts::All { open: true, site: None, before: None, limit: 100 };
 
 /// Lists a conflict of what is here with a version, and says whether it was new.
 fn clash(w: &mut World, theirs: &Page, peer: SiteId, open: bool) -> bool {
@@ -30,6 +30,10 @@ fn theirs(w: &mut World, which: Conflicts<'_>) -> Vec<String> {
     found.iter().map(|entry| view(&entry.theirs).get("name").unwrap().text.to_owned()).collect()
 }
 
+fn numbers(w: &mut World, which: Conflicts<'_>) -> Vec<i64> {
+    w.db().conflicts(which).unwrap().iter().map(|entry| entry.id).collect()
+}
+
 /// A version that another site wrote.
 fn by(site: SiteId, counter: u64, name: &str) -> Page {
     let mut page = place("urn:a", counter, name);
@@ -47,8 +51,11 @@ pub(super) fn a_conflict_is_listed_once_and_a_later_version_takes_its_place(w: &
     let fourth = SiteId(uuid::Uuid::from_u128(4));
     assert!(clash(w, &by(fourth, 1, "d"), OTHER, true), "a version that neither has seen is a further one");
     assert_eq!(theirs(w, OPEN), ["d", "c"]);
-    assert_eq!(theirs(w, Conflicts::All { open: true, site: Some(PEER), limit: 9 }), ["c"]);
-    assert_eq!(theirs(w, Conflicts::All { open: false, site: None, limit: 1 }), ["d"]);
+    assert_eq!(theirs(w, Conflicts::All { open: true, site: Some(PEER), before: None, limit: 9 }), ["c"]);
+    assert_eq!(theirs(w, Conflicts::All { open: false, site: None, before: None, limit: 1 }), ["d"]);
+    let last = numbers(w, ALL)[0];
+    assert_eq!(theirs(w, Conflicts::All { open: true, site: None, before: Some(last), limit: 9 }), ["c"]);
+    assert_eq!(theirs(w, Conflicts::All { open: true, site: None, before: Some(1), limit: 9 }), [""; 0]);
 }
 
 pub(super) fn a_record_stays_held_by_a_conflict_that_its_new_version_has_not_seen(w: &mut World) {

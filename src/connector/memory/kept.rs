@@ -21,7 +21,9 @@ fn alone(record: RecordView<'_>) -> Page {
 impl State {
     pub(super) fn conflicts(&self, which: Conflicts<'_>) -> Vec<ConflictEntry> {
         let wanted = |entry: &&ConflictEntry| match which {
-            Conflicts::All { open, site, .. } => (entry.open || !open) && site.is_none_or(|site| entry.site == site),
+            Conflicts::All { open, site, before, .. } => {
+                (entry.open || !open) && site.is_none_or(|site| entry.site == site) && before.is_none_or(|before| entry.id < before)
+            }
             Conflicts::One(id) => entry.id == id,
             Conflicts::Of(table, uid) => entry.open && entry.resource == table.resource && entry.uid == uid,
         };

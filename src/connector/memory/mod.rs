@@ -371,7 +371,7 @@ impl Connector for Memory {
 
     fn troubles(&mut self) -> Result<Vec<Trouble>> {
         let waiting: Vec<_> = self.state.waiting.iter().map(|waits| (waits.site, waits.kind.word().to_owned(), 1)).collect();
-        let open = self.conflicts(Conflicts::All { open: true, site: None, limit: usize::MAX })?;
+        let open = self.conflicts(Conflicts::All { open: true, site: None, before: None, limit: usize::MAX })?;
         Ok(troubles(waiting, open.iter().map(|conflict| (conflict.site, 1))))
     }
 

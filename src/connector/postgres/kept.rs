@@ -10,7 +10,9 @@ use super::{
     layout::Layout,
 };
 use crate::{
-    connector::{Clash, ConflictEntry, Conflicts, Effected, Effects, HistoryEntry, Table, Trouble, Verdict, known::broken, stored, troubles},
+    connector::{
+        Clash, ConflictEntry, Conflicts, Effected, Effects, HistoryEntry, Table, Trouble, Verdict, known::broken, stored, troubles,
+    },
     error::Result,
     model::{Page, RecordView, Relation, SiteId, Time, Version},
 };
@@ -22,12 +24,12 @@ impl Postgres {
     /// See [`crate::connector::Connector::conflicts`].
     pub(super) fn read_conflicts(&mut self, which: Conflicts<'_>) -> Result<Vec<ConflictEntry>> {
         match which {
-            Conflicts::All { open, site, limit } => {
+            Conflicts::All { open, site, before, limit } => {
                 let limit = i64::try_from(limit).unwrap_or(i64::MAX);
                 self.sites.load(&mut self.link)?;
                 let site = site.map(|site| self.sites.known(site).unwrap_or(-1));
-                let condition = "(NOT $1::boolean OR c.open) AND c.site = COALESCE($2::bigint, c.site) ORDER BY c.id DESC LIMIT $3::bigint";
-                self.select_conflicts(condition, &[open.into(), site.into(), limit.into()])
+                let condition = "(NOT $1::boolean OR c.open) AND c.site = COALESCE($2::bigint, c.site) AND c.id < $3::bigint ORDER BY c.id DESC LIMIT $4::bigint";
+                self.select_conflicts(condition, &[open.into(), site.into(), before.unwrap_or(i64::MAX).into(), limit.into()])
             }
             Conflicts::One(id) => self.select_conflicts("c.id = $1::bigint", &[id.into()]),
             Conflicts::Of(table, uid) => {

@@ -23,12 +23,12 @@ impl Sqlite {
     /// See [`crate::connector::Connector::conflicts`].
     pub(super) fn read_conflicts(&mut self, which: Conflicts<'_>) -> Result<Vec<ConflictEntry>> {
         match which {
-            Conflicts::All { open, site, limit } => {
+            Conflicts::All { open, site, before, limit } => {
                 let limit = i64::try_from(limit).unwrap_or(i64::MAX);
                 self.sites.learn(&self.conn)?;
                 let site = site.map(|site| self.sites.known(site).unwrap_or(-1));
-                let condition = "(?1 = 0 OR c.open = 1) AND c.site = COALESCE(?2, c.site) ORDER BY c.id DESC LIMIT ?3";
-                self.select_conflicts(condition, params![open, site, limit])
+                let condition = "(?1 = 0 OR c.open = 1) AND c.site = COALESCE(?2, c.site) AND c.id < ?3 ORDER BY c.id DESC LIMIT ?4";
+                self.select_conflicts(condition, params![open, site, before.unwrap_or(i64::MAX), limit])
             }
             Conflicts::One(id) => self.select_conflicts("c.id = ?1", params![id]),
             Conflicts::Of(table, uid) => {

@@ -41,7 +41,8 @@ impl Sqlite {
 
     pub(super) fn write_notes(&mut self, table: i64, peer: SiteId, notes: &[(String, String)]) -> Result<()> {
         let site = self.sites.id(&self.conn, peer)?;
-        let sql = "INSERT INTO entente_note (tab, site, uid, note) VALUES (?1, ?2, ?3, ?4) ON CONFLICT (tab, site, uid) DO UPDATE SET note = ?4";
+        let sql =
+            "INSERT INTO entente_note (tab, site, uid, note) VALUES (?1, ?2, ?3, ?4) ON CONFLICT (tab, site, uid) DO UPDATE SET note = ?4";
         let mut statement = self.conn.prepare_cached(sql).told("write the journal")?;
         for (uid, note) in notes {
             statement.execute(params![table, site, stored_uid(uid), note]).told("write the journal")?;

@@ -1,6 +1,7 @@
 //! What happened here.
 
 mod filter;
+mod totals;
 
 use diesel::prelude::*;
 
@@ -11,6 +12,7 @@ use crate::{
 };
 
 pub use filter::{LogFilter, list};
+pub use totals::{Total, durations, settled, totals};
 
 /// How long a process of another machine may seem to hold no lease before its running entries count as interrupted, seconds.
 const GRACE: i64 = 60;

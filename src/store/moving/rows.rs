@@ -110,6 +110,9 @@ tables! {
         name: String, role: String, may_pull: bool, may_push: bool, resources: Option<String>, bound: Option<String>, password: String,
     }
     token by digest: Vec<u8> { digest: Vec<u8>, account: String, repository: i64, expires_on: i64, }
+    api_token by digest: Vec<u8> {
+        digest: Vec<u8>, name: String, account: Option<String>, scope: String, created_on: i64, expires_on: Option<i64>,
+    }
     setup_code by id: i64 { id: i64, digest: Vec<u8>, created_on: i64, }
     key_check by id: i64 { id: i64, sealed: Vec<u8>, }
     guess by digest: Vec<u8> { digest: Vec<u8>, count: i64, last: i64, }

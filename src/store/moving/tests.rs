@@ -2,10 +2,10 @@ use std::fs;
 
 use super::*;
 use crate::{
-    model::{Account, Grant, Job, Repository, Resource, Role, SiteId, Timing},
+    model::{Account, ApiToken, Grant, Job, Repository, Resource, Role, Scope, SiteId, Timing},
     store::{
-        accounts, attached, clones, conditions, databases, guesses, housekeeping, jobs, leases, password::Hashed, progress, repositories,
-        resources, sessions, setup_code, test_store::TestStore, tokens, traffic, verified, visits,
+        accounts, api_tokens, attached, clones, conditions, databases, guesses, housekeeping, jobs, leases, password::Hashed, progress,
+        repositories, resources, sessions, setup_code, test_store::TestStore, tokens, traffic, verified, visits,
     },
 };
 
@@ -35,6 +35,14 @@ fn full() -> TestStore {
             let grant = Grant { pull: true, push: false, resources: Some(vec!["t".into()]) };
             accounts::add(c, &Account { name: "a".into(), role: Role::Peer, grant, bound: None }, &Hashed::decoy())?;
             tokens::issue(c, "a", 1, Time(0), 60)?;
+            let token = ApiToken {
+                name: "t".into(),
+                account: Some("a".into()),
+                scope: Scope::Read,
+                created_on: Time(1),
+                expires_on: Some(Time(2)),
+            };
+            api_tokens::add(c, &token)?;
             setup_code::make(c, Time(1))?;
             guesses::set(c, "who", guesses::Failures { count: 3, last: Time(4) })?;
             visits::set(c, 1, "t", 7, 12)?;

@@ -44,7 +44,7 @@ struct Guess {
 impl Gate {
     /// Lets one try through, which `check` makes; it answers `None` if name or password is wrong.
     /// [`Kind::Limited`] with the seconds to wait if there were too many failures, or too many tries at once.
-    pub(super) fn pass<T>(
+    pub fn pass<T>(
         &self,
         store: &Store,
         address: IpAddr,

@@ -63,7 +63,13 @@ pub(super) struct Part {
 }
 
 /// The records that belong to those of `table`, whoever's they are.
-pub(super) fn parts(site: &Site, tables: &mut Tables<'_, '_>, table: &Table, peer: SiteId, arrived: crate::model::Time) -> Result<Vec<Part>> {
+pub(super) fn parts(
+    site: &Site,
+    tables: &mut Tables<'_, '_>,
+    table: &Table,
+    peer: SiteId,
+    arrived: crate::model::Time,
+) -> Result<Vec<Part>> {
     let mut parts = Vec::new();
     for component in &table.form.components {
         let Some((door, other)) = tables.of(&component.resource) else { continue };

@@ -40,7 +40,8 @@ pub fn feed(site: &Site, caller: &Caller, pull: &EdenPull) -> Result<Feed> {
     let filter = filters::for_caller(&table, own.as_ref(), &filters::read(&table, &pull.filters)?)?;
     let since = pull.since.map(|since| since.0.div_euclid(1_000_000));
     let partial = pull.start.is_some() || pull.limit.is_some();
-    let due = if partial { since.map_or(Due::All, |_| Due::After(0)) } else { ledger.ask(&door.journal()?.epoch, &filter.to_string(), since) };
+    let due =
+        if partial { since.map_or(Due::All, |_| Due::After(0)) } else { ledger.ask(&door.journal()?.epoch, &filter.to_string(), since) };
     let at = site.now();
     let mut masters = Page::new(&table.resource);
     let head = match (due, pull.since) {

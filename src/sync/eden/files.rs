@@ -88,9 +88,9 @@ pub fn nobody() -> SiteId {
 /// that are wanted, accounts among them; `None` = all but accounts. Each record is decided and kept like any that came over a line.
 pub fn import(site: &Site, documents: &[Document], from: Option<&Repository>, named: Option<&[String]>) -> Result<Vec<Taken>> {
     let peer = match from {
-        Some(repository) => repository
-            .uuid
-            .ok_or_else(|| Error::usage(format!("the UUID of {} is not known yet", repository.name)).hint("Register there first, or give it."))?,
+        Some(repository) => repository.uuid.ok_or_else(|| {
+            Error::usage(format!("the UUID of {} is not known yet", repository.name)).hint("Register there first, or give it.")
+        })?,
         None => nobody(),
     };
     if site.store.read(store::site::paused)? {

@@ -51,10 +51,7 @@ impl Ledger {
     pub(super) fn write(&self) -> String {
         let maybe = |second: Option<i64>| second.map_or("-".to_owned(), |second| second.to_string());
         let (since, newest) = (maybe(self.since), maybe(self.newest));
-        format!(
-            "eden {} {} {} {since} {newest} {} {} {}",
-            self.epoch, self.confirmed, self.head, self.at.0, self.arrived.0, self.filter
-        )
+        format!("eden {} {} {} {since} {newest} {} {} {}", self.epoch, self.confirmed, self.head, self.at.0, self.arrived.0, self.filter)
     }
 
     /// Notes what the next question says of the last answer, and what is due now. The last answer arrived if the cursor stands where an Eden's would

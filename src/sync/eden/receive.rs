@@ -98,9 +98,14 @@ fn apply(
             answer.records = counts.records.saturating_sub(counts.quarantined + outcome.denied.len() as u64);
             (answer.created, answer.updated, answer.deleted) = (counts.created, counts.updated, counts.deleted);
         }
-        let name = |one: &crate::model::Quarantined| Refused { resource: table.resource.clone(), uid: one.uuid.clone(), reason: one.reason.clone() };
+        let name = |one: &crate::model::Quarantined| Refused {
+            resource: table.resource.clone(),
+            uid: one.uuid.clone(),
+            reason: one.reason.clone(),
+        };
         answer.refused.extend(outcome.quarantined.iter().map(name));
-        let denied = |uid: &String| Refused { resource: table.resource.clone(), uid: uid.clone(), reason: "Operation not permitted".into() };
+        let denied =
+            |uid: &String| Refused { resource: table.resource.clone(), uid: uid.clone(), reason: "Operation not permitted".into() };
         answer.refused.extend(outcome.denied.iter().map(denied));
         all.add(outcome);
     }
@@ -147,5 +152,15 @@ fn terms(site: &Site, caller: &Caller, table: &Table, push: &EdenPush, run: u64)
         }
     };
     let now: Time = site.now();
-    Ok(Terms { peer: caller.uuid, rules, source: Source::Fetched, run, me: site.id, now, decider: site.decider(), elsewhere, fields: Fields::Some })
+    Ok(Terms {
+        peer: caller.uuid,
+        rules,
+        source: Source::Fetched,
+        run,
+        me: site.id,
+        now,
+        decider: site.decider(),
+        elsewhere,
+        fields: Fields::Some,
+    })
 }

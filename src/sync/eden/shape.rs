@@ -78,7 +78,10 @@ pub(in crate::sync) fn as_told(table: &Table, page: &mut Page) {
     for at in 0..page.records.len() {
         let view = page.view(&page.records[at]);
         let gone = is_gone(view);
-        let moment = view.get("modified_on").filter(|value| value.kind != Kind::Null).and_then(|value| value.text.replacen(' ', "T", 1).parse().ok());
+        let moment = view
+            .get("modified_on")
+            .filter(|value| value.kind != Kind::Null)
+            .and_then(|value| value.text.replacen(' ', "T", 1).parse().ok());
         let record = &mut page.records[at];
         record.deleted |= gone;
         record.modified_on = moment.unwrap_or(record.modified_on);
@@ -93,7 +96,8 @@ pub(super) fn is_gone(view: RecordView<'_>) -> bool {
 fn fields(table: &Table, view: RecordView<'_>, page: &mut Page) {
     for (name, value) in view.fields() {
         if name == PARENT {
-            let field = table.references.iter().find(|reference| reference.resource == value.resource).map(|reference| reference.field.clone());
+            let field =
+                table.references.iter().find(|reference| reference.resource == value.resource).map(|reference| reference.field.clone());
             if let Some(field) = field.filter(|field| view.get(field).is_none()) {
                 put(page, &field, value.resource, Kind::Reference, value.text);
             }

@@ -88,8 +88,12 @@ impl Batch {
         door.lookup(table, &uids, &mut here)?;
         as_told_in_time(table, &mut here);
         let locals: HashMap<&str, RecordView<'_>> = here.views().map(|view| (view.uid(), view)).collect();
-        let mut batch =
-            Batch { page: Page::new(&table.resource), whole: Page::new(&table.resource), notes: Vec::with_capacity(uids.len()), unchanged: 0 };
+        let mut batch = Batch {
+            page: Page::new(&table.resource),
+            whole: Page::new(&table.resource),
+            notes: Vec::with_capacity(uids.len()),
+            unchanged: 0,
+        };
         for (at, uid) in of.iter().zip(&uids) {
             let (view, second) = (made.page.view(&made.page.records[*at]), made.seconds[*at]);
             let held = notes.get(uid).and_then(|note| Holding::read(note));
@@ -152,12 +156,8 @@ impl Batch {
     fn set_aside(&mut self, door: &mut Door<'_>, table: &Table) -> Result<()> {
         let own = |field: &str| table.references.iter().any(|reference| reference.field == field);
         let coming: HashSet<&str> = self.page.views().filter(|view| view.record.lives()).map(RecordView::uid).collect();
-        let wanted: Vec<(&str, &str)> = self
-            .page
-            .views()
-            .flat_map(references)
-            .filter(|(resource, uid)| *resource != table.resource || !coming.contains(uid))
-            .collect();
+        let wanted: Vec<(&str, &str)> =
+            self.page.views().flat_map(references).filter(|(resource, uid)| *resource != table.resource || !coming.contains(uid)).collect();
         if wanted.is_empty() {
             return Ok(());
         }

@@ -219,7 +219,12 @@ impl<'x, 'r, 'c> Exchange<'x, 'r, 'c> {
     }
 
     fn told(&mut self) -> Result<()> {
-        (self.run.control.progress)(&Progress { resource: &self.table.resource, direction: "compare", counts: self.all.counts, total: None });
+        (self.run.control.progress)(&Progress {
+            resource: &self.table.resource,
+            direction: "compare",
+            counts: self.all.counts,
+            total: None,
+        });
         self.run.stopped()
     }
 

@@ -148,7 +148,7 @@ fn what_is_older_than_the_settings_say_is_forgotten_and_nothing_else() {
     (1..5).for_each(|round| both_edit("y", round));
     let kept = "SELECT uid, count(*) FROM entente_history GROUP BY tab, uid";
     let held = |site: &TestSite, open| {
-        let all = Conflicts::All { open, site: None, limit: 100 };
+        let all = Conflicts::All { open, site: None, before: None, limit: 100 };
         site.site.door("app").unwrap().conflicts(all).unwrap().len()
     };
     let answers = |site: &TestSite| site.rows("SELECT count(*) FROM entente_batch").parse::<u32>().unwrap();

@@ -21,7 +21,7 @@ use crate::{
 pub(in crate::web) type Pairs = Vec<(String, String)>;
 
 /// What a request shows.
-enum Shown {
+pub(super) enum Shown {
     Nobody,
     Basic(String, SecretString),
     Bearer(SecretString),
@@ -84,7 +84,7 @@ fn nobody() -> Error {
     Error::new(Kind::Unauthorized, "Log in with the name and password of an account")
 }
 
-fn shown(request: &HttpRequest) -> Result<Shown> {
+pub(super) fn shown(request: &HttpRequest) -> Result<Shown> {
     let Some(header) = request.headers().get(header::AUTHORIZATION) else { return Ok(Shown::Nobody) };
     let unreadable = || Error::new(Kind::Unauthorized, "The Authorization header cannot be read");
     let (scheme, rest) = header.to_str().ok().and_then(|text| text.trim().split_once(' ')).ok_or_else(unreadable)?;
@@ -113,6 +113,6 @@ fn site_named(request: &HttpRequest, parameter: &str) -> Result<Option<SiteId>> 
     pairs.iter().find(|(name, _)| name == parameter).map(|(_, uuid)| uuid.parse()).transpose()
 }
 
-fn address(request: &HttpRequest) -> IpAddr {
+pub(super) fn address(request: &HttpRequest) -> IpAddr {
     request.peer_addr().map_or(IpAddr::V4(Ipv4Addr::UNSPECIFIED), |address| address.ip().to_canonical())
 }

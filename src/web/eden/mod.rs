@@ -30,7 +30,9 @@ const LARGEST: u64 = 256 << 20;
 /// `GET /sync/sync.xml` without a cursor, or the address of a controller: everything that the caller was not given yet.
 pub(super) async fn give(app: Data<App>, request: HttpRequest, named: Option<String>) -> Answer {
     let caller = match who::caller(&app, &request).await {
-        Err(error) if error.kind() == Kind::Malformed => return Err(Error::forbidden("The caller says no UUID of its own").because(error).into()),
+        Err(error) if error.kind() == Kind::Malformed => {
+            return Err(Error::forbidden("The caller says no UUID of its own").because(error).into());
+        }
         known => known?,
     };
     let (pull, wanted) = (query::parse_pull(&who::pairs(&request)?, named.as_deref())?, wanted(&request));
@@ -65,7 +67,8 @@ pub(super) async fn take(app: Data<App>, request: HttpRequest, payload: Payload,
     let answer = call(move || {
         let limits = Limits { body: LARGEST, ..app.limits };
         let bytes = body.plain(&limits)?;
-        let documents: Vec<_> = eden::document_of(&media, &bytes)?.into_iter().map(|body| eden::read(body, &own, &limits)).collect::<Result<_>>()?;
+        let documents: Vec<_> =
+            eden::document_of(&media, &bytes)?.into_iter().map(|body| eden::read(body, &own, &limits)).collect::<Result<_>>()?;
         let mut all = crate::model::eden::EdenAnswer::default();
         for document in documents {
             let done = engine::receive(&app.site, &caller, &push, &document).map_err(|error| unknown(error, &push.resource))?;
@@ -140,7 +143,11 @@ fn unknown(error: Error, resource: &str) -> Error {
 
 fn tell(caller: &Caller, resource: &str, lossy: &eden::Lossy) {
     if lossy.replaced > 0 {
-        tracing::warn!(repository = caller.repository.id, "{resource}: characters that XML cannot carry were replaced in {} texts", lossy.replaced);
+        tracing::warn!(
+            repository = caller.repository.id,
+            "{resource}: characters that XML cannot carry were replaced in {} texts",
+            lossy.replaced
+        );
     }
     if !lossy.unsent.is_empty() {
         let fields: Vec<&str> = lossy.unsent.iter().map(String::as_str).collect();

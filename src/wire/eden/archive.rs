@@ -32,7 +32,11 @@ pub fn read_archive(bytes: &[u8], limits: &Limits) -> Result<Vec<(String, Vec<u8
         }
         documents.push((name, document));
     }
-    if documents.is_empty() { Err(Error::malformed("The archive has no documents").hint("It holds one NAME.xml a task.")) } else { Ok(documents) }
+    if documents.is_empty() {
+        Err(Error::malformed("The archive has no documents").hint("It holds one NAME.xml a task."))
+    } else {
+        Ok(documents)
+    }
 }
 
 /// An archive of documents, by their names without `.xml`.

@@ -17,7 +17,8 @@ pub fn document_of<'a>(media: &str, body: &'a [u8]) -> Result<Vec<&'a [u8]>> {
     for part in parts(body, boundary.as_bytes()).take(MOST) {
         let Some(end) = memchr::memmem::find(part, b"\r\n\r\n") else { continue };
         let head = String::from_utf8_lossy(&part[..end]).to_ascii_lowercase();
-        let file = head.split("filename=").nth(1).map(|rest| rest.trim_start_matches('"').split(['"', '\r', '\n', ';']).next().unwrap_or(""));
+        let file =
+            head.split("filename=").nth(1).map(|rest| rest.trim_start_matches('"').split(['"', '\r', '\n', ';']).next().unwrap_or(""));
         if file.is_some_and(|name| name.ends_with(".xml")) {
             documents.push(&part[end + 4..]);
         }

@@ -400,7 +400,8 @@ impl<'a> Builder<'a> {
                     continue;
                 }
                 let said = &self.text[raw.text.clone()];
-                let target = raw.local.then(|| tuids.get(&(raw.resource, said.to_owned()))).flatten().map(|at| self.elements[*at].uid.as_str());
+                let target =
+                    raw.local.then(|| tuids.get(&(raw.resource, said.to_owned()))).flatten().map(|at| self.elements[*at].uid.as_str());
                 if raw.local && target.is_none() {
                     continue;
                 }

@@ -102,7 +102,9 @@ mod tests {
     #[test]
     fn a_moment_may_have_a_zone_and_a_fraction() {
         let want: Time = "2026-01-02T03:04:05Z".parse().unwrap();
-        for text in ["2026-01-02T03:04:05", "2026-01-02T03:04:05Z", "2026-01-02T03:04:05.9", "2026-01-02T05:04:05 02:00", "2026-01-02 03:04:05"] {
+        for text in
+            ["2026-01-02T03:04:05", "2026-01-02T03:04:05Z", "2026-01-02T03:04:05.9", "2026-01-02T05:04:05 02:00", "2026-01-02 03:04:05"]
+        {
             let pull = parse_pull(&pairs(&[("resource", "org_office"), ("msince", text)]), None).unwrap();
             assert_eq!(pull.since, Some(want), "{text}");
         }
@@ -113,9 +115,16 @@ mod tests {
     fn the_parameters_that_eden_drops_are_honoured() {
         let all = pairs(&[("resource", "t_t"), ("start", "5"), ("limit", "10"), ("mcomponents", "None"), ("[~]~.name__like", "B*")]);
         let pull = parse_pull(&all, None).unwrap();
-        assert_eq!((pull.start, pull.limit, pull.components, pull.filters), (Some(5), Some(10), Components::Omitted, vec!["~.name__like=B*".into()]));
-        let push = parse_push(&pairs(&[("strategy", "create"), ("update_policy", "THIS"), ("conflict_policy", "odd")]), Some("t_t")).unwrap();
-        assert_eq!((push.resource.as_str(), push.update, push.conflict, push.strategy.to_string().as_str()), ("t_t", Policy::This, Policy::Newer, "create"));
+        assert_eq!(
+            (pull.start, pull.limit, pull.components, pull.filters),
+            (Some(5), Some(10), Components::Omitted, vec!["~.name__like=B*".into()])
+        );
+        let push =
+            parse_push(&pairs(&[("strategy", "create"), ("update_policy", "THIS"), ("conflict_policy", "odd")]), Some("t_t")).unwrap();
+        assert_eq!(
+            (push.resource.as_str(), push.update, push.conflict, push.strategy.to_string().as_str()),
+            ("t_t", Policy::This, Policy::Newer, "create")
+        );
         assert!(parse_pull(&pairs(&[("resource", "mixed")]), None).is_err() && parse_pull(&pairs(&[]), None).is_err());
         assert_eq!(parse_pull(&pairs(&[("~.name", "x")]), Some("t_t")).unwrap().filters, ["~.name=x"]);
         assert_eq!(parse_pull(&pairs(&[("resource", "t_t"), ("[]t.name", "x")]), None).unwrap().filters, ["~.name=x"]);

@@ -103,7 +103,8 @@ impl Writer<'_> {
             return;
         }
         let modified = seconds(view.record.modified_on);
-        let created = view.get("created_on").filter(|value| value.kind != Kind::Null).and_then(|value| value.text.replace(' ', "T").parse().ok());
+        let created =
+            view.get("created_on").filter(|value| value.kind != Kind::Null).and_then(|value| value.text.replace(' ', "T").parse().ok());
         let created = created.map_or(modified.clone(), seconds);
         _ = write!(out, " mci=\"{}\" created_on=\"{created}\" modified_on=\"{modified}\">", self.copies(view));
         let kinds = self.feed.kinds.iter().find(|(resource, _)| *resource == page.resource).map_or(&[][..], |(_, kinds)| kinds);
@@ -113,7 +114,8 @@ impl Writer<'_> {
             if implied != Some(field) && !hidden && !META.contains(&field) && !field.starts_with('@') {
                 let wanted = kinds.iter().find(|(name, _)| name == field).map(|(_, kind)| *kind);
                 let mut own = String::new();
-                let value = wanted.and_then(|wanted| typed(value, wanted, &mut own)).map_or(value, |kind| Value { kind, resource: "", text: &own });
+                let value =
+                    wanted.and_then(|wanted| typed(value, wanted, &mut own)).map_or(value, |kind| Value { kind, resource: "", text: &own });
                 self.field(field, value, keys.iter().any(|key| key == field), out);
             }
         }
@@ -193,7 +195,9 @@ impl Writer<'_> {
             self.lossy.unsent.insert(field.to_owned());
             return;
         };
-        if let (Some(resource), Some(uids)) = (json.get("@resource").and_then(Json::as_str), json.get("@uuid").filter(|uids| uids.is_array())) {
+        if let (Some(resource), Some(uids)) =
+            (json.get("@resource").and_then(Json::as_str), json.get("@uuid").filter(|uids| uids.is_array()))
+        {
             out.push_str("<reference");
             self.attribute("field", field, out);
             self.attribute("resource", resource, out);

@@ -52,6 +52,19 @@ pub fn canonical(kind: Kind, text: &str, out: &mut String) -> Result<()> {
     if good { Ok(()) } else { Err(no_value(kind, text)) }
 }
 
+/// What a person typed for a field, as the kind of value that the field has (`known`), else as what it looks like. [`crate::error::Kind::Usage`]
+/// where it is no such value.
+pub fn typed(field: &str, known: Option<Kind>, text: &str) -> Result<(Kind, String)> {
+    let kind = known.filter(|kind| *kind != Kind::Null).unwrap_or(if text.parse::<i64>().is_ok() { Kind::Integer } else { Kind::Text });
+    let mut value = String::new();
+    match kind {
+        Kind::Text | Kind::Reference => value.push_str(text),
+        kind => canonical(kind, text, &mut value)
+            .map_err(|error| Error::usage(format!("{text:?} is no {} for {field}", kind.word())).because(error))?,
+    }
+    Ok((kind, value))
+}
+
 fn push_if(good: bool, text: &str, out: &mut String) -> bool {
     if good {
         out.push_str(text);

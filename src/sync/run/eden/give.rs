@@ -4,7 +4,7 @@ use std::collections::{BTreeSet, HashMap, HashSet};
 
 use super::Leg;
 use crate::{
-    connector::{Extent, Part},
+    connector::{Extent, Part, Wait, Waiting, Which},
     error::{Error, Kind, Result},
     model::{
         Counts, Method, Page, Policy, RecordView, SiteId, Strategy,
@@ -20,6 +20,9 @@ use crate::{
 
 /// Records in one document: Eden applies it in one transaction, and its parser takes long over long ones.
 const RECORDS: usize = 1_000;
+
+/// The most waiting versions of one record that are looked at.
+const SEVERAL: usize = 100;
 
 /// What is sent to an Eden, and how.
 struct Way<'a> {
@@ -58,12 +61,20 @@ impl<'r> Run<'r, '_> {
 
     fn way<'a>(&self, leg: &Leg<'_>, eden: &'a Eden) -> Way<'a> {
         let resource = &leg.resource;
-        let plain = resource.update == Policy::Newer && matches!(resource.conflict, Policy::Newer | Policy::Manual) && resource.strategy == Strategy::default();
+        let plain = resource.update == Policy::Newer
+            && matches!(resource.conflict, Policy::Newer | Policy::Manual)
+            && resource.strategy == Strategy::default();
         let conflict = if resource.conflict == Policy::Manual { Policy::Newer } else { resource.conflict };
-        let push = EdenPush { resource: resource.name.clone(), since: None, strategy: resource.strategy, update: resource.update, conflict };
+        let push =
+            EdenPush { resource: resource.name.clone(), since: None, strategy: resource.strategy, update: resource.update, conflict };
         let url = self.site.config.url.clone().unwrap_or_default();
         let domain = url.split_once("://").map_or("", |(_, rest)| rest.split(['/', ':']).next().unwrap_or_default()).to_owned();
-        Way { eden, push, door: if plain { EdenDoor::Sync } else { EdenDoor::Controller }, sender: EdenSender { site: self.site.id, domain, url } }
+        Way {
+            eden,
+            push,
+            door: if plain { EdenDoor::Sync } else { EdenDoor::Controller },
+            sender: EdenSender { site: self.site.id, domain, url },
+        }
     }
 
     #[expect(clippy::too_many_arguments, reason = "one step of one loop")]
@@ -84,7 +95,9 @@ impl<'r> Run<'r, '_> {
         let idle: Vec<usize> = page
             .views()
             .enumerate()
-            .filter(|(_, view)| view.record.retracted || !leg.filter.matches(*view) && view.record.lives() || has(held(&notes, view.uid()), *view))
+            .filter(|(_, view)| {
+                view.record.retracted || !leg.filter.matches(*view) && view.record.lives() || has(held(&notes, view.uid()), *view)
+            })
             .map(|(at, _)| at)
             .collect();
         page.remove(&idle);
@@ -96,7 +109,7 @@ impl<'r> Run<'r, '_> {
         if way.door == EdenDoor::Sync {
             self.withhold(leg, &mut page, &notes, all);
         }
-        let mut noted = Vec::new();
+        let (mut noted, mut refused) = (Vec::new(), HashMap::new());
         if !page.records.is_empty() {
             let mut answers = Answers::default();
             let sent = self.send(leg, &page, &notes, way, tables, peer, &mut answers);
@@ -113,11 +126,28 @@ impl<'r> Run<'r, '_> {
                 all.warn(format!("{} refused {}: {}", self.repository.name, refused.uid, refused.reason));
             }
             all.warnings.extend(answers.told);
-            let refused = answers.refused.len() as u64;
-            all.add(Outcome { counts: Counts { records: page.records.len() as u64, quarantined: refused, ..answers.counts }, ..Outcome::default() });
+            let quarantined = answers.refused.len() as u64;
+            let counts = Counts { records: page.records.len() as u64, quarantined, ..answers.counts };
+            all.add(Outcome { counts, ..Outcome::default() });
+            refused = answers.refused;
         }
         leg.share.push = upto;
         let mut tx = leg.door.begin()?;
+        for view in page.views() {
+            let now_refused = refused.get(view.uid());
+            if now_refused.is_none() && held(&notes, view.uid()).is_none_or(|held| held.refused.is_none()) {
+                continue;
+            }
+            for waiter in tx.waiters(Which::Of(&leg.table, view.uid()), SEVERAL)? {
+                if waiter.kind == Waiting::Refused && waiter.site == peer {
+                    tx.unwait(waiter.id)?;
+                }
+            }
+            if let Some(refused) = now_refused {
+                let run = self.id.unsigned_abs();
+                tx.wait(&leg.table, view, &Wait { kind: Waiting::Refused, reason: &refused.reason, missing: &[], peer, run, now })?;
+            }
+        }
         tx.set_notes(&leg.table, peer, &noted)?;
         tx.set_share(&leg.table, peer, Part::Active, &leg.share)?;
         tx.commit()
@@ -151,7 +181,8 @@ impl<'r> Run<'r, '_> {
             Ok((answer, lossy)) => {
                 answers.add(answer, &page.resource);
                 if lossy.replaced > 0 {
-                    answers.tell(format!("{}: characters that an Eden cannot keep were replaced in {} texts", page.resource, lossy.replaced));
+                    answers
+                        .tell(format!("{}: characters that an Eden cannot keep were replaced in {} texts", page.resource, lossy.replaced));
                 }
                 if !lossy.unsent.is_empty() {
                     let fields: Vec<&str> = lossy.unsent.iter().map(String::as_str).collect();
@@ -165,9 +196,12 @@ impl<'r> Run<'r, '_> {
                 self.send(leg, &second, notes, way, tables, peer, answers)
             }
             Err(error) if error.kind() == Kind::Internal => {
+                // An Eden that cannot take nothing at all is ill, and the record is not to blame.
+                if way.eden.push(&way.push, &Feed::default(), &way.sender, way.door).is_err() {
+                    return Err(error);
+                }
                 answers.breaks(page, &error);
-                // One record may be poison; if everything is, the Eden is ill.
-                if answers.broken > BROKEN && answers.went == 0 { Err(error) } else { Ok(()) }
+                Ok(())
             }
             Err(error) => Err(error),
         }
@@ -207,9 +241,6 @@ impl<'r> Run<'r, '_> {
     }
 }
 
-/// After so many records in a row over which it breaks an Eden is ill.
-const BROKEN: usize = 8;
-
 /// Whether the Eden has a record as it is, or refused it so.
 fn has(held: Option<Holding>, view: RecordView<'_>) -> bool {
     held.is_some_and(|held| match &held.refused {
@@ -224,7 +255,8 @@ fn prune(feed: &mut Feed, tables: &mut Tables<'_, '_>, peer: SiteId) -> Result<(
         let Some((door, table)) = tables.of(&page.resource.clone()) else { continue };
         let uids: Vec<String> = page.views().map(|view| view.uid().to_owned()).collect();
         let notes = door.notes(table, peer, Some(&uids))?;
-        let there: Vec<usize> = page.views().enumerate().filter(|(_, view)| has(held(&notes, view.uid()), *view)).map(|(at, _)| at).collect();
+        let there: Vec<usize> =
+            page.views().enumerate().filter(|(_, view)| has(held(&notes, view.uid()), *view)).map(|(at, _)| at).collect();
         page.remove(&there);
     }
     feed.referenced.retain(|page| !page.records.is_empty());
@@ -244,14 +276,10 @@ struct Answers {
     counts: Counts,
     refused: HashMap<String, Refused>,
     told: Vec<String>,
-    /// Records over which the Eden broke, and documents that went well.
-    broken: usize,
-    went: usize,
 }
 
 impl Answers {
     fn add(&mut self, answer: EdenAnswer, resource: &str) {
-        self.went += 1;
         self.counts += Counts { created: answer.created, updated: answer.updated, deleted: answer.deleted, ..Counts::default() };
         for refused in answer.refused {
             if refused.resource == resource {
@@ -263,7 +291,6 @@ impl Answers {
     }
 
     fn breaks(&mut self, page: &Page, error: &Error) {
-        self.broken += 1;
         for view in page.views() {
             let (resource, uid) = (page.resource.clone(), view.uid().to_owned());
             self.refused.insert(uid.clone(), Refused { resource, uid, reason: format!("it breaks over this record: {error}") });
@@ -281,7 +308,8 @@ impl Answers {
         let mut untold: BTreeSet<&str> = BTreeSet::new();
         for view in page.views().filter(|view| view.record.lives()) {
             let Some(before) = held(notes, view.uid()) else { continue };
-            let here: HashSet<&str> = view.fields().filter(|(_, value)| value.kind != crate::model::Kind::Null).map(|(name, _)| name).collect();
+            let here: HashSet<&str> =
+                view.fields().filter(|(_, value)| value.kind != crate::model::Kind::Null).map(|(name, _)| name).collect();
             for field in before.fields.iter().filter(|field| !here.contains(field.as_str())) {
                 match leg.table.form.kind(field) {
                     Some(crate::model::Kind::Text) => feed.cleared.entry(view.uid().to_owned()).or_default().push(field.clone()),

@@ -118,4 +118,3 @@ fn newest(page: &crate::model::Page, now: Time) -> Option<i64> {
     let times = page.records.iter().map(|record| record.modified_on).filter(|time| *time != UNDATED);
     times.map(|time| second(time.min(now))).max()
 }
-

@@ -30,7 +30,8 @@ fn written(feed: &Feed) -> (String, Lossy) {
 #[test]
 fn an_empty_document_says_so() {
     let (text, _) = written(&Feed::default());
-    let want = "<?xml version='1.0' encoding='utf-8'?>\n<s3xml success=\"false\" results=\"0\" domain=\"here\" url=\"http://here:1\"></s3xml>";
+    let want =
+        "<?xml version='1.0' encoding='utf-8'?>\n<s3xml success=\"false\" results=\"0\" domain=\"here\" url=\"http://here:1\"></s3xml>";
     assert_eq!(text, want);
 }
 
@@ -66,14 +67,18 @@ fn every_kind_of_value_comes_back_as_it_was() {
 
 #[test]
 fn unique_keys_are_texts_and_what_cannot_be_carried_is_told() {
-    let masters = page("t_t", "urn:t", &[
-        ("code", Kind::Text, "A & B"),
-        ("odd", Kind::Text, "a\u{1}b"),
-        ("blob", Kind::Bytes, "AAAA"),
-        ("none", Kind::Null, ""),
-        ("password", Kind::Text, "secret"),
-        ("mci", Kind::Integer, "3"),
-    ]);
+    let masters = page(
+        "t_t",
+        "urn:t",
+        &[
+            ("code", Kind::Text, "A & B"),
+            ("odd", Kind::Text, "a\u{1}b"),
+            ("blob", Kind::Bytes, "AAAA"),
+            ("none", Kind::Null, ""),
+            ("password", Kind::Text, "secret"),
+            ("mci", Kind::Integer, "3"),
+        ],
+    );
     let feed = Feed { masters, results: 1, keys: vec![("t_t".into(), vec!["code".into()])], ..Feed::default() };
     let (text, lossy) = written(&feed);
     assert!(text.contains("<data field=\"code\">A &amp;amp; B</data>"), "{text}");
@@ -92,7 +97,10 @@ fn components_stand_in_their_masters_without_naming_them_and_tombstones_say_litt
     let feed = Feed { masters, nested: vec![(office, vec![0])], referenced: vec![gone], results: 1, implied, ..Feed::default() };
     let (text, _) = written(&feed);
     assert!(text.contains("<resource name=\"org_office\"") && !text.contains("organisation_id"), "{text}");
-    assert!(text.contains("<resource name=\"org_sector\" uuid=\"urn:s\" deleted=\"True\" modified_on=\"2026-01-02T03:04:05\"/></s3xml>"), "{text}");
+    assert!(
+        text.contains("<resource name=\"org_sector\" uuid=\"urn:s\" deleted=\"True\" modified_on=\"2026-01-02T03:04:05\"/></s3xml>"),
+        "{text}"
+    );
     let document = read(text.as_bytes(), "", &Limits::default()).unwrap();
     assert_eq!(document.page("org_office").unwrap().views().next().unwrap().get("@parent").unwrap().text, "urn:o");
 }

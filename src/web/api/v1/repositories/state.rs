@@ -1,0 +1,143 @@
+//! Repositories and how they are, as programs see them.
+
+use schemars::JsonSchema;
+use serde::Serialize;
+
+use crate::{
+    model::{Health, Repository as Known, SiteId, Time},
+    sync::overview::State,
+    web::api::v1::{jobs::Job, log::Entry, resources::Resource, runs::RunningNow},
+};
+
+/// A repository. Its password stays where it is.
+#[derive(Serialize, JsonSchema)]
+pub(in crate::web::api::v1) struct Settings {
+    /// What it is called here.
+    pub(super) name: String,
+    /// Its UUID, once it is known.
+    uuid: Option<SiteId>,
+    /// Its address; null = it only calls us.
+    url: Option<String>,
+    /// Our account there.
+    user: Option<String>,
+    /// Its own proxy, without a password.
+    proxy: Option<String>,
+    /// Whether it may push to us.
+    accept_pushes: bool,
+    /// Whether there are runs with it.
+    enabled: bool,
+}
+
+impl From<&Known> for Settings {
+    fn from(known: &Known) -> Settings {
+        Settings {
+            name: known.name.clone(),
+            uuid: known.uuid,
+            url: known.url.clone(),
+            user: known.user.clone(),
+            proxy: known.bare_proxy(),
+            accept_pushes: known.accept_pushes,
+            enabled: known.enabled,
+        }
+    }
+}
+
+/// A repository and how it is.
+#[derive(Serialize, JsonSchema)]
+pub(in crate::web::api::v1) struct Repository {
+    #[serde(flatten)]
+    pub(super) settings: Settings,
+    /// How it is; `unknown` where nothing can be said yet, or it is disabled.
+    health: Colour,
+    /// Why, in a few words.
+    reason: String,
+    /// When the last run ended.
+    last_run: Option<Time>,
+    /// When a run last went well.
+    last_success: Option<Time>,
+    /// What the last run ended with.
+    last_message: Option<String>,
+    /// How many runs in a row failed.
+    failures: u32,
+    /// When it last called us by itself.
+    called: Option<Time>,
+    /// When the next run is due.
+    next_run: Option<Time>,
+    /// How far the run is that goes on now.
+    running: Option<RunningNow>,
+    /// How many milliseconds its clock was ahead of ours when it was last reached.
+    skew_ms: Option<i64>,
+    /// The version of Entente that it said it runs.
+    version: Option<String>,
+    /// When everything that is shared was last found equal; null where some never was.
+    verified_at: Option<Time>,
+    /// Conflicts with it that a person has to decide.
+    conflicts: u64,
+    /// Records that could not be stored or sent.
+    quarantined: u64,
+    /// Records that wait for another one.
+    parked: u64,
+}
+
+/// How a repository is.
+#[derive(Serialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+pub(in crate::web::api::v1) enum Colour {
+    /// Well.
+    Green,
+    /// An administrator should look.
+    Yellow,
+    /// It does not work.
+    Red,
+    /// Nothing can be said.
+    Unknown,
+}
+
+impl From<Health> for Colour {
+    fn from(health: Health) -> Colour {
+        match health {
+            Health::Green => Colour::Green,
+            Health::Yellow => Colour::Yellow,
+            Health::Red => Colour::Red,
+            Health::Unknown => Colour::Unknown,
+        }
+    }
+}
+
+impl From<State> for Repository {
+    fn from(state: State) -> Repository {
+        let State { repository, health, reason, condition, called, next_run, running, verified, trouble, .. } = state;
+        let last = condition.as_ref();
+        Repository {
+            health: health.into(),
+            reason,
+            last_run: last.map(|last| last.time),
+            last_success: last.and_then(|last| last.last_success),
+            last_message: last.map(|last| last.message.clone()),
+            failures: last.map_or(0, |last| last.failures),
+            called,
+            next_run,
+            running: running.map(|running| RunningNow::of(&repository.name, running)),
+            skew_ms: last.and_then(|last| last.skew),
+            version: last.and_then(|last| last.version.clone()),
+            verified_at: verified,
+            conflicts: trouble.conflicts,
+            quarantined: trouble.quarantined,
+            parked: trouble.parked,
+            settings: Settings::from(&repository),
+        }
+    }
+}
+
+/// A repository in full.
+#[derive(Serialize, JsonSchema)]
+pub(in crate::web::api::v1) struct RepositoryDetail {
+    #[serde(flatten)]
+    pub(super) repository: Repository,
+    /// What is shared with it.
+    pub(super) resources: Vec<Resource>,
+    /// Its schedule.
+    pub(super) jobs: Vec<Job>,
+    /// Its last runs, newest first.
+    pub(super) runs: Vec<Entry>,
+}
