@@ -367,3 +367,49 @@ fn c22_what_comes_along_is_taken_where_it_is_shared_and_asked_for_by_itself() {
     assert_eq!(hub.one("SELECT o.name FROM org_office f JOIN org_organisation o ON o.id = f.organisation_id"), "Alpha");
     assert_eq!(eden.asked("GET /sync/sync.xml?resource=org_office").len(), 1);
 }
+
+#[test]
+fn c17_files_are_fetched_from_the_edens_own_host_alone() {
+    let (hub, eden, repository) = pair();
+    let upload = |number: u32, url: &str| {
+        format!(
+            "<resource name=\"org_organisation\" uuid=\"{}\" mci=\"1\" modified_on=\"{MID}\"><data field=\"name\">L</data>
+             <data field=\"logo\" url=\"{url}\" filename=\"l.png\"/></resource>",
+            uid(number)
+        )
+    };
+    let other = Scripted::new();
+    let inside = [
+        upload(1, &format!("http://{}/eden/default/download/logo.png", eden.address)),
+        upload(2, &format!("http://{}/eden/default/download/logo.png", other.address)),
+        upload(3, "file:///etc/passwd"),
+        upload(4, &format!("http://{}/eden/default/download/gone.png", eden.address)),
+    ]
+    .concat();
+    eden.instead("GET /sync/sync.xml?resource=org_organisation", 200, "text/xml", &crate::hub::document(&inside));
+    eden.instead("GET /default/download/logo.png", 200, "image/png", "PNG");
+    let report = hub.syncs(&repository);
+    assert_eq!(hub.one("SELECT count(*) || group_concat(logo) FROM org_organisation"), "4PNG");
+    assert!(eden.asked("GET /default/download/logo.png")[0].head.to_lowercase().contains("authorization: basic"));
+    assert!(other.asked("").is_empty(), "nobody else is asked");
+    assert_eq!(report.warnings.iter().filter(|warning| warning.contains("could not be fetched")).count(), 3);
+}
+
+#[test]
+fn records_that_match_become_one_unless_the_eden_has_both() {
+    let spec = entente::model::TableSpec {
+        table: "org_sector".into(),
+        resource: "org_sector".into(),
+        matching: vec!["name".into()],
+        ..entente::model::TableSpec::default()
+    };
+    let hub = Hub::with("CREATE TABLE org_sector (id INTEGER PRIMARY KEY, name TEXT NOT NULL UNIQUE);", &[spec]);
+    let eden = Scripted::new();
+    let (repository, _) = hub.knows(eden.address);
+    hub.shares(&repository, Resource::new(0, "org_sector"));
+    hub.sql("INSERT INTO org_sector (name) VALUES ('Food')");
+    eden.put("org_sector", &uid(1), MID, &[("name", &json("Food"))]);
+    hub.syncs(&repository);
+    assert_eq!(hub.one("SELECT count(*) FROM org_sector"), "1");
+    assert_eq!(hub.one("SELECT count(*) FROM entente_waiting"), "0");
+}

@@ -29,7 +29,7 @@ const SCHEMA: &str = "
   CREATE TABLE org_sector (id INTEGER PRIMARY KEY, uuid TEXT NOT NULL UNIQUE, name TEXT NOT NULL);
   CREATE TABLE org_organisation (id INTEGER PRIMARY KEY, uuid TEXT NOT NULL UNIQUE, name TEXT NOT NULL, acronym TEXT, code TEXT UNIQUE,
     year INTEGER CHECK (year IS NULL OR year BETWEEN 1850 AND 2099), comments TEXT, active BOOLEAN, founded DATE, visited DATETIME, opens TIME,
-    budget DOUBLE, price DECIMAL(10,2), tags JSON, sector_ids TEXT, password TEXT, mci INTEGER,
+    budget DOUBLE, logo BLOB, price DECIMAL(10,2), tags JSON, sector_ids TEXT, password TEXT, mci INTEGER,
     parent_id INTEGER REFERENCES org_organisation (id));
   CREATE TABLE org_office (id INTEGER PRIMARY KEY, uuid TEXT NOT NULL UNIQUE, name TEXT NOT NULL,
     organisation_id INTEGER REFERENCES org_organisation (id));

@@ -119,6 +119,8 @@ fn fields(table: &Table, view: RecordView<'_>, page: &mut Page) {
                 Kind::Null => put(page, name, "", Kind::Null, ""),
                 _ => {}
             }
+        } else if value.kind == Kind::Json && table.form.kind(name) == Some(Kind::Bytes) {
+            // The address of a file, which nobody fetched.
         } else if value.kind == Kind::Reference && table.knows(name) {
             put(page, name, "", Kind::Text, value.text);
         } else {

@@ -11,13 +11,13 @@ use crate::{
     },
     error::Result,
     model::{
-        Counts, Kind, Page, RecordView, SiteId, Time,
+        Counts, Digest, Kind, Page, RecordView, SiteId, Time,
         eden::{Holding, Known, NOBODY},
     },
     site::Door,
     sync::{
         Bracket, Outcome, Terms,
-        import::{Fields, import, references},
+        import::{Fields, adopt, import, references},
     },
 };
 
@@ -165,7 +165,8 @@ impl Batch {
         let targets = tx.resolve(&wanted)?;
         drop(tx);
         let astray = |resource: &str, uid: &str| {
-            !(resource == table.resource && coming.contains(uid)) && !matches!(targets.get(resource, uid), Target::Here(_))
+            let comes = resource == table.resource && coming.contains(uid);
+            !(comes || matches!(targets.get(resource, uid), Target::Here(_)))
         };
         let mut page = Page::new(&table.resource);
         for view in self.page.views() {
@@ -205,6 +206,14 @@ impl Batch {
             outcome.counts = Counts { parked: outcome.counts.parked, ..Counts::default() };
             outcome.missing.clear();
             all.add(outcome);
+        }
+        let twins = std::mem::take(&mut all.twins);
+        if !twins.is_empty() {
+            let notes = door.notes(table, terms.peer, Some(&twins))?;
+            let lives =
+                |uid: &String| notes.get(uid).and_then(|note| Holding::read(note)).is_some_and(|held| held.digest != Digest::DELETED);
+            let alive: HashSet<String> = twins.into_iter().filter(lives).collect();
+            all.add(adopt(&mut **door, table, &terms, &alive)?);
         }
         all.counts.records += self.unchanged;
         all.counts.unchanged += self.unchanged;

@@ -2,6 +2,7 @@
 
 mod give;
 mod take;
+mod uploads;
 
 use super::Run;
 use crate::{

@@ -46,7 +46,7 @@ pub(in crate::web) async fn enter(app: Data<App>, request: HttpRequest, payload:
 fn registration(body: &[u8]) -> Result<Registration> {
     let mut told: serde_json::Value = wire::read_json(body, LIMIT)?;
     let Some(members) = told.as_object_mut() else { return Err(Error::malformed("A registration is a JSON object")) };
-    if !members.get("uuid").is_some_and(|uuid| uuid.as_str().is_some_and(|uuid| !uuid.trim().is_empty())) {
+    if members.get("uuid").and_then(|uuid| uuid.as_str()).is_none_or(|uuid| uuid.trim().is_empty()) {
         return Err(Error::malformed("No repository identifier specified"));
     }
     serde_json::from_value(told).map_err(|error| Error::malformed("A member of the registration is not of its kind").because(error))

@@ -29,9 +29,8 @@ pub fn write_answer(answer: &EdenAnswer) -> Vec<u8> {
         let mut tree = Map::new();
         for refused in &answer.refused {
             let entry = json!({ "@uuid": refused.uid, "@error": refused.reason });
-            match tree.entry(format!("$_{}", refused.resource)).or_insert_with(|| json!([])) {
-                Value::Array(list) => list.push(entry),
-                _ => {}
+            if let Value::Array(list) = tree.entry(format!("$_{}", refused.resource)).or_insert_with(|| json!([])) {
+                list.push(entry);
             }
         }
         message["tree"] = tree.into();

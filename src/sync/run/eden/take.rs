@@ -1,6 +1,6 @@
 //! Taking what an Eden has.
 
-use super::{Leg, Seen, second};
+use super::{Leg, Seen, second, uploads::fetched};
 use crate::{
     connector::Part,
     error::Result,
@@ -48,7 +48,13 @@ impl<'r> Run<'r, '_> {
         let since = seen.newest.filter(|_| !whole).map(|newest| Time((newest - OVERLAP) * 1_000_000));
         let before = eden.traffic();
         let pull = EdenPull { resource: resource.clone(), since, filters: asks(leg), ..EdenPull::default() };
-        let document = eden.pull(&pull)?;
+        let mut document = eden.pull(&pull)?;
+        for page in &mut document.pages {
+            let Some(leg) = legs.iter().find(|leg| leg.table.resource == page.resource).filter(|_| !self.ask.dry_run) else { continue };
+            if let Some(whole) = fetched(eden, &leg.table, page, all) {
+                *page = whole;
+            }
+        }
         all.counts.bytes = eden.traffic() - before;
         for refused in document.refused.iter().filter(|refused| refused.resource == resource) {
             all.counts.quarantined += 1;
