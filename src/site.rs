@@ -14,8 +14,8 @@ use crate::{
     connector::{Connector, Postgres, Sqlite},
     decide::Decider,
     error::{Error, Kind, Result},
-    model::{Database, ItemId, Limits, Repository, RepositoryId, SiteId, Sum, Time, Uuids},
-    peer::{Entente, Peer, Settings, Timeouts},
+    model::{ApiType, Database, ItemId, Limits, Repository, RepositoryId, SiteId, Sum, Time, Uuids},
+    peer::{Eden, Entente, Peer, Settings, Timeouts},
     postgresql::address,
     store::{Keys, Store, databases, site},
 };
@@ -157,6 +157,10 @@ impl Site {
 
     /// A repository as we call it. Its session is kept from call to call, until [`Site::hang_up`] or a changed setting.
     pub fn peer(&self, repository: &Repository) -> Result<Arc<Entente>> {
+        if repository.kind == ApiType::Eden {
+            let error = Error::new(Kind::Unsupported, format!("{} is a Sahana Eden, which can only pull and push", repository.name));
+            return Err(error.hint("Exchange everything: entente sync."));
+        }
         let mut peers = self.peers.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some((known, peer)) = peers.get(&repository.id).filter(|(known, _)| same_line(known, repository)) {
             let _ = known;
@@ -165,6 +169,11 @@ impl Site {
         let peer = Arc::new(Entente::new(self.line(repository)?)?);
         peers.insert(repository.id, (repository.clone(), peer.clone()));
         Ok(peer)
+    }
+
+    /// A repository that is a stock Sahana Eden, as we call it.
+    pub fn eden(&self, repository: &Repository) -> Result<Eden> {
+        Eden::new(self.line(repository)?)
     }
 
     /// The records of a resource in this state, where it was compared a moment ago.

@@ -91,6 +91,7 @@ fn measure(size: &Size) -> Vec<Figure> {
         matching: Vec::new(),
         omit: Vec::new(),
         map: Default::default(),
+        ..TableSpec::default()
     };
     attach::attach(&hub, "app", &data.url(), &[table], &mut |_, _, _| {}).unwrap();
     eprintln!("{} sites are registered", size.sites);

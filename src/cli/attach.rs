@@ -4,7 +4,7 @@ use clap::Args;
 use entente::{
     connector::{Survey, Table},
     error::{Error, Result},
-    model::{Identity, TableSpec},
+    model::{Component, Identity, TableSpec},
     postgresql::address,
     sync,
 };
@@ -20,7 +20,7 @@ use super::{
 
 /// Attach tables of a database; without --table, list them and the identity each would get
 ///
-/// The tables stay as they are; triggers beside them note what changes. Again with the same NAME adds tables. The five flags that concern one table
+/// The tables stay as they are; triggers beside them note what changes. Again with the same NAME adds tables. The flags that concern one table
 /// want exactly one --table.
 #[derive(Args)]
 pub(super) struct Attach {
@@ -43,6 +43,9 @@ pub(super) struct Attach {
     /// Columns that stay here
     #[arg(long, value_delimiter = ',', value_name = "C,…")]
     omit: Vec<String>,
+    /// Resources whose records belong to those of this table, and the field by which they refer to them: a Sahana Eden gets them inside
+    #[arg(long, value_delimiter = ',', value_name = "RESOURCE:FIELD,…")]
+    components: Vec<String>,
     /// Columns that are called otherwise at other sites
     #[arg(long, value_delimiter = ',', value_name = "OLD=NEW,…")]
     map: Vec<String>,
@@ -88,19 +91,28 @@ impl Attach {
 
     fn specs(&self) -> Result<Vec<TableSpec>> {
         let mut specs: Vec<TableSpec> = self.tables.iter().map(|text| spec(text)).collect();
-        let for_one = self.identity.is_some() || !(self.matching.is_empty() && self.omit.is_empty() && self.map.is_empty());
+        let for_one = self.identity.is_some()
+            || !(self.matching.is_empty() && self.omit.is_empty() && self.map.is_empty() && self.components.is_empty());
         if for_one {
             let [only] = specs.as_mut_slice() else {
-                return Err(Error::usage("--identity, --match, --omit and --map concern one table")
+                return Err(Error::usage("--identity, --match, --omit, --components and --map concern one table")
                     .hint("Name exactly one with --table; attach the others by calls of their own."));
             };
             only.identity = self.identity.clone();
             only.matching = self.matching.clone();
             only.omit = self.omit.clone();
             only.map = words::pairs(&self.map)?;
+            only.components = self.components.iter().map(|text| component(text)).collect::<Result<_>>()?;
         }
         Ok(specs)
     }
+}
+
+fn component(text: &str) -> Result<Component> {
+    let wrong =
+        || Error::usage(format!("{text:?} names no component")).hint("Write RESOURCE:FIELD, for example org_office:organisation_id.");
+    let (resource, field) = text.split_once(':').filter(|(resource, field)| !resource.is_empty() && !field.is_empty()).ok_or_else(wrong)?;
+    Ok(Component { resource: resource.to_owned(), field: field.to_owned() })
 }
 
 fn spec(text: &str) -> TableSpec {

@@ -5,7 +5,9 @@ mod compare;
 mod conflicts;
 mod demo;
 mod detach;
+mod export;
 mod history;
+mod import;
 mod init;
 mod interrupt;
 mod job;
@@ -104,6 +106,8 @@ enum Verb {
     Quarantine(quarantine::Quarantine),
     History(history::History),
     Rollback(history::Rollback),
+    Export(export::Export),
+    Import(import::Import),
     Pause(pause::Pause),
     Resume(pause::Resume),
     MoveStore(move_store::MoveStore),
@@ -189,6 +193,8 @@ fn run(verb: Verb, context: &Context) -> Result<Ending> {
         Verb::Quarantine(verb) => verb.run(context),
         Verb::History(verb) => verb.run(context),
         Verb::Rollback(verb) => verb.run(context),
+        Verb::Export(verb) => verb.run(context),
+        Verb::Import(verb) => verb.run(context),
         Verb::Pause(verb) => verb.run(context),
         Verb::Resume(verb) => verb.run(context),
         Verb::MoveStore(verb) => verb.run(context),

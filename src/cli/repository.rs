@@ -5,7 +5,7 @@ mod show;
 use clap::{Args, Subcommand};
 use entente::{
     error::{Error, Result},
-    model::{Repository, SiteId},
+    model::{ApiType, Repository, SiteId},
     peer::Contact,
     site::Site,
     store::repositories,
@@ -70,6 +70,10 @@ pub(super) struct Set {
     line: Line,
 }
 
+fn kind(text: &str) -> Result<ApiType, String> {
+    text.parse::<ApiType>().map_err(|error| error.chain())
+}
+
 /// How a repository is reached.
 #[derive(Args)]
 struct Line {
@@ -87,6 +91,9 @@ struct Line {
     /// Its UUID, where registration cannot tell
     #[arg(long, value_name = "URN", value_parser = words::uuid)]
     uuid: Option<SiteId>,
+    /// Whether it is a site of our own kind or a Sahana Eden; found out when this site registers there
+    #[arg(long = "type", value_name = "entente|eden", value_parser = kind)]
+    kind: Option<ApiType>,
     /// Whether it may push to us [default: yes]
     #[arg(long, value_enum)]
     accept_pushes: Option<YesNo>,
@@ -112,6 +119,7 @@ impl Line {
             repository.proxy = Some(proxy.clone()).filter(|proxy| proxy != "none");
         }
         repository.uuid = self.uuid.or(repository.uuid);
+        repository.kind = self.kind.unwrap_or(repository.kind);
         repository.accept_pushes = self.accept_pushes.map_or(repository.accept_pushes, bool::from);
         Ok(repository)
     }
@@ -147,6 +155,7 @@ impl Set {
     fn run(self, context: &Context, site: &Site) -> Result<Ending> {
         if !self.line.reaches_otherwise()
             && self.line.uuid.is_none()
+            && self.line.kind.is_none()
             && self.line.accept_pushes.is_none()
             && self.new_name.is_none()
             && self.enabled.is_none()
@@ -194,7 +203,7 @@ fn document(repository: &Repository) -> Value {
     let Repository { name, uuid, url, user, accept_pushes, enabled, .. } = repository;
     json!({
         "name": name, "uuid": uuid, "url": url, "user": user, "proxy": repository.bare_proxy(),
-        "accept_pushes": accept_pushes, "enabled": enabled,
+        "accept_pushes": accept_pushes, "enabled": enabled, "type": repository.kind.word(),
     })
 }
 

@@ -6,6 +6,7 @@ mod edits;
 mod feed;
 mod kept;
 mod kinds;
+mod notes;
 mod one;
 mod retract;
 mod standing;
@@ -125,6 +126,9 @@ macro_rules! battery {
                 whatever_referred_to_one_record_refers_to_the_other_by_an_edit_of_our_own
                 an_attempt_that_is_undone_leaves_nothing_and_the_rest_stays
                 an_attempt_that_is_kept_stays_and_another_can_follow;
+            notes:
+                what_is_noted_of_a_peer_is_found_by_uid_and_the_last_note_counts
+                records_are_found_by_the_time_of_their_content;
             retract:
                 a_record_that_was_let_go_is_gone_and_nobody_is_told
                 a_version_that_comes_later_brings_a_record_back_that_was_let_go

@@ -5,6 +5,7 @@
 
 #[cfg(test)]
 mod battery;
+mod eden;
 mod kept;
 mod known;
 #[cfg(test)]
@@ -25,7 +26,7 @@ pub use standing::{Living, Named, Overdue, Place, Purged, Standing};
 
 use crate::{
     error::Result,
-    model::{Actor, Digest, Identity, Lives, NewState, Page, RecordView, SiteId, Sum, TableSpec, Time},
+    model::{Actor, Component, Digest, Identity, Kind as ValueKind, Lives, NewState, Page, RecordView, SiteId, Sum, TableSpec, Time},
 };
 
 /// A table as it is attached.
@@ -53,6 +54,40 @@ pub struct Table {
     pub ready: bool,
     /// What is agreed of its records is kept, for merges field by field.
     pub bases: bool,
+    /// What peers of another make have to know of its columns.
+    pub form: Form,
+}
+
+/// What is known of a table's columns beside their names.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Form {
+    /// What each field's column is declared for.
+    pub kinds: Vec<(String, ValueKind)>,
+    /// Fields of which no two records have the same value.
+    pub unique: Vec<String>,
+    /// Resources whose records belong to those of this one.
+    pub components: Vec<Component>,
+    /// Whose table it is.
+    pub make: Make,
+    /// Fields that say `T` or `F`.
+    pub flags: Vec<String>,
+}
+
+/// Whose habits a table follows.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Make {
+    /// Nobody's in particular.
+    #[default]
+    Plain,
+    /// Sahana Eden's: records that are gone stay as rows that say so, and a column says when a row was written.
+    Eden,
+}
+
+impl Form {
+    /// What the column of a field is declared for.
+    pub fn kind(&self, field: &str) -> Option<ValueKind> {
+        self.kinds.iter().find(|(name, _)| name == field).map(|(_, kind)| *kind)
+    }
 }
 
 impl Table {
@@ -293,6 +328,12 @@ pub trait Connector: Send {
     /// The named records as they are now; unknown ones are left out.
     fn lookup(&mut self, table: &Table, uids: &[String], page: &mut Page) -> Result<()>;
 
+    /// The uids of records whose content is of `since` or later, tombstones among them. It looks at the state of every record.
+    fn since(&mut self, table: &Table, since: Time) -> Result<Vec<String>>;
+
+    /// What was noted of records that `peer` holds ([`Apply::set_notes`]), by uid; of all where no uids are given.
+    fn notes(&mut self, table: &Table, peer: SiteId, uids: Option<&[String]>) -> Result<HashMap<String, String>>;
+
     /// Up to `limit` uids of living records, for comparing two sites that have not met.
     fn sample(&mut self, table: &Table, limit: usize) -> Result<Vec<String>>;
 
@@ -489,6 +530,8 @@ pub enum Waiting {
     Twin,
     /// Outgoing: it refers to a row that is not there.
     Outgoing,
+    /// Outgoing: the site that it was given to refused it.
+    Refused,
 }
 
 impl Waiting {
@@ -500,12 +543,13 @@ impl Waiting {
             Waiting::Deletion => "deletion",
             Waiting::Twin => "twin",
             Waiting::Outgoing => "outgoing",
+            Waiting::Refused => "refused",
         }
     }
 
     /// What a word in the journal stands for.
     pub fn from_word(word: &str) -> Option<Waiting> {
-        let all = [Waiting::Quarantined, Waiting::Parked, Waiting::Deletion, Waiting::Twin, Waiting::Outgoing];
+        let all = [Waiting::Quarantined, Waiting::Parked, Waiting::Deletion, Waiting::Twin, Waiting::Outgoing, Waiting::Refused];
         all.into_iter().find(|kind| kind.word() == word)
     }
 }
@@ -594,6 +638,9 @@ pub trait Apply {
 
     /// Stores what was agreed.
     fn set_share(&mut self, table: &Table, peer: SiteId, part: Part, share: &Share) -> Result<()>;
+
+    /// Notes what `peer` is known to hold of records: uid and note, in place of what was noted before.
+    fn set_notes(&mut self, table: &Table, peer: SiteId, notes: &[(String, String)]) -> Result<()>;
 
     /// The stored answer to a batch.
     fn answer(&mut self, batch: uuid::Uuid) -> Result<Option<String>>;

@@ -3,6 +3,7 @@
 //! It reads no clock and writes nothing. What it returns says what the record's content becomes, what its new state is,
 //! which version goes into the history, and by which rule.
 
+pub mod eden;
 pub mod filter;
 mod merge;
 #[cfg(test)]

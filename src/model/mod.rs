@@ -4,6 +4,7 @@ mod account;
 mod ask;
 mod compare;
 mod condition;
+pub mod eden;
 mod identity;
 mod job;
 mod lives;
@@ -34,8 +35,8 @@ pub use message::{
 pub use page::{Cell, Digest, Kind, Page, Record, RecordView, Span, Value};
 pub use plain::Plain;
 pub use policy::{Method, Mode, Policy, Rules, Strategy};
-pub use repository::{Health, Repository, RepositoryId};
-pub use resource::{AttachedTable, Database, Identity, Resource, ResourceId, TableSpec};
+pub use repository::{ApiType, Health, Repository, RepositoryId};
+pub use resource::{AttachedTable, Component, Database, Identity, Resource, ResourceId, TableSpec};
 pub use state::NewState;
 pub use sum::Sum;
 pub use time::Time;

@@ -29,6 +29,39 @@ pub struct Repository {
     pub accept_pushes: bool,
     /// Whether we run with it at all.
     pub enabled: bool,
+    /// The protocol it speaks.
+    pub kind: ApiType,
+    /// The name that it gave itself when it registered.
+    pub offered_name: Option<String>,
+}
+
+/// Which protocol a site speaks.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum ApiType {
+    /// Ours.
+    #[default]
+    Entente,
+    /// That of a stock Sahana Eden.
+    Eden,
+}
+
+impl ApiType {
+    /// The word for it.
+    pub fn word(self) -> &'static str {
+        match self {
+            ApiType::Entente => "entente",
+            ApiType::Eden => "eden",
+        }
+    }
+}
+
+impl std::str::FromStr for ApiType {
+    type Err = Error;
+
+    fn from_str(text: &str) -> Result<ApiType> {
+        let known = [ApiType::Entente, ApiType::Eden].into_iter().find(|known| known.word() == text);
+        known.ok_or_else(|| Error::usage(format!("{text:?} is no kind of repository")).hint("Say entente or eden."))
+    }
 }
 
 /// How a repository is, from its log.
@@ -73,6 +106,8 @@ impl Repository {
             proxy: None,
             accept_pushes: true,
             enabled: true,
+            kind: ApiType::default(),
+            offered_name: None,
         }
     }
 

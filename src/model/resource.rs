@@ -83,6 +83,18 @@ pub struct TableSpec {
     pub omit: Vec<String>,
     /// Local column name → field name on the wire, where they differ.
     pub map: BTreeMap<String, String>,
+    /// Resources whose records belong to those of this one, as Eden's components do.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub components: Vec<Component>,
+}
+
+/// A resource whose records belong to those of another.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Component {
+    /// Its name.
+    pub resource: String,
+    /// The field by which its records refer to those they belong to.
+    pub field: String,
 }
 
 /// The number of a resource entry in the control store.

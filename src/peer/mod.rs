@@ -1,5 +1,6 @@
 //! Other sites as we call them. The only home of the HTTP client.
 
+mod eden;
 mod entente;
 mod events;
 mod line;
@@ -9,6 +10,8 @@ mod setup;
 mod tests;
 mod trouble;
 
+pub use crate::wire::eden::Sender as EdenSender;
+pub use eden::{Door as EdenDoor, Eden};
 pub use entente::{Entente, Settings};
 pub use setup::Timeouts;
 

@@ -25,6 +25,8 @@ struct Row {
     proxy: Option<String>,
     accept_pushes: bool,
     enabled: bool,
+    kind: String,
+    offered_name: Option<String>,
 }
 
 #[derive(Insertable, AsChangeset)]
@@ -38,6 +40,8 @@ struct Values<'a> {
     proxy: Option<&'a str>,
     accept_pushes: bool,
     enabled: bool,
+    kind: &'a str,
+    offered_name: Option<&'a str>,
 }
 
 impl Row {
@@ -54,6 +58,8 @@ impl Row {
             proxy: self.proxy,
             accept_pushes: self.accept_pushes,
             enabled: self.enabled,
+            kind: self.kind.parse()?,
+            offered_name: self.offered_name,
         })
     }
 }
@@ -70,6 +76,8 @@ impl<'a> Values<'a> {
             proxy: from.proxy.as_deref(),
             accept_pushes: from.accept_pushes,
             enabled: from.enabled,
+            kind: from.kind.word(),
+            offered_name: from.offered_name.as_deref(),
         })
     }
 }
@@ -179,6 +187,8 @@ mod tests {
             proxy: Some("http://proxy:3128".into()),
             accept_pushes: false,
             enabled: false,
+            kind: crate::model::ApiType::Eden,
+            offered_name: Some("hub.example.org".into()),
             ..Repository::new(name)
         }
     }

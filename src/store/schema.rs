@@ -23,6 +23,8 @@ diesel::table! {
         proxy -> Nullable<Text>,
         accept_pushes -> Bool,
         enabled -> Bool,
+        kind -> Text,
+        offered_name -> Nullable<Text>,
     }
 }
 

@@ -11,7 +11,8 @@ pub use gate::Gate;
 use crate::{
     error::{Error, Kind, Result},
     model::{
-        Account, Action, Direction, Grant, LogEntry, Outcome, PROTOCOL, Registered, Registration, Repository, Role, Session, SiteId, Spoken,
+        Account, Action, ApiType, Direction, Grant, LogEntry, Outcome, PROTOCOL, Registered, Registration, Repository, Role, Session,
+        SiteId, Spoken,
     },
     site::Site,
     store::{
@@ -181,7 +182,9 @@ fn bind(conn: &mut Conn, account: &Account, uuid: SiteId) -> Result<()> {
 
 fn add(site: &Site, conn: &mut Conn, account: &Account, uuid: SiteId, told: Option<&Registration>) -> Result<Repository> {
     let name = free_name(site, conn, told, uuid)?;
-    let new = Repository { uuid: Some(uuid), url: offered_url(told), accept_pushes: account.grant.push, ..Repository::new(&name) };
+    let (kind, offered_name) = (spoken(told).unwrap_or_default(), told.and_then(|told| told.name.clone()));
+    let url = offered_url(told);
+    let new = Repository { uuid: Some(uuid), url, accept_pushes: account.grant.push, kind, offered_name, ..Repository::new(&name) };
     repositories::add(conn, site.store.key(), &new)
 }
 
@@ -191,13 +194,35 @@ fn renew(site: &Site, conn: &mut Conn, known: Repository, uuid: SiteId, told: Op
     if known.url.is_none() {
         renewed.url = offered_url(told);
     }
-    if known.name == uuid.to_string() {
+    // The name that an Eden gave itself is its address, and follows it; one that a person chose stays.
+    let own_name =
+        known.offered_name.as_ref().is_some_and(|offered| known.name == *offered || known.name.starts_with(&format!("{offered} ")));
+    if let Some(offered) = told.and_then(|told| told.name.as_ref()).filter(|name| known.offered_name.as_ref() != Some(*name)) {
+        renewed.offered_name = Some(offered.clone());
+    }
+    let follows = own_name && spoken(told) == Some(ApiType::Eden) && renewed.offered_name != known.offered_name;
+    if known.name == uuid.to_string() || follows {
         renewed.name = free_name(site, conn, told, uuid)?;
     }
-    if renewed.url != known.url || renewed.name != known.name {
+    renewed.kind = spoken(told).unwrap_or(known.kind);
+    if (&renewed.url, &renewed.name, &renewed.offered_name, renewed.kind) != (&known.url, &known.name, &known.offered_name, known.kind) {
         repositories::update(conn, site.store.key(), &renewed)?;
     }
     Ok(renewed)
+}
+
+/// Which protocol a site showed that it speaks by registering.
+fn spoken(told: Option<&Registration>) -> Option<ApiType> {
+    told.map(|told| if told.entente.is_some() { ApiType::Entente } else { ApiType::Eden })
+}
+
+/// Notes that a caller speaks Eden's protocol: it pulled or pushed as an Eden does, without having registered.
+pub fn is_eden(site: &Site, mut caller: Caller) -> Result<Caller> {
+    if caller.repository.kind != ApiType::Eden && caller.repository.url.is_none() {
+        caller.repository.kind = ApiType::Eden;
+        site.store.write(|conn| repositories::update(conn, site.store.key(), &caller.repository))?;
+    }
+    Ok(caller)
 }
 
 fn offered_url(told: Option<&Registration>) -> Option<String> {

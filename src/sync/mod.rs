@@ -7,6 +7,7 @@ pub mod attach;
 pub mod clones;
 pub mod compare;
 pub mod conflicts;
+pub mod eden;
 mod edit;
 mod epoch;
 pub mod filters;
@@ -30,7 +31,7 @@ pub mod versions;
 pub mod watch;
 
 pub use edit::{Edited, Number};
-pub use import::{Bare, Bracket, Terms, import};
+pub use import::{Bare, Bracket, Fields, Terms, import};
 pub use outcome::Outcome;
 
 use crate::{

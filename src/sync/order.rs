@@ -41,6 +41,7 @@ mod tests {
             fingerprint: String::new(),
             ready: true,
             bases: false,
+            form: crate::connector::Form::default(),
         }
     }
 

@@ -26,6 +26,8 @@ pub struct Outcome {
     pub deletions: u64,
     /// The strategy refused something for good.
     pub refused: bool,
+    /// Records that it refused.
+    pub denied: Vec<String>,
     /// Sentences for the log.
     pub warnings: Vec<String>,
     /// Of a dry run: what would become of the first records.
@@ -44,6 +46,8 @@ impl Outcome {
         self.refused |= more.refused;
         self.samples.extend(more.samples);
         self.samples.truncate(SAMPLES);
+        self.denied.extend(more.denied);
+        self.denied.truncate(TOLD);
         for warning in more.warnings {
             self.warn(warning);
         }
@@ -57,8 +61,11 @@ impl Outcome {
     }
 
     /// Notes that the strategy refused a method.
-    pub(super) fn refuse(&mut self, table: &Table, method: Method) {
+    pub(super) fn refuse(&mut self, table: &Table, uid: &str, method: Method) {
         self.refused = true;
+        if self.denied.len() < TOLD {
+            self.denied.push(uid.to_owned());
+        }
         self.warn(format!("{}: the strategy does not allow {}", table.resource, method.word()));
     }
 }

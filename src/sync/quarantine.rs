@@ -13,7 +13,7 @@ use crate::{
     connector::{Apply, Lost, Part, Share, Table, Waiter, Waiting, WaitingEntry, Which},
     decide::Source,
     error::{Error, Kind, Result},
-    model::{Cell, Counts, Page, Record, Rules, SiteId},
+    model::{Cell, Counts, Page, Record, Rules, SiteId, eden::Holding},
     site::{Door, Site},
     store::{databases, repositories, resources},
 };
@@ -118,6 +118,11 @@ pub fn dismiss(site: &Site, number: &Number) -> Result<WaitingEntry> {
         let mut tx = door.begin()?;
         let waiter = tx.waiters(Which::One(number.id), 1)?.pop().ok_or_else(|| outgoing(&entry))?;
         let table = table(tx.as_mut(), &waiter)?;
+        if waiter.kind == Waiting::Refused {
+            tx.unwait(number.id)?;
+            tx.commit()?;
+            return Ok(entry);
+        }
         let lost = Lost { record: waiter.page.view(&waiter.page.records[0]), side: "incoming", rule: "dismissed" };
         tx.remember(&table, &entry.uid, waiter.site, run, site.now(), &lost)?;
         for part in [Part::Active, Part::Passive] {
@@ -150,11 +155,37 @@ fn table(tx: &mut dyn Apply, waiter: &Waiter) -> Result<Table> {
     tx.table(&waiter.resource)?.ok_or_else(|| Error::not_found(format!("{} is no longer attached", waiter.resource)))
 }
 
+/// Lets a record that another site refused be given to it again by the next run.
+fn give_again(door: &mut Door<'_>, number: &Number, entry: &WaitingEntry, mended: bool) -> Result<Tried> {
+    if mended {
+        return Err(outgoing(entry));
+    }
+    let tables = door.tables()?;
+    let table = tables.into_iter().find(|table| table.resource == entry.resource);
+    let table = table.ok_or_else(|| Error::not_found(format!("{} is no longer attached", entry.resource)))?;
+    let uids = [entry.uid.clone()];
+    let notes = door.notes(&table, entry.site, Some(&uids))?;
+    let held = notes.get(&entry.uid).and_then(|note| Holding::read(note));
+    let mut tx = door.begin()?;
+    if let Some(held) = held {
+        tx.set_notes(&table, entry.site, &[(entry.uid.clone(), Holding { refused: None, ..held }.write())])?;
+    }
+    // From the beginning: what the other site has is not given again.
+    let share = tx.share(&table, entry.site, Part::Active)?;
+    tx.set_share(&table, entry.site, Part::Active, &Share { push: 0, ..share })?;
+    tx.unwait(number.id)?;
+    tx.commit()?;
+    Ok(Tried::Waits("it is given to the other site again by the next run".into()))
+}
+
 fn retry_in(site: &Site, number: &Number, fields: Option<&[Mend]>, run: u64) -> Result<Tried> {
     let mut door = open(site, number)?;
     let entry = entry(&mut door, number)?;
     if entry.kind == Waiting::Outgoing.word() {
         return recheck(&mut door, number, &entry, fields.is_some());
+    }
+    if entry.kind == Waiting::Refused.word() {
+        return give_again(&mut door, number, &entry, fields.is_some());
     }
     let terms = terms(site, entry.site, &entry.resource, run)?;
     let mut tx = door.begin()?;
@@ -199,7 +230,17 @@ fn terms(site: &Site, peer: SiteId, resource: &str, run: u64) -> Result<Terms> {
         Ok((repository, own.map_or_else(Rules::default, |own| own.rules())))
     })?;
     let elsewhere = elsewhere(site, beside, resource)?;
-    Ok(Terms { peer, rules, source: Source::Page, elsewhere, run, me: site.id, now: site.now(), decider: site.decider() })
+    Ok(Terms {
+        peer,
+        rules,
+        source: Source::Page,
+        elsewhere,
+        run,
+        me: site.id,
+        now: site.now(),
+        decider: site.decider(),
+        fields: super::Fields::default(),
+    })
 }
 
 /// The record with other values. Fields must be known here or have come with it.

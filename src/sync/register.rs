@@ -3,8 +3,8 @@
 use super::clones;
 use crate::{
     error::{Error, Kind, Result},
-    model::{Action, Direction, LogEntry, Outcome, PROTOCOL, Registration, Repository, SiteId, Spoken},
-    peer::{Contact, Peer},
+    model::{Action, ApiType, Direction, Hello, Limits, LogEntry, Outcome, PROTOCOL, Registration, Repository, SiteId, Spoken},
+    peer::{Contact, Eden, Peer},
     site::Site,
     store::{log, repositories},
 };
@@ -55,9 +55,31 @@ pub fn set(site: &Site, changed: Repository, said: Said) -> Result<Added> {
 
 /// Says hello: who is there, what it grants us, how its clock stands.
 pub fn test(site: &Site, repository: &Repository) -> Result<Contact> {
+    if repository.kind == ApiType::Eden {
+        return test_eden(site, repository);
+    }
     let contact = site.peer(repository)?.hello()?;
     same_site(repository, contact.hello.uuid)?;
     Ok(contact)
+}
+
+/// An Eden has no word of greeting: what is known of it, once it took our account.
+fn test_eden(site: &Site, repository: &Repository) -> Result<Contact> {
+    site.eden(repository)?.test()?;
+    let uuid = repository.uuid.ok_or_else(|| Error::forbidden(format!("{} is not registered yet", repository.name)))?;
+    let hello = Hello {
+        uuid,
+        name: repository.offered_name.clone().unwrap_or_else(|| repository.name.clone()),
+        version: "Sahana Eden".into(),
+        protocol: 0,
+        time: site.now(),
+        features: Vec::new(),
+        limits: Limits::default(),
+        paused: false,
+        resources: Vec::new(),
+        unavailable: Vec::new(),
+    };
+    Ok(Contact { hello, skew: 0 })
 }
 
 /// Refuses an address at which another site answers than the one that is known.
@@ -76,7 +98,7 @@ fn register(site: &Site, mut repository: Repository) -> Result<Added> {
         return Ok(Added { repository, warning: None });
     }
     let begun = site.now();
-    let result = try_register(site, &repository);
+    let result = try_register(site, &mut repository);
     let mut entry = LogEntry::new(begun, Action::Register, Direction::Outgoing);
     entry.duration = (site.now().0 - begun.0) / 1_000;
     entry.repository = Some(repository.id);
@@ -108,7 +130,25 @@ fn register(site: &Site, mut repository: Repository) -> Result<Added> {
     Ok(Added { repository, warning })
 }
 
-fn try_register(site: &Site, repository: &Repository) -> Result<SiteId> {
+fn try_register(site: &Site, repository: &mut Repository) -> Result<SiteId> {
+    let uuid = match repository.kind {
+        ApiType::Eden => at_eden(site, repository)?,
+        ApiType::Entente => at_any(site, repository)?,
+    };
+    same_site(repository, uuid)?;
+    if uuid == site.id {
+        return Err(Error::usage("that address is this site's own"));
+    }
+    Ok(uuid)
+}
+
+fn at_eden(site: &Site, repository: &Repository) -> Result<SiteId> {
+    let own = site.config.url.as_deref().map(|url| url.split_once("://").map_or(url, |(_, rest)| rest));
+    site.eden(repository)?.register(own.unwrap_or(&site.name))
+}
+
+/// Registers where the other site may be of our kind or an Eden: its answer tells.
+fn at_any(site: &Site, repository: &mut Repository) -> Result<SiteId> {
     let registration = Registration {
         uuid: site.id.to_string(),
         name: Some(site.name.clone()),
@@ -116,14 +156,18 @@ fn try_register(site: &Site, repository: &Repository) -> Result<SiteId> {
         url: site.config.url.clone(),
         entente: Some(Spoken { protocol: PROTOCOL }),
     };
-    let answer = site.peer(repository)?.register(&registration)?;
+    let answer = match site.peer(repository)?.register(&registration) {
+        // An Eden of before 2016 knows another way.
+        Err(error) if Eden::has_no_door(&error) => {
+            let Ok(uuid) = at_eden(site, repository) else { return Err(error) };
+            repository.kind = ApiType::Eden;
+            return Ok(uuid);
+        }
+        answer => answer?,
+    };
     if answer.status != "success" {
         return Err(Error::forbidden(format!("the other site refused: {}", answer.message)));
     }
-    let uuid: SiteId = answer.sender.parse()?;
-    same_site(repository, uuid)?;
-    if uuid == site.id {
-        return Err(Error::usage("that address is this site's own"));
-    }
-    Ok(uuid)
+    repository.kind = if answer.entente.is_some() { ApiType::Entente } else { ApiType::Eden };
+    answer.sender.parse()
 }

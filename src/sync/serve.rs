@@ -362,7 +362,17 @@ fn receipt(outcome: &Outcome, run: u64) -> Receipt {
 
 fn terms(site: &Site, caller: &Caller, table: &Table, rules: Rules, run: u64) -> Result<Terms> {
     let elsewhere = filters::elsewhere(site, Some(caller.repository.id), &table.resource)?;
-    Ok(Terms { peer: caller.uuid, rules, source: Source::Page, run, me: site.id, now: site.now(), decider: site.decider(), elsewhere })
+    Ok(Terms {
+        peer: caller.uuid,
+        rules,
+        source: Source::Page,
+        run,
+        me: site.id,
+        now: site.now(),
+        decider: site.decider(),
+        elsewhere,
+        fields: super::Fields::default(),
+    })
 }
 
 /// Our own rules where we configured the resource for this caller, else the sender's with THIS and OTHER swapped (SYNC.md 4).

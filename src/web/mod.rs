@@ -8,6 +8,7 @@ mod answer;
 mod api;
 mod app;
 mod body;
+mod eden;
 mod routes;
 mod server;
 mod tls;

@@ -6,6 +6,7 @@ use super::{
     admin,
     answer::{not_this_way, nothing_here},
     api::{compare, events, feed, fetch, hello, push, register, session, v1},
+    eden,
 };
 
 /// The addresses and who answers them. Peers may write two slashes where one is meant.
@@ -16,6 +17,13 @@ pub(super) fn routes(config: &mut ServiceConfig) {
         .service(at("/sync/session").route(post().to(session::open)).route(delete().to(session::close)))
         .service(at("/sync/repository/register.json").route(post().to(register::enter)).route(put().to(register::enter)))
         .service(at("/sync/sync.xml").route(get().to(feed::show)).route(post().to(push::take)).route(put().to(push::take)))
+        .service(at("/sync/repository/register.xml").route(get().to(eden::classic)))
+        .service(
+            at("/{prefix}/{name}/sync.xml")
+                .route(get().to(eden::give_named))
+                .route(post().to(eden::take_named))
+                .route(put().to(eden::take_named)),
+        )
         .service(at("/sync/fetch").route(post().to(fetch::show)))
         .service(at("/sync/compare").route(post().to(compare::show)))
         .service(at("/sync/events").route(get().to(events::stream)))

@@ -2,6 +2,7 @@
 //!
 //! Nothing that comes from a peer is believed before it has passed through here; what does not fit is refused whole.
 
+pub mod eden;
 mod encoding;
 mod message;
 pub mod query;

@@ -57,7 +57,7 @@ fn filter_pair(term: &str) -> (Cow<'static, str>, String) {
 }
 
 /// The filters of a query: those of the resource itself. There are no components whose records could be left out of one.
-fn filters(pairs: &[(String, String)], resource: &str) -> Result<Vec<String>> {
+pub(super) fn filters(pairs: &[(String, String)], resource: &str) -> Result<Vec<String>> {
     const SPELT: &AsciiSet = &CONTROLS.add(b'%').add(b'&');
     let bracketed = pairs.iter().filter_map(|(key, value)| Some((key.strip_prefix('[')?, key, value)));
     let terms = bracketed.map(|(rest, key, value)| match rest.split_once(']') {
@@ -140,7 +140,7 @@ fn want(pairs: &[(String, String)]) -> Result<Want> {
     }
 }
 
-fn resource(pairs: &[(String, String)]) -> Result<String> {
+pub(super) fn resource(pairs: &[(String, String)]) -> Result<String> {
     let name = value(pairs, "resource")?.ok_or_else(|| missing("resource"))?;
     if name.is_empty() || name.chars().count() > Uid::MAX || name.chars().any(char::is_control) {
         return Err(no_value("resource"));
@@ -149,7 +149,7 @@ fn resource(pairs: &[(String, String)]) -> Result<String> {
 }
 
 /// The one value of a parameter.
-fn value<'a>(pairs: &'a [(String, String)], name: &str) -> Result<Option<&'a str>> {
+pub(super) fn value<'a>(pairs: &'a [(String, String)], name: &str) -> Result<Option<&'a str>> {
     let mut values = pairs.iter().filter(|(key, _)| key == name).map(|(_, value)| value.as_str());
     let first = values.next();
     if values.next().is_some() {

@@ -29,14 +29,7 @@ impl Application {
         let file = dir.path().join("app.db");
         let conn = Connection::open(&file).unwrap();
         conn.execute_batch(SCHEMA).unwrap();
-        let specs = ["team", "secret"].map(|table| TableSpec {
-            table: table.into(),
-            resource: table.into(),
-            identity: None,
-            matching: vec![],
-            omit: vec![],
-            map: Default::default(),
-        });
+        let specs = ["team", "secret"].map(|table| TableSpec { table: table.into(), resource: table.into(), ..TableSpec::default() });
         attach::attach(&served.site, "app", &format!("sqlite:{}", file.display()), &specs, &mut |_, _, _| {}).unwrap();
         Application { conn, _dir: dir }
     }

@@ -73,6 +73,8 @@ impl Connector for Driver {
         fn recheck(table: &Table) -> ();
         fn export(table: &Table, after: i64, peer: SiteId, extent: Extent, now: Time, page: &mut Page) -> (i64, bool);
         fn lookup(table: &Table, uids: &[String], page: &mut Page) -> ();
+        fn since(table: &Table, since: Time) -> Vec<String>;
+        fn notes(table: &Table, peer: SiteId, uids: Option<&[String]>) -> std::collections::HashMap<String, String>;
         fn sample(table: &Table, limit: usize) -> Vec<String>;
         fn waits() -> bool;
         fn waiting() -> Vec<WaitingEntry>;
@@ -110,6 +112,7 @@ impl Apply for Transaction<'_> {
     forward! {
         fn table(resource: &str) -> Option<Table>;
         fn share(table: &Table, peer: SiteId, part: Part) -> Share;
+        fn set_notes(table: &Table, peer: SiteId, notes: &[(String, String)]) -> ();
         fn set_share(table: &Table, peer: SiteId, part: Part, share: &Share) -> ();
         fn answer(batch: uuid::Uuid) -> Option<String>;
         fn set_answer(batch: uuid::Uuid, peer: SiteId, now: Time, answer: &str) -> ();

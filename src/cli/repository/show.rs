@@ -72,6 +72,7 @@ fn text(seen: &Seen, shared: &[Resource], schedule: &[Job], equal: &resource::Ve
     let mut text = facts(&[
         ("name", name.clone()),
         ("UUID", uuid.map_or_else(|| "not known yet".into(), |uuid| uuid.to_string())),
+        ("type", seen.repository.kind.word().to_owned()),
         ("address", or_none(url, "none; it calls us")),
         ("our account there", or_none(user, "none")),
         ("proxy", seen.repository.bare_proxy().unwrap_or_else(|| "the site's".into())),

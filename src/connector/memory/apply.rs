@@ -185,6 +185,11 @@ impl Apply for Transaction<'_> {
         Ok(())
     }
 
+    fn set_notes(&mut self, table: &Table, peer: SiteId, notes: &[(String, String)]) -> Result<()> {
+        self.state.notes.extend(notes.iter().map(|(uid, note)| ((table.id, peer, uid.clone()), note.clone())));
+        Ok(())
+    }
+
     fn answer(&mut self, batch: uuid::Uuid) -> Result<Option<String>> {
         Ok(self.state.answers.get(&batch).map(|(_, answer)| answer.clone()))
     }

@@ -326,6 +326,19 @@ impl Connector for Memory {
         Ok(())
     }
 
+    fn since(&mut self, table: &Table, since: Time) -> Result<Vec<String>> {
+        let at = self.state.attached(table)?;
+        self.state.fold(at)?;
+        let of_then = self.state.tables[at].entries.iter().filter(|entry| entry.modified_on >= since && !entry.held && !entry.retracted);
+        Ok(of_then.filter_map(|entry| entry.uid.clone()).collect())
+    }
+
+    fn notes(&mut self, table: &Table, peer: SiteId, uids: Option<&[String]>) -> Result<HashMap<String, String>> {
+        let wanted = |uid: &String| uids.is_none_or(|uids| uids.contains(uid));
+        let notes = self.state.notes.iter().filter(|((tab, site, uid), _)| (*tab, *site) == (table.id, peer) && wanted(uid));
+        Ok(notes.map(|((_, _, uid), note)| (uid.clone(), note.clone())).collect())
+    }
+
     fn sample(&mut self, table: &Table, limit: usize) -> Result<Vec<String>> {
         self.fold(table)?;
         let at = self.state.attached(table)?;

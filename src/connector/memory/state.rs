@@ -27,6 +27,8 @@ pub(super) struct State {
     pub(super) conflicts: Vec<ConflictEntry>,
     /// The last arrivals of tables at moments of our clock.
     pub(super) marks: Vec<(i64, Time, i64)>,
+    /// What peers are known to hold, by table, peer and uid.
+    pub(super) notes: HashMap<(i64, SiteId, String), String>,
     /// By table, where agreed contents are kept.
     pub(super) bases: HashMap<i64, Bases>,
 }
@@ -259,6 +261,7 @@ impl State {
             fingerprint: schema.columns.join(" "),
             ready: true,
             bases: false,
+            form: super::super::Form::default(),
         })
     }
 

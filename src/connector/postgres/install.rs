@@ -15,7 +15,10 @@ use crate::{
 };
 
 /// The journal's own migrations, in order. Never changed once released.
-const MIGRATIONS: [&str; 1] = [include_str!("../../../migrations/journal/postgres/01_journal.sql")];
+const MIGRATIONS: [&str; 2] = [
+    include_str!("../../../migrations/journal/postgres/01_journal.sql"),
+    include_str!("../../../migrations/journal/postgres/02_notes.sql"),
+];
 
 /// How long we wait for a table at a time, how long we leave it to others then, and how often.
 const MOMENT: &str = "300ms";
@@ -84,7 +87,7 @@ impl Postgres {
     }
 
     fn install_all(&mut self, specs: &[TableSpec]) -> Result<()> {
-        specs.iter().try_for_each(|spec| self.enter(spec))?;
+        specs.iter().try_for_each(|spec| self.enter(spec, specs))?;
         let entries = self.entries()?;
         let layouts: Vec<Layout> = entries.iter().map(|entry| Layout::make(entry, &entries)).collect::<Result<_>>()?;
         for layout in &layouts {
@@ -172,7 +175,7 @@ impl Postgres {
         })
     }
 
-    fn enter(&mut self, spec: &TableSpec) -> Result<()> {
+    fn enter(&mut self, spec: &TableSpec, all: &[TableSpec]) -> Result<()> {
         let shape = Shape::named(&mut self.link, &spec.table)?;
         let mut spec = TableSpec { table: shape.name.clone(), ..spec.clone() };
         if spec.resource.is_empty() {
@@ -189,6 +192,8 @@ impl Postgres {
         } else if known.iter().any(|entry| entry.spec.resource == spec.resource) {
             return Err(Error::new(Kind::Exists, format!("another table of this database is already attached as {:?}", spec.resource)));
         }
+        let attached = |table: &str| all.iter().any(|spec| spec.table == table) || known.iter().any(|entry| entry.shape.name == table);
+        super::layout::looks(&shape).complete(&mut spec, &attached);
         // What is proposed today is what the journal's uids are made of from now on.
         spec.identity = Some(spec.identity.unwrap_or_else(|| super::layout::propose(&shape)));
         let text = serde_json::to_string(&spec).map_err(|e| Error::internal("a table's settings could not be written").because(e))?;

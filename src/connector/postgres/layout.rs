@@ -8,7 +8,7 @@ use super::{
     sql::Statements,
 };
 use crate::{
-    connector::{Reference, Table},
+    connector::{Form as Public, Make, Reference, Table, eden::Looks},
     error::{Error, Kind, Result},
     model::{Identity, TableSpec},
 };
@@ -150,6 +150,14 @@ impl Layout {
             return Err(refuse(format!("two of its columns would travel as {twice:?}")));
         }
         let hash = blake3::hash(described(&data, &references).as_bytes()).to_hex();
+        let looks = looks(shape);
+        let flag = |data: &Data| looks.flags().contains(&data.column.as_str());
+        let kind = |data: &Data| if flag(data) { crate::model::Kind::Boolean } else { data.form.kind() };
+        let kinds = data.iter().map(|data| (data.field.clone(), kind(data))).collect();
+        let flags = data.iter().filter(|data| flag(data)).map(|data| data.field.clone()).collect();
+        let make = if looks.is_eden() { Make::Eden } else { Make::Plain };
+        let single = |data: &&Data| !data.is_identity && shape.is_unique(std::slice::from_ref(&data.column));
+        let unique = data.iter().filter(single).map(|data| data.field.clone()).collect();
         let table = Table {
             id: entry.id,
             name: shape.name.clone(),
@@ -162,6 +170,7 @@ impl Layout {
             fingerprint: hash[..16].to_owned(),
             ready: entry.ready,
             bases: entry.bases,
+            form: Public { kinds, unique, components: spec.components.clone(), make, flags },
         };
         let (rel, parts, sql) = (shape.sql(), shape.parts.clone(), Statements::default());
         let once = shape.immediate.iter().any(|unique| unique.iter().all(|column| key.iter().any(|key| key.name == *column)));
@@ -200,6 +209,14 @@ fn field(spec: &TableSpec, column: &Column, identity: Option<&Column>) -> Data {
         declared: column.declared.clone(),
         default: column.default.clone(),
         is_identity: identity.is_some_and(|own| own.name == column.name),
+    }
+}
+
+/// What tells whose table it is.
+pub(super) fn looks(shape: &Shape) -> Looks<'_> {
+    Looks {
+        columns: shape.columns.iter().map(|column| (column.name.as_str(), column.declared.as_str())).collect(),
+        foreign: shape.foreign.iter().map(|key| (key.columns.as_slice(), key.parent_name.as_str(), key.to.as_slice())).collect(),
     }
 }
 

@@ -13,6 +13,7 @@ mod journal;
 mod kept;
 mod layout;
 mod link;
+mod notes;
 mod rows;
 mod schema;
 mod shape;
@@ -255,6 +256,16 @@ impl Connector for Postgres {
         let layout = self.layout(table)?;
         self.fold_gently(&layout)?;
         self.read_named(&layout, uids, page)
+    }
+
+    fn since(&mut self, table: &Table, since: Time) -> Result<Vec<String>> {
+        let layout = self.layout(table)?;
+        self.fold_gently(&layout)?;
+        self.uids_since(&layout, since)
+    }
+
+    fn notes(&mut self, table: &Table, peer: SiteId, uids: Option<&[String]>) -> Result<HashMap<String, String>> {
+        self.read_notes(table.id, peer, uids)
     }
 
     fn sample(&mut self, table: &Table, limit: usize) -> Result<Vec<String>> {

@@ -22,13 +22,14 @@ use crate::{
 };
 
 /// The journal's own migrations, in order. Never changed once released.
-const MIGRATIONS: [&str; 6] = [
+const MIGRATIONS: [&str; 7] = [
     include_str!("../../../migrations/journal/sqlite/01_journal.sql"),
     include_str!("../../../migrations/journal/sqlite/02_keep.sql"),
     include_str!("../../../migrations/journal/sqlite/03_filters.sql"),
     include_str!("../../../migrations/journal/sqlite/04_sum.sql"),
     include_str!("../../../migrations/journal/sqlite/05_compare.sql"),
     include_str!("../../../migrations/journal/sqlite/06_lives.sql"),
+    include_str!("../../../migrations/journal/sqlite/07_notes.sql"),
 ];
 
 /// What later versions added to state tables: the column, as it is declared.
@@ -104,7 +105,7 @@ impl Sqlite {
             }
             db.sites.load(&db.conn)?;
             for spec in specs {
-                db.enter(spec)?;
+                db.enter(spec, specs)?;
             }
             let entries = db.entries()?;
             let layouts: Vec<Layout> = entries.iter().map(|entry| Layout::make(entry, &entries)).collect::<Result<_>>()?;
@@ -119,7 +120,7 @@ impl Sqlite {
         self.refresh()
     }
 
-    fn enter(&mut self, spec: &TableSpec) -> Result<()> {
+    fn enter(&mut self, spec: &TableSpec, all: &[TableSpec]) -> Result<()> {
         let shape = Shape::read(&self.conn, &spec.table)?;
         let mut spec = TableSpec { table: shape.name.clone(), ..spec.clone() };
         if spec.resource.is_empty() {
@@ -137,6 +138,8 @@ impl Sqlite {
             }
             spec.identity = entry.spec.identity.clone();
         }
+        let attached = |table: &str| all.iter().any(|spec| spec.table == table) || known.iter().any(|entry| entry.shape.name == table);
+        super::layout::looks(&shape).complete(&mut spec, &attached);
         // What is proposed today is what the journal's uids are made of from now on.
         spec.identity = Some(spec.identity.unwrap_or_else(|| super::layout::propose(&shape)));
         let text = serde_json::to_string(&spec).map_err(|e| Error::internal("a table's settings could not be written").because(e))?;
@@ -180,7 +183,7 @@ impl Sqlite {
             }
             if everything {
                 let tables = [
-                    "mark", "missing", "waiting", "conflict", "history", "batch", "share", "suspect", "applying", "table", "site",
+                    "note", "mark", "missing", "waiting", "conflict", "history", "batch", "share", "suspect", "applying", "table", "site",
                     "journal",
                 ];
                 for table in tables {

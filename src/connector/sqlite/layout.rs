@@ -8,7 +8,7 @@ use super::{
     values::Affinity,
 };
 use crate::{
-    connector::{Reference, Table},
+    connector::{Form, Make, Reference, Table, eden::Looks},
     error::{Error, Kind, Result},
     model::{Identity, TableSpec},
 };
@@ -62,6 +62,8 @@ pub(super) struct Data {
     pub(super) column: String,
     pub(super) field: String,
     pub(super) affinity: Affinity,
+    /// What its column is declared for.
+    pub(super) declared: crate::model::Kind,
     /// As an SQL expression.
     pub(super) default: Option<String>,
     /// It holds the uid; it travels only where it cannot be told from the uid.
@@ -162,6 +164,7 @@ impl Layout {
                 column: column.name.clone(),
                 field: field_name(&entry.spec, &column.name),
                 affinity: column.affinity,
+                declared: declared_for(&column.declared, column.affinity),
                 default: column.default.clone(),
                 is_identity: identity_column.as_ref().is_some_and(|own| own.name == column.name),
             })
@@ -185,6 +188,17 @@ impl Layout {
             return Err(refuse(format!("two of its columns would travel as {twice:?}")));
         }
         let fingerprint = fingerprint(&data, &references);
+        let single = |data: &&Data| shape.is_unique(std::slice::from_ref(&data.column));
+        let looks = looks(shape);
+        let flag = |data: &Data| looks.flags().contains(&data.column.as_str());
+        let kind = |data: &Data| if flag(data) { crate::model::Kind::Boolean } else { data.declared };
+        let form = Form {
+            make: if looks.is_eden() { Make::Eden } else { Make::Plain },
+            flags: data.iter().filter(|data| flag(data)).map(|data| data.field.clone()).collect(),
+            kinds: data.iter().map(|data| (data.field.clone(), kind(data))).collect(),
+            unique: data.iter().filter(|data| !data.is_identity).filter(single).map(|data| data.field.clone()).collect(),
+            components: entry.spec.components.clone(),
+        };
         let table = Table {
             id: entry.id,
             name: shape.name.clone(),
@@ -197,6 +211,7 @@ impl Layout {
             fingerprint,
             ready: entry.ready,
             bases: entry.bases,
+            form,
         };
         let unique = shape.unique.iter().filter(|columns| **columns != key).cloned().collect();
         let sql = Statements::default();
@@ -351,6 +366,35 @@ pub(super) fn propose(shape: &Shape) -> Identity {
     let single_integer = key.len() == 1 && shape.column(&key[0]).is_some_and(|column| column.affinity == Affinity::Integer);
     let is_foreign = key.len() == 1 && shape.foreign.iter().any(|foreign| foreign.columns == key);
     if single_integer && !is_foreign { Identity::Assigned } else { Identity::Key { columns: key } }
+}
+
+/// What tells whose table it is.
+pub(super) fn looks(shape: &Shape) -> Looks<'_> {
+    Looks {
+        columns: shape.columns.iter().map(|column| (column.name.as_str(), column.declared.as_str())).collect(),
+        foreign: shape.foreign.iter().map(|key| (key.columns.as_slice(), key.parent.as_str(), key.to.as_slice())).collect(),
+    }
+}
+
+/// The kind of value that a declared type means.
+fn declared_for(declared: &str, affinity: Affinity) -> crate::model::Kind {
+    use crate::model::Kind as Value;
+    let declared = declared.to_uppercase();
+    let word = declared.split(['(', ' ']).next().unwrap_or_default();
+    match (word, affinity) {
+        ("DATE", _) => Value::Date,
+        ("DATETIME" | "TIMESTAMP", _) => Value::Local,
+        ("TIME", _) => Value::Clock,
+        ("BOOLEAN" | "BOOL", _) => Value::Boolean,
+        ("JSON" | "JSONB", _) => Value::Json,
+        ("DECIMAL" | "NUMERIC", _) => Value::Decimal,
+        (_, Affinity::Integer) => Value::Integer,
+        (_, Affinity::Real) => Value::Real,
+        ("BLOB", _) => Value::Bytes,
+        (_, Affinity::Text) => Value::Text,
+        // A column that takes anything says nothing.
+        _ => Value::Null,
+    }
 }
 
 fn field_name(spec: &TableSpec, column: &str) -> String {

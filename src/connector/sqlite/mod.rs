@@ -9,6 +9,7 @@ mod fold;
 mod install;
 mod kept;
 mod layout;
+mod notes;
 mod rows;
 mod shape;
 mod standing;
@@ -505,6 +506,16 @@ impl Connector for Sqlite {
         let layout = self.layout(table)?;
         self.fold_gently(&layout)?;
         self.read_named(&layout, uids, page)
+    }
+
+    fn since(&mut self, table: &Table, since: Time) -> Result<Vec<String>> {
+        let layout = self.layout(table)?;
+        self.fold_gently(&layout)?;
+        self.uids_since(&layout, since)
+    }
+
+    fn notes(&mut self, table: &Table, peer: SiteId, uids: Option<&[String]>) -> Result<HashMap<String, String>> {
+        self.read_notes(table.id, peer, uids)
     }
 
     fn sample(&mut self, table: &Table, limit: usize) -> Result<Vec<String>> {

@@ -208,7 +208,7 @@ mod tests {
         drop(db);
         app.execute_batch(
             "ALTER TABLE entente_table DROP COLUMN sum; ALTER TABLE entente_share DROP COLUMN compare;
-             ALTER TABLE entente_share DROP COLUMN refused; ALTER TABLE entente_share DROP COLUMN lives; DROP TABLE entente_mark; UPDATE entente_journal SET format = 3",
+             ALTER TABLE entente_share DROP COLUMN refused; ALTER TABLE entente_share DROP COLUMN lives; DROP TABLE entente_mark; DROP TABLE entente_note; UPDATE entente_journal SET format = 3",
         )
         .unwrap();
         let mut db = open();

@@ -88,7 +88,7 @@ tables! {
     attached by resource: String { resource: String, database: String, table_name: String, }
     repository by id: i64 {
         id: i64, uuid: Option<String>, name: String, url: Option<String>, username: Option<String>, password: Option<Vec<u8>>,
-        proxy: Option<String>, accept_pushes: bool, enabled: bool,
+        proxy: Option<String>, accept_pushes: bool, enabled: bool, kind: String, offered_name: Option<String>,
     }
     resource by id: i64 {
         id: i64, repository: i64, name: String, mode: String, strategy: String, update_policy: String, conflict_policy: String,

@@ -39,6 +39,18 @@ pub struct Terms {
     pub decider: Decider,
     /// Who else shares these records with us.
     pub elsewhere: Elsewhere,
+    /// Which fields records name.
+    pub fields: Fields,
+}
+
+/// Which fields the records of a peer name.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Fields {
+    /// All that it has: one that is missing is missing there.
+    #[default]
+    All,
+    /// Those that are not empty.
+    Some,
 }
 
 /// What goes with a page in its transaction: looked at before, stored after. Either may refuse, and then nothing is kept.
@@ -65,7 +77,9 @@ impl Bracket for Bare {
 /// Applies a page of `table`: all that can be applied, in one transaction with what `bracket` stores.
 /// A record that the database refuses is quarantined and does not hold up the others.
 pub fn import(db: &mut dyn Connector, table: &Table, page: &Page, terms: &Terms, bracket: &mut dyn Bracket) -> Result<Outcome> {
-    refuse_incomplete(table, page)?;
+    if terms.fields == Fields::All {
+        refuse_incomplete(table, page)?;
+    }
     let (mut poison, mut busy, mut careful): (HashSet<usize>, u32, bool) = (HashSet::new(), 0, false);
     loop {
         let mut tx = db.begin()?;
@@ -484,7 +498,7 @@ impl<'t> Import<'t> {
             (Content::Keep, _) => counts.kept += 1,
         }
         if let Rule::Strategy(method) = decision.rule {
-            self.outcome.refuse(table, method);
+            self.outcome.refuse(table, uid, method);
         }
         Ok(())
     }

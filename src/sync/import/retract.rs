@@ -28,7 +28,7 @@ impl Import<'_> {
             None => Some(Stays::Nothing),
         };
         match (stays, gone) {
-            (Some(Stays::Strategy), _) => self.outcome.refuse(table, Method::Delete),
+            (Some(Stays::Strategy), _) => self.outcome.refuse(table, item.view.uid(), Method::Delete),
             (None, Some((found, here))) => return self.let_go(table, item, found, here),
             _ => {}
         }

@@ -85,7 +85,7 @@ impl Import<'_> {
         }
         if !self.terms.rules.strategy.allows(Method::Merge) {
             self.outcome.counts.kept += 1;
-            self.outcome.refuse(table, Method::Merge);
+            self.outcome.refuse(table, alias, Method::Merge);
             return Ok(Step::Done);
         }
         self.tx.attempt(Attempt::Begin)?;

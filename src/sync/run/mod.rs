@@ -1,6 +1,7 @@
 //! A run of our own with one repository: pull, then push (SYNC.md 6).
 
 mod compare;
+mod eden;
 mod filters;
 mod first;
 mod pull;
@@ -25,7 +26,7 @@ use crate::{
     connector::{Part, Share, Table},
     decide::{Source, filter::Filter},
     error::{Error, Kind, Result},
-    model::{Action, Counts, Direction, Hello, HelloResource, LogEntry, LogId, Outcome as Went, Repository, Resource, Traffic},
+    model::{Action, ApiType, Counts, Direction, Hello, HelloResource, LogEntry, LogId, Outcome as Went, Repository, Resource, Traffic},
     peer::{Contact, Peer},
     site::{Door, Site},
     store::{self, conditions, leases, log, traffic},
@@ -100,12 +101,23 @@ pub struct ResourceReport {
 
 /// Runs with a repository, holding its lease. An error means that nothing could be done at all; what failed for one resource is in the report.
 pub fn run(site: &Site, repository: &Repository, ask: &Ask, control: &mut Control<'_>) -> Result<RunReport> {
+    if repository.kind == ApiType::Eden {
+        let eden = site.eden(repository)?;
+        return held(site, repository, ask, control, &mut |run| run.with_eden(&eden));
+    }
     let peer = site.peer(repository)?;
     run_with(site, repository, peer.as_ref(), ask, control)
 }
 
 /// As [`run`], over a line of the caller's choice.
 pub fn run_with(site: &Site, repository: &Repository, peer: &dyn Peer, ask: &Ask, control: &mut Control<'_>) -> Result<RunReport> {
+    held(site, repository, ask, control, &mut |run| run.all(peer))
+}
+
+/// What a run does, once it holds the lease and stands in the log.
+type Work<'w> = &'w mut dyn FnMut(&mut Run<'_, '_>) -> Result<()>;
+
+fn held(site: &Site, repository: &Repository, ask: &Ask, control: &mut Control<'_>, work: Work<'_>) -> Result<RunReport> {
     if site.store.read(store::site::paused)? {
         return Err(Error::new(Kind::Paused, "everything is paused").hint("Go on with `entente resume`."));
     }
@@ -124,7 +136,7 @@ pub fn run_with(site: &Site, repository: &Repository, peer: &dyn Peer, ask: &Ask
     let done = std::thread::scope(|scope| {
         let flag = lost.clone();
         scope.spawn(move || heartbeat(site, repository.id, fence, &flag, &end));
-        let done = logged(site, repository, peer, ask, control, &lost);
+        let done = logged(site, repository, ask, control, &lost, work);
         drop(ended);
         done
     });
@@ -154,10 +166,10 @@ fn heartbeat(site: &Site, repository: i64, fence: i64, lost: &AtomicBool, end: &
 fn logged(
     site: &Site,
     repository: &Repository,
-    peer: &dyn Peer,
     ask: &Ask,
     control: &mut Control<'_>,
     lost: &AtomicBool,
+    work: Work<'_>,
 ) -> Result<RunReport> {
     let mut entry = LogEntry::new(site.now(), Action::Run, Direction::Outgoing);
     entry.repository = Some(repository.id);
@@ -184,7 +196,7 @@ fn logged(
         moved: Vec::new(),
         met: None,
     };
-    let done = run.all(peer);
+    let done = work(&mut run);
     let (reports, warnings, verified, moved, met) = (run.reports, run.warnings, run.verified, run.moved, run.met);
     entry.duration = (site.now().0 - entry.time.0) / 1_000;
     reports.iter().for_each(|report| entry.counts += report.counts);
@@ -427,6 +439,7 @@ impl<'r> Run<'r, '_> {
             now: self.site.now(),
             decider: self.site.decider(),
             elsewhere: super::filters::elsewhere(self.site, Some(self.repository.id), &part.table.resource)?,
+            fields: crate::sync::Fields::default(),
         })
     }
 
@@ -450,15 +463,20 @@ impl<'r> Run<'r, '_> {
         let mut outcome = Outcome::default();
         let done = self.stopped().and_then(|()| work(self, part, &mut outcome));
         let seconds = (self.site.now().0 - begun.0) as f64 / 1e6;
-        let error = done.err();
+        let (error, undecided) = (done.err(), outcome.deletions > 0);
         part.failed |= error.is_some();
+        self.reported(&part.table.resource.clone(), direction, outcome, seconds, error);
+        undecided
+    }
+
+    /// Adds to the report, and to the log where there is anything to tell.
+    fn reported(&mut self, resource: &str, direction: &'static str, outcome: Outcome, seconds: f64, error: Option<Error>) {
         let counts = outcome.counts;
         if counts.records + counts.retracted > 0 || error.is_some() {
-            self.log(&part.table.resource, direction, &counts, &outcome, seconds, error.as_ref());
+            self.log(resource, direction, &counts, &outcome, seconds, error.as_ref());
         }
         self.warnings.extend(outcome.warnings.iter().filter(|warning| !self.warnings.contains(warning)).cloned().collect::<Vec<_>>());
-        self.reports.push(ResourceReport { resource: part.table.resource.clone(), direction, counts, seconds, error });
-        outcome.deletions > 0
+        self.reports.push(ResourceReport { resource: resource.to_owned(), direction, counts, seconds, error });
     }
 
     fn log(&self, resource: &str, direction: &'static str, counts: &Counts, outcome: &Outcome, seconds: f64, error: Option<&Error>) {

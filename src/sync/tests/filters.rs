@@ -244,7 +244,7 @@ fn two_sites_that_tell_each_other_to_let_go_of_the_same_version_do_not_both() {
     a.over(&Line::new(&a, &b), &b, &Ask { pull: false, ..Ask::default() }).unwrap();
     let (me, now, decider) = (a.site.id, a.site.now(), a.site.decider());
     let (rules, elsewhere) = (Rules::default(), filters::Elsewhere::default());
-    let terms = Terms { peer: b.site.id, rules, source: Source::Page, run: 1, me, now, decider, elsewhere };
+    let terms = Terms { peer: b.site.id, rules, source: Source::Page, run: 1, me, now, decider, elsewhere, fields: Default::default() };
     let mut door = a.site.door("app").unwrap();
     let attached = door.tables().unwrap().remove(0);
     import(&mut *door, &attached, &page, &terms, &mut Bare).unwrap();

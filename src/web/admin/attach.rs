@@ -236,6 +236,7 @@ fn specs(form: &Form) -> Result<Vec<TableSpec>> {
             matching: list(form.given(&format!("match-{table}"))),
             omit: list(form.given(&format!("omit-{table}"))),
             map: pairs(list(form.given(&format!("map-{table}"))))?,
+            ..TableSpec::default()
         })
     };
     form.all("table").into_iter().map(one).collect()

@@ -8,12 +8,16 @@ use crate::{
     web::{
         answer::{Answer, Packed, XML, wanted},
         app::{App, call, turn},
+        eden,
     },
     wire::{self, query},
 };
 
 /// Gives the page after the cursor that the query names.
 pub(in crate::web) async fn show(app: Data<App>, request: HttpRequest) -> Answer {
+    if wire::eden::query::is_pull(&who::pairs(&request)?) {
+        return eden::give(app, request, None).await;
+    }
     let caller = who::caller(&app, &request).await?;
     let ((asked, _), wanted) = (query::parse_pull(&who::pairs(&request)?)?, wanted(&request));
     let turn = turn(&app).await?;

@@ -9,4 +9,4 @@ pub(super) mod push;
 pub(super) mod register;
 pub(super) mod session;
 pub(super) mod v1;
-mod who;
+pub(in crate::web) mod who;

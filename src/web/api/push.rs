@@ -12,13 +12,16 @@ use crate::{
     web::{
         answer::{Answer, JSON},
         app::{App, call, turn},
-        body,
+        body, eden,
     },
     wire::{self, query},
 };
 
 /// Takes a page. The answer is given when the page is durable; of a page that is refused nothing is applied.
 pub(in crate::web) async fn take(app: Data<App>, request: HttpRequest, payload: Payload) -> Answer {
+    if wire::eden::query::is_push(&who::pairs(&request)?) {
+        return eden::take(app, request, payload, None).await;
+    }
     let caller = who::caller(&app, &request).await?;
     let (resource, push, _) = query::parse_push(&who::pairs(&request)?)?;
     let body = body::read(&request, payload, app.limits.body).await?;

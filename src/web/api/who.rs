@@ -28,13 +28,13 @@ pub(super) enum Shown {
 }
 
 /// The pairs of the query. Brackets and the like may stand in it raw.
-pub(super) fn pairs(request: &HttpRequest) -> Result<Pairs> {
+pub(in crate::web) fn pairs(request: &HttpRequest) -> Result<Pairs> {
     let pairs = Query::<Pairs>::from_query(request.query_string());
     pairs.map(Query::into_inner).map_err(|e| Error::malformed("The query cannot be read").because(e.to_string()))
 }
 
 /// The caller, who must be somebody. Refuses while the site is paused.
-pub(super) async fn caller(app: &Data<App>, request: &HttpRequest) -> Result<Caller> {
+pub(in crate::web) async fn caller(app: &Data<App>, request: &HttpRequest) -> Result<Caller> {
     let app = app.clone();
     let known = known(&app, request).await?.ok_or_else(nobody)?;
     call(move || admit::refuse_while_paused(&app.site)).await?;
@@ -42,7 +42,7 @@ pub(super) async fn caller(app: &Data<App>, request: &HttpRequest) -> Result<Cal
 }
 
 /// The caller; `None` if the request shows nothing.
-pub(super) async fn known(app: &Data<App>, request: &HttpRequest) -> Result<Option<Caller>> {
+pub(in crate::web) async fn known(app: &Data<App>, request: &HttpRequest) -> Result<Option<Caller>> {
     let claimed = claimed(request)?;
     let (app, address) = (app.clone(), address(request));
     let caller = match shown(request)? {
@@ -64,7 +64,7 @@ pub(super) async fn known(app: &Data<App>, request: &HttpRequest) -> Result<Opti
 }
 
 /// The account of a request with name and password, and the site it says it comes from.
-pub(super) async fn account(app: &Data<App>, request: &HttpRequest) -> Result<(Account, Option<SiteId>)> {
+pub(in crate::web) async fn account(app: &Data<App>, request: &HttpRequest) -> Result<(Account, Option<SiteId>)> {
     let claimed = claimed(request)?;
     let Shown::Basic(name, password) = shown(request)? else { return Err(nobody()) };
     let (app, address) = (app.clone(), address(request));
@@ -73,7 +73,7 @@ pub(super) async fn account(app: &Data<App>, request: &HttpRequest) -> Result<(A
 }
 
 /// The token of a request.
-pub(super) fn token(request: &HttpRequest) -> Result<SecretString> {
+pub(in crate::web) fn token(request: &HttpRequest) -> Result<SecretString> {
     match shown(request)? {
         Shown::Bearer(token) => Ok(token),
         _ => Err(nobody()),
@@ -104,7 +104,7 @@ fn claimed(request: &HttpRequest) -> Result<Option<SiteId>> {
 }
 
 /// The site that the caller says it was before.
-pub(super) fn formerly(request: &HttpRequest) -> Result<Option<SiteId>> {
+pub(in crate::web) fn formerly(request: &HttpRequest) -> Result<Option<SiteId>> {
     site_named(request, "formerly")
 }
 

@@ -126,7 +126,7 @@ fn known_kind(word: &str) -> Result<Kind> {
 }
 
 /// What `value` means where nobody says its kind: a JSON scalar, JSON, or else the text it is.
-fn guess(text: &str) -> (Kind, Cow<'_, str>) {
+pub(in crate::wire) fn guess(text: &str) -> (Kind, Cow<'_, str>) {
     let trimmed = text.trim_matches([' ', '\t', '\r', '\n']);
     let plain = |kind| (kind, Cow::Borrowed(trimmed));
     match trimmed.as_bytes().first() {

@@ -5,9 +5,9 @@
 //! DOCTYPE and with it every entity but the five, processing instructions.
 
 mod build;
-mod field;
+pub(super) mod field;
 mod lineage;
-mod tag;
+pub(super) mod tag;
 
 use quick_xml::{Reader, events::Event};
 

@@ -12,12 +12,12 @@ use crate::{
 };
 
 /// The attributes of one start tag: names and raw values, which are known to be well-formed.
-pub(super) struct Attributes<'a>(SmallVec<[(&'a str, &'a str); 12]>);
+pub(in crate::wire) struct Attributes<'a>(SmallVec<[(&'a str, &'a str); 12]>);
 
 impl<'a> Attributes<'a> {
     /// Takes what stands between a tag's name and its end. Attributes have a space before them, quotes round them, names that
     /// are names and occur once, no `<`, and no references but the five and to characters that XML has.
-    pub(super) fn parse(raw: &'a str, limits: &Limits) -> Result<Attributes<'a>> {
+    pub(in crate::wire) fn parse(raw: &'a str, limits: &Limits) -> Result<Attributes<'a>> {
         let mut list: SmallVec<[(&str, &str); 12]> = SmallVec::new();
         let mut rest = raw;
         loop {
@@ -42,17 +42,17 @@ impl<'a> Attributes<'a> {
     }
 
     /// The value of an attribute as it was meant.
-    pub(super) fn get(&self, name: &str) -> Result<Option<Cow<'a, str>>> {
+    pub(in crate::wire) fn get(&self, name: &str) -> Result<Option<Cow<'a, str>>> {
         self.raw(name).map(unescape).transpose()
     }
 
     /// The value of an attribute as it stands in the document.
-    pub(super) fn raw(&self, name: &str) -> Option<&'a str> {
+    pub(in crate::wire) fn raw(&self, name: &str) -> Option<&'a str> {
         self.0.iter().find(|(known, _)| *known == name).map(|(_, value)| *value)
     }
 
     /// Names and raw values.
-    pub(super) fn iter(&self) -> impl Iterator<Item = (&'a str, &'a str)> {
+    pub(in crate::wire) fn iter(&self) -> impl Iterator<Item = (&'a str, &'a str)> {
         self.0.iter().copied()
     }
 }
@@ -135,7 +135,7 @@ fn split_reference(text: &str) -> Result<Option<(&str, char, &str)>> {
 }
 
 /// The character that a reference (without `&` and `;`) stands for.
-pub(super) fn resolve(name: &str) -> Result<char> {
+pub(in crate::wire) fn resolve(name: &str) -> Result<char> {
     let number = |digits: &str, radix| {
         let plain = digits.bytes().all(|byte| byte.is_ascii_alphanumeric());
         plain.then(|| u32::from_str_radix(digits, radix).ok()).flatten().and_then(char::from_u32).filter(|c| carries(*c))

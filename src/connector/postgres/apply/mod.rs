@@ -165,6 +165,10 @@ impl Apply for Transaction<'_> {
         self.db.write_share(table.id, peer, part, share)
     }
 
+    fn set_notes(&mut self, table: &Table, peer: SiteId, notes: &[(String, String)]) -> Result<()> {
+        self.db.write_notes(table.id, peer, notes)
+    }
+
     fn answer(&mut self, batch: uuid::Uuid) -> Result<Option<String>> {
         let row = self.db.link.maybe("SELECT answer FROM entente.batch WHERE id = $1", &[batch.to_string().into()], "read the journal")?;
         row.map(|row| row.owned(0)).transpose()

@@ -345,6 +345,10 @@ impl Apply for Transaction<'_> {
         self.db.write_share(table.id, peer, part, share)
     }
 
+    fn set_notes(&mut self, table: &Table, peer: SiteId, notes: &[(String, String)]) -> Result<()> {
+        self.db.write_notes(table.id, peer, notes)
+    }
+
     fn answer(&mut self, batch: uuid::Uuid) -> Result<Option<String>> {
         let sql = "SELECT answer FROM entente_batch WHERE id = ?1";
         let mut statement = self.db.conn.prepare_cached(sql).told("read the journal")?;

@@ -184,6 +184,7 @@ impl TableWanted {
             matching: self.r#match,
             omit: self.omit,
             map: self.map,
+            components: Vec::new(),
         })
     }
 }

@@ -200,6 +200,8 @@ fn set(call: &Call<'_>, asked: In<RepositoryPath, Nothing, RepositoryChange>) ->
         accept_pushes: accept_pushes.unwrap_or(known.accept_pushes),
         enabled: enabled.unwrap_or(known.enabled),
         id: known.id,
+        kind: known.kind,
+        offered_name: known.offered_name,
     };
     register::set(call.site, changed, Said { reached, enabled: enabled == Some(true) }).map(told)
 }

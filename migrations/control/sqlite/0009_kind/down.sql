@@ -1,0 +1,2 @@
+ALTER TABLE repository DROP COLUMN kind;
+ALTER TABLE repository DROP COLUMN offered_name;

@@ -1,0 +1,343 @@
+//! Giving an Eden what changed here. The cursor moves on its answer alone; a record that it cannot take is named and spares the others.
+
+use std::collections::{BTreeSet, HashMap, HashSet};
+
+use super::Leg;
+use crate::{
+    connector::{Extent, Part, Wait, Waiting, Which},
+    error::{Error, Kind, Result},
+    model::{
+        Counts, Method, Page, Policy, RecordView, SiteId, Strategy,
+        eden::{EdenAnswer, EdenPush, Feed, Holding, Known, Refused},
+    },
+    peer::{Eden, EdenDoor, EdenSender},
+    sync::{
+        Outcome,
+        eden::{Tables, as_told, close, held, holding},
+        run::{Progress, Run},
+    },
+};
+
+/// Records in one document: Eden applies it in one transaction, and its parser takes long over long ones.
+const RECORDS: usize = 1_000;
+
+/// The most waiting versions of one record that are looked at.
+const SEVERAL: usize = 100;
+
+/// What is sent to an Eden, and how.
+struct Way<'a> {
+    eden: &'a Eden,
+    push: EdenPush,
+    door: EdenDoor,
+    sender: EdenSender,
+}
+
+impl<'r> Run<'r, '_> {
+    pub(super) fn give_eden(&mut self, legs: &mut [Leg<'r>], at: usize, eden: &Eden, peer: SiteId, all: &mut Outcome) -> Result<()> {
+        let shared: BTreeSet<String> = legs.iter().filter(|leg| leg.resource.mode.pushes()).map(|leg| leg.table.resource.clone()).collect();
+        let allowed = |resource: &str| shared.contains(resource);
+        let mut tables = Tables::new(self.site, &allowed);
+        let leg = &mut legs[at];
+        if self.ask.full || leg.share.given != leg.filter.to_string() {
+            (leg.share.push, leg.share.given) = (0, leg.filter.to_string());
+        }
+        let (before, head) = (eden.traffic(), leg.door.head(&leg.table)?);
+        let mut way = self.way(leg, eden);
+        while leg.share.push < head {
+            self.stopped()?;
+            let mut page = Page::new(&leg.table.resource);
+            let bytes = usize::try_from(self.site.config.page_bytes).unwrap_or(usize::MAX);
+            let extent = Extent { records: RECORDS.min(self.site.config.page_records as usize), bytes };
+            let (upto, more) = leg.door.export(&leg.table, leg.share.push, peer, extent, self.site.now(), &mut page)?;
+            self.give_page(leg, page, upto, &mut way, peer, &mut tables, all)?;
+            all.counts.bytes = eden.traffic() - before;
+            (self.control.progress)(&Progress { resource: &leg.table.resource, direction: "push", counts: all.counts, total: None });
+            if !more {
+                break;
+            }
+        }
+        Ok(())
+    }
+
+    fn way<'a>(&self, leg: &Leg<'_>, eden: &'a Eden) -> Way<'a> {
+        let resource = &leg.resource;
+        let plain = resource.update == Policy::Newer
+            && matches!(resource.conflict, Policy::Newer | Policy::Manual)
+            && resource.strategy == Strategy::default();
+        let conflict = if resource.conflict == Policy::Manual { Policy::Newer } else { resource.conflict };
+        let push =
+            EdenPush { resource: resource.name.clone(), since: None, strategy: resource.strategy, update: resource.update, conflict };
+        let url = self.site.config.url.clone().unwrap_or_default();
+        let domain = url.split_once("://").map_or("", |(_, rest)| rest.split(['/', ':']).next().unwrap_or_default()).to_owned();
+        Way {
+            eden,
+            push,
+            door: if plain { EdenDoor::Sync } else { EdenDoor::Controller },
+            sender: EdenSender { site: self.site.id, domain, url },
+        }
+    }
+
+    #[expect(clippy::too_many_arguments, reason = "one step of one loop")]
+    fn give_page(
+        &mut self,
+        leg: &mut Leg<'r>,
+        mut page: Page,
+        upto: i64,
+        way: &mut Way<'_>,
+        peer: SiteId,
+        tables: &mut Tables<'_, '_>,
+        all: &mut Outcome,
+    ) -> Result<()> {
+        let uids: Vec<String> = page.views().map(|view| view.uid().to_owned()).collect();
+        as_told(&leg.table, &mut page);
+        let notes = leg.door.notes(&leg.table, peer, Some(&uids))?;
+        let now = self.site.now();
+        let idle: Vec<usize> = page
+            .views()
+            .enumerate()
+            .filter(|(_, view)| {
+                view.record.retracted || !leg.filter.matches(*view) && view.record.lives() || has(held(&notes, view.uid()), *view)
+            })
+            .map(|(at, _)| at)
+            .collect();
+        page.remove(&idle);
+        if self.ask.dry_run {
+            all.counts.records += page.records.len() as u64;
+            leg.share.push = upto;
+            return Ok(());
+        }
+        if way.door == EdenDoor::Sync {
+            self.withhold(leg, &mut page, &notes, all);
+        }
+        let (mut noted, mut refused) = (Vec::new(), HashMap::new());
+        if !page.records.is_empty() {
+            let mut answers = Answers::default();
+            let sent = self.send(leg, &page, &notes, way, tables, peer, &mut answers);
+            if let Err(error) = sent {
+                // There is no such door: what its policies would hold back is held back here.
+                if way.door == EdenDoor::Controller && Eden::has_no_door(&error) {
+                    way.door = EdenDoor::Sync;
+                    return self.give_page(leg, page, upto, way, peer, tables, all);
+                }
+                return Err(error);
+            }
+            noted = answers.notes(&page, &notes, now);
+            for refused in answers.refused.values() {
+                all.warn(format!("{} refused {}: {}", self.repository.name, refused.uid, refused.reason));
+            }
+            all.warnings.extend(answers.told);
+            let quarantined = answers.refused.len() as u64;
+            let counts = Counts { records: page.records.len() as u64, quarantined, ..answers.counts };
+            all.add(Outcome { counts, ..Outcome::default() });
+            refused = answers.refused;
+        }
+        leg.share.push = upto;
+        let mut tx = leg.door.begin()?;
+        for view in page.views() {
+            let now_refused = refused.get(view.uid());
+            if now_refused.is_none() && held(&notes, view.uid()).is_none_or(|held| held.refused.is_none()) {
+                continue;
+            }
+            for waiter in tx.waiters(Which::Of(&leg.table, view.uid()), SEVERAL)? {
+                if waiter.kind == Waiting::Refused && waiter.site == peer {
+                    tx.unwait(waiter.id)?;
+                }
+            }
+            if let Some(refused) = now_refused {
+                let run = self.id.unsigned_abs();
+                tx.wait(&leg.table, view, &Wait { kind: Waiting::Refused, reason: &refused.reason, missing: &[], peer, run, now })?;
+            }
+        }
+        tx.set_notes(&leg.table, peer, &noted)?;
+        tx.set_share(&leg.table, peer, Part::Active, &leg.share)?;
+        tx.commit()
+    }
+
+    /// Sends a page; where the Eden breaks over it, its halves, so that the one record that it cannot take is found.
+    #[expect(clippy::too_many_arguments, reason = "it calls itself")]
+    fn send(
+        &mut self,
+        leg: &Leg<'_>,
+        page: &Page,
+        notes: &HashMap<String, String>,
+        way: &Way<'_>,
+        tables: &mut Tables<'_, '_>,
+        peer: SiteId,
+        answers: &mut Answers,
+    ) -> Result<()> {
+        self.stopped()?;
+        let mut feed = Feed { masters: page.clone(), results: page.records.len(), ..Feed::default() };
+        close(&mut feed, tables)?;
+        prune(&mut feed, tables, peer)?;
+        answers.clear(leg, page, notes, &mut feed);
+        let done = match way.eden.push(&way.push, &feed, &way.sender, way.door) {
+            Err(error) if error.kind() == Kind::Forbidden && error.to_string().contains("Registration required") => {
+                way.eden.register(&self.site.name)?;
+                way.eden.push(&way.push, &feed, &way.sender, way.door)
+            }
+            done => done,
+        };
+        match done {
+            Ok((answer, lossy)) => {
+                answers.add(answer, &page.resource);
+                if lossy.replaced > 0 {
+                    answers
+                        .tell(format!("{}: characters that an Eden cannot keep were replaced in {} texts", page.resource, lossy.replaced));
+                }
+                if !lossy.unsent.is_empty() {
+                    let fields: Vec<&str> = lossy.unsent.iter().map(String::as_str).collect();
+                    answers.tell(format!("{}: an Eden cannot be given the values of {}", page.resource, fields.join(", ")));
+                }
+                Ok(())
+            }
+            Err(error) if error.kind() == Kind::Internal && page.records.len() > 1 => {
+                let (first, second) = halves(page);
+                self.send(leg, &first, notes, way, tables, peer, answers)?;
+                self.send(leg, &second, notes, way, tables, peer, answers)
+            }
+            Err(error) if error.kind() == Kind::Internal => {
+                // An Eden that cannot take nothing at all is ill, and the record is not to blame.
+                if way.eden.push(&way.push, &Feed::default(), &way.sender, way.door).is_err() {
+                    return Err(error);
+                }
+                answers.breaks(page, &error);
+                Ok(())
+            }
+            Err(error) => Err(error),
+        }
+    }
+
+    /// Takes out what the policies and the strategy forbid, where the Eden would not mind them.
+    fn withhold(&self, leg: &Leg<'_>, page: &mut Page, notes: &HashMap<String, String>, all: &mut Outcome) {
+        let resource = &leg.resource;
+        let held_back = |view: RecordView<'_>| {
+            let there = held(notes, view.uid()).is_some_and(|held| !held.version.is_empty());
+            let method = match (there, view.record.deleted) {
+                (_, true) if view.heir().is_some() => Method::Merge,
+                (_, true) => Method::Delete,
+                (true, false) => Method::Update,
+                (false, false) => Method::Create,
+            };
+            let by_policy = match resource.update {
+                Policy::Other => there,
+                Policy::Master => there && view.record.origin != self.site.id,
+                _ => false,
+            };
+            by_policy || !resource.strategy.allows(method)
+        };
+        let out: Vec<usize> = page.views().enumerate().filter(|(_, view)| held_back(*view)).map(|(at, _)| at).collect();
+        if !out.is_empty() {
+            all.counts.kept += out.len() as u64;
+            all.warn(format!(
+                "{}: {} held back, since {} has no address that honours the update policy {} and the strategy {}",
+                resource.name,
+                crate::sync::run::told(out.len() as u64),
+                self.repository.name,
+                resource.update,
+                resource.strategy
+            ));
+            page.remove(&out);
+        }
+    }
+}
+
+/// Whether the Eden has a record as it is, or refused it so.
+fn has(held: Option<Holding>, view: RecordView<'_>) -> bool {
+    held.is_some_and(|held| match &held.refused {
+        Some((version, _)) => *version == view.record.version,
+        None => held.version == view.record.version,
+    })
+}
+
+/// Leaves out what the Eden has of what goes along.
+fn prune(feed: &mut Feed, tables: &mut Tables<'_, '_>, peer: SiteId) -> Result<()> {
+    for page in &mut feed.referenced {
+        let Some((door, table)) = tables.of(&page.resource.clone()) else { continue };
+        let uids: Vec<String> = page.views().map(|view| view.uid().to_owned()).collect();
+        let notes = door.notes(table, peer, Some(&uids))?;
+        let there: Vec<usize> =
+            page.views().enumerate().filter(|(_, view)| has(held(&notes, view.uid()), *view)).map(|(at, _)| at).collect();
+        page.remove(&there);
+    }
+    feed.referenced.retain(|page| !page.records.is_empty());
+    Ok(())
+}
+
+fn halves(page: &Page) -> (Page, Page) {
+    let middle = page.records.len() / 2;
+    let (mut first, mut second) = (Page::new(&page.resource), Page::new(&page.resource));
+    page.views().enumerate().for_each(|(at, view)| if at < middle { first.copy(view) } else { second.copy(view) });
+    (first, second)
+}
+
+/// What came of the documents of a page.
+#[derive(Default)]
+struct Answers {
+    counts: Counts,
+    refused: HashMap<String, Refused>,
+    told: Vec<String>,
+}
+
+impl Answers {
+    fn add(&mut self, answer: EdenAnswer, resource: &str) {
+        self.counts += Counts { created: answer.created, updated: answer.updated, deleted: answer.deleted, ..Counts::default() };
+        for refused in answer.refused {
+            if refused.resource == resource {
+                self.refused.insert(refused.uid.clone(), refused);
+            } else {
+                self.tell(format!("{} {} was refused: {}", refused.resource, refused.uid, refused.reason));
+            }
+        }
+    }
+
+    fn breaks(&mut self, page: &Page, error: &Error) {
+        for view in page.views() {
+            let (resource, uid) = (page.resource.clone(), view.uid().to_owned());
+            self.refused.insert(uid.clone(), Refused { resource, uid, reason: format!("it breaks over this record: {error}") });
+        }
+    }
+
+    fn tell(&mut self, told: String) {
+        if !self.told.contains(&told) {
+            self.told.push(told);
+        }
+    }
+
+    /// Says which fields were emptied since the Eden had them: texts it can be told so of.
+    fn clear(&mut self, leg: &Leg<'_>, page: &Page, notes: &HashMap<String, String>, feed: &mut Feed) {
+        let mut untold: BTreeSet<&str> = BTreeSet::new();
+        for view in page.views().filter(|view| view.record.lives()) {
+            let Some(before) = held(notes, view.uid()) else { continue };
+            let here: HashSet<&str> =
+                view.fields().filter(|(_, value)| value.kind != crate::model::Kind::Null).map(|(name, _)| name).collect();
+            for field in before.fields.iter().filter(|field| !here.contains(field.as_str())) {
+                match leg.table.form.kind(field) {
+                    Some(crate::model::Kind::Text) => feed.cleared.entry(view.uid().to_owned()).or_default().push(field.clone()),
+                    Some(_) => drop(untold.insert(leg.table.fields.iter().find(|own| *own == field).map_or("", |own| own))),
+                    None => {
+                        if let Some(own) = leg.table.references.iter().find(|own| own.field == *field) {
+                            untold.insert(&own.field);
+                        }
+                    }
+                }
+            }
+        }
+        untold.remove("");
+        if !untold.is_empty() {
+            let fields: Vec<&str> = untold.into_iter().collect();
+            self.tell(format!("{}: {} were emptied here; an Eden can be told so of texts alone", page.resource, fields.join(", ")));
+        }
+    }
+
+    /// What the Eden holds of the records now.
+    fn notes(&self, page: &Page, notes: &HashMap<String, String>, now: crate::model::Time) -> Vec<(String, String)> {
+        let note = |view: RecordView<'_>| match self.refused.get(view.uid()) {
+            None => holding(view, Known::Taken, now),
+            Some(refused) => {
+                let before = held(notes, view.uid()).unwrap_or_else(|| Holding::nothing(now));
+                Holding { refused: Some((view.record.version.clone(), refused.reason.clone())), ..before }
+            }
+        };
+        page.views().map(|view| (view.uid().to_owned(), note(view).write())).collect()
+    }
+}

@@ -1,0 +1,441 @@
+//! Builds the records of a document from its tags.
+
+use std::{collections::HashMap, ops::Range};
+
+use super::text::{meant, unescaped};
+use crate::{
+    error::{Error, Kind as Trouble, Result},
+    model::{
+        Cell, Kind, Limits, Page, Record, SiteId, Time, Uid,
+        eden::{Document, NOBODY, PARENT, Refused, UNDATED},
+    },
+    wire::{reader::tag::Attributes, value, xml::is_name},
+};
+
+/// The most names of fields and resources in a document.
+const MAX_NAMES: usize = 8_192;
+
+/// The most elements in a document.
+const MAX_ELEMENTS: usize = 1_000_000;
+
+/// A value before its record is known to be one.
+struct Raw {
+    field: usize,
+    resource: usize,
+    kind: Kind,
+    text: Range<usize>,
+    /// The text names an element of this document.
+    local: bool,
+}
+
+/// A `<resource>`.
+struct Element {
+    resource: usize,
+    uid: String,
+    tuid: Option<String>,
+    modified: Time,
+    origin: SiteId,
+    deleted: bool,
+    heir: Option<String>,
+    cells: Vec<Raw>,
+    parent: Option<usize>,
+    refused: Option<String>,
+}
+
+/// What is open.
+enum Open {
+    Root,
+    /// By its index.
+    Element(usize),
+    Data {
+        of: usize,
+        field: usize,
+        value: Option<(Kind, String)>,
+        start: usize,
+    },
+    Reference {
+        of: usize,
+        field: usize,
+        /// The element that stands inside.
+        inside: Option<usize>,
+    },
+    Passed,
+}
+
+pub(super) struct Builder<'a> {
+    own: &'a str,
+    limits: &'a Limits,
+    domain: String,
+    open: Vec<Open>,
+    begun: bool,
+    ended: bool,
+    names: Vec<String>,
+    by_name: HashMap<String, usize>,
+    elements: Vec<Element>,
+    text: String,
+}
+
+impl<'a> Builder<'a> {
+    pub(super) fn new(own: &'a str, limits: &'a Limits) -> Builder<'a> {
+        let (open, names, elements) = (Vec::new(), Vec::new(), Vec::new());
+        Builder {
+            own,
+            limits,
+            domain: String::new(),
+            open,
+            begun: false,
+            ended: false,
+            names,
+            by_name: HashMap::new(),
+            elements,
+            text: String::new(),
+        }
+    }
+
+    fn name(&mut self, name: &str) -> Result<usize> {
+        if let Some(known) = self.by_name.get(name) {
+            return Ok(*known);
+        }
+        if self.names.len() >= MAX_NAMES || name.len() > 512 {
+            return Err(Error::new(Trouble::TooLarge, "The document has too many names, or too long ones"));
+        }
+        self.names.push(name.to_owned());
+        self.by_name.insert(name.to_owned(), self.names.len() - 1);
+        Ok(self.names.len() - 1)
+    }
+
+    /// A start tag.
+    pub(super) fn open(&mut self, name: &str, attributes: &str) -> Result<()> {
+        if !is_name(name) {
+            return Err(Error::malformed("XML Parse error: an element's name is not a name"));
+        }
+        if self.open.len() >= self.limits.depth as usize {
+            return Err(Error::new(Trouble::TooLarge, format!("Elements are nested more than {} deep", self.limits.depth)));
+        }
+        let attributes = Attributes::parse(attributes, self.limits)?;
+        let next = match (self.open.last(), name) {
+            (None, _) => self.root(name, &attributes)?,
+            (Some(Open::Root), "resource") => self.element(&attributes, None)?,
+            (Some(Open::Element(of)), "resource") if !self.elements[*of].deleted => self.element(&attributes, Some(*of))?,
+            (Some(Open::Element(of)), "data") if !self.elements[*of].deleted => self.data(*of, &attributes)?,
+            (Some(Open::Element(of)), "reference") if !self.elements[*of].deleted => self.reference(*of, &attributes)?,
+            (Some(Open::Reference { .. }), "resource") => {
+                let element = self.element(&attributes, None)?;
+                if let (Open::Element(at), Some(Open::Reference { inside, .. })) = (&element, self.open.last_mut()) {
+                    *inside = inside.or(Some(*at));
+                }
+                element
+            }
+            _ => Open::Passed,
+        };
+        self.open.push(next);
+        Ok(())
+    }
+
+    fn root(&mut self, name: &str, attributes: &Attributes<'_>) -> Result<Open> {
+        if self.begun {
+            return Err(Error::malformed("XML Parse error: the document has more than one root"));
+        }
+        if name != "s3xml" || attributes.raw("xmlns").is_some_and(|namespace| !namespace.is_empty()) {
+            return Err(Error::malformed("XML Parse error: the document's root is not s3xml without a namespace"));
+        }
+        self.begun = true;
+        self.domain = attributes.get("domain")?.unwrap_or_default().into_owned();
+        Ok(Open::Root)
+    }
+
+    fn element(&mut self, attributes: &Attributes<'_>, parent: Option<usize>) -> Result<Open> {
+        let Some(name) = attributes.get("name")?.filter(|name| !name.is_empty()) else { return Ok(Open::Passed) };
+        if self.elements.len() >= MAX_ELEMENTS {
+            return Err(Error::new(Trouble::TooLarge, format!("The document has more than {MAX_ELEMENTS} elements")));
+        }
+        let resource = self.name(&name)?;
+        let text = |name: &str| attributes.get(name).map(|value| value.map(std::borrow::Cow::into_owned));
+        let uid = text("uuid")?.map(|uid| self.plain(uid)).unwrap_or_default();
+        let deleted = attributes.raw("deleted").is_some_and(|word| word.eq_ignore_ascii_case("true"));
+        let (mut modified, mut refused) = (UNDATED, None);
+        match text("modified_on")?.filter(|text| !text.is_empty()).map(|text| text.parse::<Time>()) {
+            None => {}
+            Some(Ok(time)) => modified = Time(time.0.div_euclid(1_000_000) * 1_000_000),
+            Some(Err(_)) => refused = Some("modified_on: not a time".to_owned()),
+        }
+        let mci = text("mci")?;
+        let origin = if mci.as_deref() == Some("1") { SiteId(uuid::Uuid::nil()) } else { NOBODY };
+        let heir = if deleted { text("replaced_by")?.map(|heir| self.plain(heir)) } else { None };
+        if !uid.is_empty() && Uid::check(&uid).is_err() {
+            refused = Some("uuid: not a usable identifier".to_owned());
+        }
+        let mut element =
+            Element { resource, uid, tuid: text("tuid")?, modified, origin, deleted, heir, cells: Vec::new(), parent, refused };
+        if !deleted {
+            for name in ["created_on", "mci", "created_by", "modified_by", "owned_by_user", "owned_by_group"] {
+                if let Some(text) = text(name)? {
+                    let field = self.name(&format!("@{name}"))?;
+                    let text = self.put(&text);
+                    element.cells.push(Raw { field, resource: 0, kind: Kind::Text, text, local: false });
+                }
+            }
+        }
+        self.elements.push(element);
+        Ok(Open::Element(self.elements.len() - 1))
+    }
+
+    /// A uid without the prefix of our own host. A plain one that the sender wrote gets none.
+    fn plain(&self, uid: String) -> String {
+        let own = |domain: &str| (!domain.is_empty()).then(|| uid.strip_prefix(domain)?.strip_prefix('/')).flatten();
+        own(self.own).map(str::to_owned).unwrap_or(uid)
+    }
+
+    fn put(&mut self, text: &str) -> Range<usize> {
+        let start = self.text.len();
+        self.text.push_str(text);
+        start..self.text.len()
+    }
+
+    fn data(&mut self, of: usize, attributes: &Attributes<'_>) -> Result<Open> {
+        let Some(field) = attributes.get("field")?.filter(|field| !field.is_empty()) else { return Ok(Open::Passed) };
+        let field = self.name(&field)?;
+        let value = match (attributes.get("url")?, attributes.get("value")?) {
+            (Some(url), _) => {
+                let filename = attributes.get("filename")?.unwrap_or_default();
+                let upload = serde_json::json!({ "url": url, "filename": filename });
+                Some((Kind::Json, upload.to_string()))
+            }
+            (None, Some(value)) => {
+                let (kind, text) = meant(&value);
+                Some((kind, text.into_owned()))
+            }
+            (None, None) => None,
+        };
+        Ok(Open::Data { of, field, value, start: self.text.len() })
+    }
+
+    fn reference(&mut self, of: usize, attributes: &Attributes<'_>) -> Result<Open> {
+        let Some(field) = attributes.get("field")?.filter(|field| !field.is_empty()) else { return Ok(Open::Passed) };
+        let field = self.name(&field)?;
+        let resource = attributes.get("resource")?.unwrap_or_default();
+        let resource = self.name(&resource)?;
+        let raw = |text: Range<usize>, kind, local| Raw { field, resource, kind, text, local };
+        let uid = attributes.get("uuid")?.unwrap_or_default();
+        let uid = uid.trim();
+        if uid.starts_with('[') {
+            let list: Option<Vec<String>> = serde_json::from_str(uid).ok();
+            match list {
+                // An empty list leaves what is there (docs/eden.md).
+                Some(list) if list.is_empty() => {}
+                Some(list) => {
+                    let many = serde_json::json!({ "@resource": self.names[resource], "@uuid": list });
+                    let text = self.put(&many.to_string());
+                    self.elements[of].cells.push(raw(text, Kind::Json, false));
+                }
+                None => self.refuse(of, field, "the list of references is no JSON"),
+            }
+        } else if !uid.is_empty() {
+            let uid = self.plain(uid.to_owned());
+            match Uid::check(&uid) {
+                Ok(uid) => {
+                    let text = self.put(uid);
+                    self.elements[of].cells.push(raw(text, Kind::Reference, false));
+                }
+                Err(_) => self.refuse(of, field, "not a usable identifier"),
+            }
+        } else if let Some(tuid) = attributes.get("tuid")?.filter(|tuid| !tuid.is_empty()) {
+            let text = self.put(&tuid);
+            self.elements[of].cells.push(raw(text, Kind::Reference, true));
+        }
+        Ok(Open::Reference { of, field, inside: None })
+    }
+
+    fn refuse(&mut self, of: usize, field: usize, why: &str) {
+        let reason = format!("{}: {why}", self.names[field]);
+        self.elements[of].refused.get_or_insert(reason);
+    }
+
+    /// Content, or a CDATA section.
+    pub(super) fn text(&mut self, raw: &str) -> Result<()> {
+        match self.open.last() {
+            None if !raw.trim().is_empty() => Err(Error::malformed("XML Parse error: text outside the root")),
+            Some(Open::Data { value: None, start, .. }) => {
+                if (self.text.len() - start + raw.len()) as u64 > self.limits.text {
+                    return Err(Error::new(Trouble::TooLarge, format!("A text is longer than {} bytes", self.limits.text)));
+                }
+                self.text.push_str(raw);
+                Ok(())
+            }
+            _ => Ok(()),
+        }
+    }
+
+    /// A character that a reference stands for.
+    pub(super) fn character(&mut self, c: char) -> Result<()> {
+        self.text(c.encode_utf8(&mut [0; 4]))
+    }
+
+    /// An end tag.
+    pub(super) fn close(&mut self) -> Result<()> {
+        match self.open.pop() {
+            Some(Open::Root) => self.ended = true,
+            Some(Open::Data { of, field, value, start }) => {
+                let (kind, text) = match value {
+                    Some((kind, text)) => {
+                        self.text.truncate(start);
+                        (kind, self.put(&text))
+                    }
+                    None => {
+                        let said = self.text.split_off(start);
+                        let said = unescaped(&said);
+                        (if said.is_empty() { Kind::Null } else { Kind::Text }, self.put(&said))
+                    }
+                };
+                self.elements[of].cells.push(Raw { field, resource: 0, kind, text, local: false });
+            }
+            Some(Open::Reference { of, field, inside: Some(at) }) => {
+                let target = self.elements[at].resource;
+                let uid = self.identify(at);
+                let text = self.put(&uid);
+                self.elements[of].cells.push(Raw { field, resource: target, kind: Kind::Reference, text, local: false });
+            }
+            _ => {}
+        }
+        Ok(())
+    }
+
+    /// The uid of an element; one that follows from what it says, where it has none.
+    fn identify(&mut self, at: usize) -> String {
+        let element = &self.elements[at];
+        if element.uid.is_empty() {
+            let mut content: Vec<(&str, &str)> =
+                element.cells.iter().map(|raw| (self.names[raw.field].as_str(), &self.text[raw.text.clone()])).collect();
+            content.retain(|(name, _)| !name.starts_with('@'));
+            content.sort_unstable();
+            let mut text = format!("{}\n{}\n", self.names[element.resource], element.tuid.as_deref().unwrap_or_default());
+            content.iter().for_each(|(name, value)| text.push_str(&format!("{}:{name}={}:{value}\n", name.len(), value.len())));
+            self.elements[at].uid = Uid::of(uuid::Uuid::new_v5(&uuid::Uuid::NAMESPACE_URL, text.as_bytes())).as_str().to_owned();
+        }
+        self.elements[at].uid.clone()
+    }
+
+    /// The end of the document.
+    pub(super) fn finish(mut self) -> Result<Document> {
+        if !self.ended {
+            let what = if self.begun { "the document is cut off" } else { "Document is empty" };
+            return Err(Error::malformed(format!("XML Parse error: {what}")));
+        }
+        (0..self.elements.len()).for_each(|at| drop(self.identify(at)));
+        let mut tuids: HashMap<(usize, String), usize> = HashMap::new();
+        let mut last: HashMap<(usize, String), usize> = HashMap::new();
+        for (at, element) in self.elements.iter().enumerate() {
+            if let Some(tuid) = &element.tuid {
+                tuids.insert((element.resource, tuid.clone()), at);
+            }
+            let says = element.deleted || element.cells.iter().any(|raw| !self.names[raw.field].starts_with('@'));
+            let place = last.entry((element.resource, element.uid.clone())).or_insert(at);
+            if says {
+                *place = at;
+            }
+        }
+        let mut pages = Pages::default();
+        let mut refused = Vec::new();
+        for (at, element) in self.elements.iter().enumerate() {
+            if last.get(&(element.resource, element.uid.clone())) != Some(&at) {
+                continue;
+            }
+            match &element.refused {
+                Some(reason) => {
+                    let (resource, uid) = (self.names[element.resource].clone(), element.uid.clone());
+                    refused.push(Refused { resource, uid, reason: reason.clone() });
+                }
+                None => self.record(element, &tuids, &last, &mut pages)?,
+            }
+        }
+        Ok(Document { pages: pages.pages, refused })
+    }
+
+    /// The uid that a reference names: Eden writes plain ones of its own without the prefix that their records carry.
+    fn prefixed(&self, raw: &Raw, said: &str, known: &HashMap<(usize, String), usize>) -> Option<String> {
+        if raw.kind != Kind::Reference || self.domain.is_empty() || self.domain == self.own || said.contains([':', '/']) {
+            return None;
+        }
+        let whole = (raw.resource, format!("{}/{said}", self.domain));
+        known.contains_key(&whole).then_some(whole.1)
+    }
+
+    fn record(
+        &self,
+        element: &Element,
+        tuids: &HashMap<(usize, String), usize>,
+        known: &HashMap<(usize, String), usize>,
+        pages: &mut Pages,
+    ) -> Result<()> {
+        let at = pages.of(element.resource, &self.names);
+        let Pages { pages, names, .. } = pages;
+        let (page, names) = (&mut pages[at], &mut names[at]);
+        let mut index = |page: &mut Page, name: usize| -> Result<u16> {
+            if names.len() <= name {
+                names.resize(name + 1, None);
+            }
+            match names[name] {
+                Some(known) => Ok(known),
+                None => {
+                    let new = page.name(&self.names[name]).ok_or_else(|| Error::new(Trouble::TooLarge, "A record has too many fields"))?;
+                    names[name] = Some(new);
+                    Ok(new)
+                }
+            }
+        };
+        let uid = page.put(&element.uid);
+        let mut record = Record::new(uid, element.origin, element.modified);
+        record.deleted = element.deleted;
+        record.heir = element.heir.as_deref().filter(|heir| Uid::check(heir).is_ok()).map(|heir| page.put(heir));
+        let mark = page.mark();
+        if !element.deleted {
+            if let Some(parent) = element.parent.map(|parent| &self.elements[parent]) {
+                let field = page.name(PARENT).ok_or_else(|| Error::new(Trouble::TooLarge, "A record has too many fields"))?;
+                let (resource, text) = (index(page, parent.resource)?, page.put(&parent.uid));
+                page.cell(Cell { field, resource, kind: Kind::Reference, text });
+            }
+            for (place, raw) in element.cells.iter().enumerate() {
+                // The last of several values of a field counts.
+                if element.cells[place + 1..].iter().any(|later| later.field == raw.field) {
+                    continue;
+                }
+                let said = &self.text[raw.text.clone()];
+                let target =
+                    raw.local.then(|| tuids.get(&(raw.resource, said.to_owned()))).flatten().map(|at| self.elements[*at].uid.as_str());
+                if raw.local && target.is_none() {
+                    continue;
+                }
+                let whole = self.prefixed(raw, said, known);
+                let said = target.or(whole.as_deref()).unwrap_or(said);
+                let mut own = String::new();
+                let (kind, text) = match value::canonical(raw.kind, said, &mut own) {
+                    Ok(()) => (raw.kind, page.put(&own)),
+                    Err(_) => (Kind::Text, page.put(said)),
+                };
+                let field = index(page, raw.field)?;
+                let resource = if kind == Kind::Reference { index(page, raw.resource)? } else { 0 };
+                page.cell(Cell { field, resource, kind, text });
+            }
+        }
+        page.finish(record, mark);
+        Ok(())
+    }
+}
+
+/// The pages that are made, and the indexes of the document's names in each.
+#[derive(Default)]
+struct Pages {
+    pages: Vec<Page>,
+    names: Vec<Vec<Option<u16>>>,
+    by_resource: HashMap<usize, usize>,
+}
+
+impl Pages {
+    fn of(&mut self, resource: usize, names: &[String]) -> usize {
+        *self.by_resource.entry(resource).or_insert_with(|| {
+            self.pages.push(Page::new(&names[resource]));
+            self.names.push(Vec::new());
+            self.pages.len() - 1
+        })
+    }
+}
