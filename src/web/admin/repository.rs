@@ -143,6 +143,7 @@ fn fields_of(repository: &Repository) -> Fields {
         .maybe("user", repository.user.as_ref())
         .maybe("proxy", repository.bare_proxy())
         .maybe("uuid", repository.uuid)
+        .with("type", repository.kind.word())
         .ticked("accept_pushes", repository.accept_pushes)
 }
 
@@ -166,6 +167,7 @@ fn typed(form: &Form, known: &Repository) -> Result<Repository> {
         proxy,
         uuid: form.given("uuid").map(str::parse).transpose()?.or(known.uuid),
         accept_pushes: form.on("accept_pushes"),
+        kind: form.given("type").map(str::parse).transpose()?.unwrap_or(known.kind),
         ..known.clone()
     })
 }
