@@ -269,7 +269,7 @@ fn settings_page(desk: &Desk, state: &State, problem: Option<Problem>, fields: F
         version: last.and_then(|last| last.version.clone()).unwrap_or_else(|| "not known yet".into()),
         clock: last.and_then(|last| last.skew).map_or_else(|| "not seen yet".into(), clock),
         failures: last.map_or(0, |last| last.failures),
-        waiting: capped(overview::waiting_to_be_sent(desk.site(), state)?),
+        waiting: capped(overview::waiting_to_be_sent(desk.site(), [state])?.iter().sum()),
         enabled: repository.enabled,
         cloned,
         test,
