@@ -4,6 +4,7 @@
 
 mod client;
 mod files;
+mod golden;
 mod hub;
 mod own;
 mod pulls;
