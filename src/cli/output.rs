@@ -51,6 +51,12 @@ pub(super) fn warn(sentence: &str) {
     tell("warning", sentence);
 }
 
+/// Says on stderr what to do next.
+pub(super) fn say(sentence: &str) {
+    // Nowhere to complain about a stderr that is gone.
+    let _ = writeln!(io::stderr().lock(), "{sentence}");
+}
+
 fn tell(what: &str, sentence: &str) {
     // Nowhere to complain about a stderr that is gone.
     let _ = writeln!(io::stderr().lock(), "{what}: {sentence}");

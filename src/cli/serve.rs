@@ -19,7 +19,7 @@ use super::{
     Context, Ending,
     interrupt::Interrupt,
     logging,
-    output::{Format, warn},
+    output::{Format, say, warn},
 };
 
 /// So many names of changed resources wait for a slow follower before it has to look for itself.
@@ -27,7 +27,7 @@ const CHANGES: usize = 256;
 
 /// Answer other sites, until SIGTERM or Ctrl-C
 ///
-/// Prints a line with its address once it answers, and, as long as there is no administrator, how the first one comes in. What is going on then is brought to its end.
+/// Prints one line with its address once it answers. As long as there is no administrator, stderr says how the first one comes in. What is going on then is brought to its end.
 #[derive(Args)]
 pub(super) struct Serve {
     #[command(flatten)]
@@ -109,13 +109,7 @@ fn first_run(site: &Site) -> Result<First> {
 
 fn told(format: Format, scheme: &str, address: SocketAddr, first: &First) {
     let url = format!("{scheme}://{address}");
-    let text = || match first {
-        First::Known => format!("listening on {url}"),
-        First::Printed => {
-            format!("listening on {url}\nSet it up at {url}/setup with the code that was printed before; `entente init` makes another.")
-        }
-        First::Code(code) => format!("listening on {url}\nSet it up at {url}/setup with the code {code}"),
-    };
+    let text = || format!("listening on {url}");
     let document = || match first {
         First::Known => json!({"listening": url}),
         First::Printed => json!({"listening": url, "setup": format!("{url}/setup")}),
@@ -123,6 +117,13 @@ fn told(format: Format, scheme: &str, address: SocketAddr, first: &First) {
     };
     if let Err(error) = format.print(text, document) {
         warn(&error.chain());
+    }
+    match first {
+        First::Known => {}
+        First::Printed => {
+            say(&format!("Set this site up at {url}/setup with the code that was printed before; `entente init` makes another."))
+        }
+        First::Code(code) => say(&format!("Set this site up at {url}/setup with the code {code}")),
     }
     let _ = sd_notify::notify(&[NotifyState::Ready]);
 }

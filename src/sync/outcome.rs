@@ -8,6 +8,9 @@ use crate::{
 /// The most warnings and quarantined records told one by one.
 const TOLD: usize = 1_000;
 
+/// So many records stand for all in what a dry run tells.
+pub(super) const SAMPLES: usize = 6;
+
 /// What became of the records of some pages.
 #[derive(Debug, Clone, Default)]
 pub struct Outcome {
@@ -27,6 +30,8 @@ pub struct Outcome {
     pub denied: Vec<String>,
     /// Sentences for the log.
     pub warnings: Vec<String>,
+    /// Of a dry run: what would become of the first records.
+    pub samples: Vec<String>,
 }
 
 impl Outcome {
@@ -39,6 +44,8 @@ impl Outcome {
         self.twins.extend(more.twins);
         self.deletions += more.deletions;
         self.refused |= more.refused;
+        self.samples.extend(more.samples);
+        self.samples.truncate(SAMPLES);
         self.denied.extend(more.denied);
         self.denied.truncate(TOLD);
         for warning in more.warnings {

@@ -47,6 +47,9 @@ pub struct State {
     pub trouble: Trouble,
 }
 
+/// Databases that could not be looked into, and why.
+type Unread = Vec<(String, Error)>;
+
 /// Everything on one page.
 #[derive(Debug)]
 pub struct Overview {
@@ -140,7 +143,7 @@ fn sum(site: &Site, all: &[Trouble]) -> Trouble {
     })
 }
 
-fn troubles(site: &Site) -> Result<(Vec<Trouble>, Vec<(String, Error)>)> {
+fn troubles(site: &Site) -> Result<(Vec<Trouble>, Unread)> {
     let (mut found, mut unread) = (HashMap::new(), Vec::new());
     for database in site.store.read(databases::list)? {
         match site.door(&database.name).and_then(|mut door| door.troubles()) {

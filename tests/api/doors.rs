@@ -16,7 +16,9 @@ fn anyone_may_say_hello_and_see_that_the_process_lives() {
     assert_eq!(hello.json()["name"], "hub");
     assert_eq!(hello.json()["uuid"], site.site.id.to_string());
     assert_eq!(site.get("/healthz", "").body, b"ok\n");
-    assert!(String::from_utf8(site.get("/", "").body).unwrap().contains("This is an Entente site."));
+    let home = site.get("/", "");
+    assert_eq!(home.status, 303, "people sign in first");
+    assert!(home.head.contains("\r\nlocation: /login\r\n"), "{}", home.head);
     assert_eq!(site.get("//sync/hello", "").status, 200);
 }
 

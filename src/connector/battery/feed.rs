@@ -110,7 +110,7 @@ pub(super) fn what_came_after_an_arrival_is_pending(w: &mut World) {
     let head = w.head("place");
     assert_eq!(pending(w, head, 100), 0);
     for id in 2..=4 {
-        w.name("place", id, "more");
+        w.name("place", id, &format!("more {id}"));
     }
     w.take(&place("urn:b", 1, "theirs"));
     assert_eq!((pending(w, head, 100), pending(w, head, 2)), (4, 2));

@@ -206,9 +206,10 @@ impl Connector for Postgres {
         let layout = self.layout(table)?;
         let sql = format!(
             "SELECT count(*) FROM ((SELECT 1 FROM {} WHERE arrival > $1::bigint LIMIT $2::bigint)
-             UNION ALL (SELECT 1 FROM {} LIMIT $2::bigint)) pending",
+             UNION ALL (SELECT 1 FROM {} n WHERE {} LIMIT $2::bigint)) pending",
             layout.state(),
-            layout.note()
+            layout.note(),
+            layout.ungathered()
         );
         let count = self.link.one(&sql, &[after.into(), i64::from(most).into()], "count the records")?.int(0)?.unwrap_or(0);
         Ok(u64::try_from(count).unwrap_or(0).min(u64::from(most)))

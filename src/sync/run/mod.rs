@@ -6,6 +6,7 @@ mod filters;
 mod first;
 mod pull;
 mod push;
+mod samples;
 mod transfer;
 mod verify;
 mod watched;
@@ -269,6 +270,9 @@ pub(super) fn colour(entry: &mut LogEntry, outcome: &Outcome) {
     for quarantined in outcome.quarantined.iter().take(3) {
         entry.message.push_str(&format!(". {}: {}", quarantined.uuid, quarantined.reason));
     }
+    for sample in &outcome.samples {
+        entry.message.push_str(&format!(". {sample}"));
+    }
     for warning in outcome.warnings.iter().take(5) {
         entry.message.push_str(&format!(". {warning}"));
     }
@@ -489,6 +493,8 @@ impl<'r> Run<'r, '_> {
         entry.counts = *counts;
         entry.duration = (seconds * 1e3) as i64;
         entry.message = match direction {
+            "pull" if self.ask.dry_run => format!("Would take {}", told(counts.records)),
+            "push" if self.ask.dry_run => format!("Would give {}", told(counts.records)),
             "pull" => format!("Took {}", told(counts.records)),
             "compare" => format!("Compared; {} differed", told(counts.records)),
             _ => format!("Gave {}", told(counts.records)),

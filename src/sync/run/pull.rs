@@ -5,7 +5,7 @@ use std::{
     sync::mpsc,
 };
 
-use super::{FETCH, Leg, Progress, Run};
+use super::{FETCH, Leg, Progress, Run, samples};
 use crate::{
     connector::{Apply, Part, Share, Table},
     decide::Source,
@@ -119,7 +119,13 @@ impl<'r> Run<'r, '_> {
         let mut share = Share { pull, asked, ..part.share.clone() };
         share.hear(page.run.unwrap_or(0));
         let table = part.table.clone();
-        let mut cursor = Cursor { table: &table, peer: hello.uuid, share: &share, dry: self.ask.dry_run, outcome: None };
+        let mut cursor = Cursor {
+            table: &table,
+            peer: hello.uuid,
+            share: &share,
+            dry: self.ask.dry_run.then(|| (self.id.unsigned_abs(), self.site.id)),
+            outcome: None,
+        };
         match import(&mut *part.door, &table, page, terms, &mut cursor) {
             Ok(outcome) => {
                 let refused = share.refused || outcome.refused;
@@ -186,7 +192,8 @@ struct Cursor<'a> {
     table: &'a Table,
     peer: SiteId,
     share: &'a Share,
-    dry: bool,
+    /// The run and this site, where nothing is to be changed.
+    dry: Option<(u64, SiteId)>,
     outcome: Option<Outcome>,
 }
 
@@ -199,8 +206,8 @@ impl Bracket for Cursor<'_> {
     }
 
     fn after(&mut self, tx: &mut dyn Apply, outcome: &Outcome) -> Result<()> {
-        if self.dry {
-            self.outcome = Some(outcome.clone());
+        if let Some((run, me)) = self.dry {
+            self.outcome = Some(Outcome { samples: samples::of(tx, self.table, run, me)?, ..outcome.clone() });
             return Err(Error::new(Kind::Stopped, "dry run"));
         }
         let refused = self.share.refused || outcome.refused;

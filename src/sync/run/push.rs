@@ -2,7 +2,7 @@
 
 use std::sync::mpsc;
 
-use super::{FETCH, Leg, Progress, Run};
+use super::{FETCH, Leg, Progress, Run, samples};
 use crate::{
     connector::{Extent, Part},
     decide::Source,
@@ -81,6 +81,9 @@ impl<'r> Run<'r, '_> {
             let retracted = page.records.iter().filter(|record| record.retracted).count() as u64;
             all.counts.records += page.records.len() as u64 - retracted;
             all.counts.retracted += retracted;
+            if all.samples.is_empty() {
+                all.samples = samples::given(page);
+            }
             return Ok(());
         }
         if !page.records.is_empty() {

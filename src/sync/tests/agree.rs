@@ -371,6 +371,17 @@ fn a_dry_run_counts_and_changes_nothing() {
         report.resources.iter().find(|part| part.resource == resource && part.direction == direction).unwrap().counts
     };
     assert_eq!((of("team", "pull").created, of("team", "push").records), (1, 3));
+    let told = a
+        .site
+        .store
+        .read(|c| crate::store::log::list(c, &crate::store::log::LogFilter::default()))
+        .unwrap()
+        .into_iter()
+        .filter(|entry| entry.resource.as_deref() == Some("team"))
+        .map(|entry| entry.message)
+        .collect::<Vec<_>>();
+    assert!(told.iter().any(|text| text.contains("Would create urn:uuid:") && text.contains("name “Zebra”")), "{told:?}");
+    assert!(told.iter().any(|text| text.contains("Would give urn:uuid:")), "{told:?}");
     assert_eq!((a.rows("SELECT count(*) FROM team"), b.rows("SELECT count(*) FROM team")), ("3".into(), "1".into()));
     a.agree(&b);
     assert_eq!((a.rows("SELECT count(*) FROM team"), b.rows("SELECT count(*) FROM team")), ("4".into(), "4".into()));

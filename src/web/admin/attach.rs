@@ -1,5 +1,7 @@
 //! Attached databases: what is attached, more of it, letting go.
 
+use std::collections::BTreeMap;
+
 use actix_web::{
     HttpRequest, HttpResponse,
     web::{Data, Payload},
@@ -116,6 +118,10 @@ struct Surveyed {
     identity: String,
     identities: Vec<(String, String)>,
     matching: String,
+    omit: String,
+    map: String,
+    /// Something of the rarer fields is filled in.
+    more: bool,
     why: String,
 }
 
@@ -190,6 +196,9 @@ fn survey(desk: &Desk, form: &Form) -> Result<Vec<Surveyed>> {
             identity: field("identity").or(proposed.as_ref().map(ToString::to_string)).unwrap_or_default(),
             identities,
             matching: field("match").unwrap_or_default(),
+            more: field("omit").is_some() || field("map").is_some(),
+            omit: field("omit").unwrap_or_default(),
+            map: field("map").unwrap_or_default(),
             why,
             name: survey.table,
         }
@@ -206,6 +215,15 @@ fn reason(identity: &Identity) -> String {
     }
 }
 
+/// `OLD=NEW` pairs.
+fn pairs(list: Vec<String>) -> Result<BTreeMap<String, String>> {
+    let pair = |text: String| match text.split_once('=') {
+        Some((old, new)) if !old.trim().is_empty() && !new.trim().is_empty() => Ok((old.trim().to_owned(), new.trim().to_owned())),
+        _ => Err(Error::usage(format!("{text:?} is no pair of names")).hint("Write OLD=NEW, the column's name first.")),
+    };
+    list.into_iter().map(pair).collect()
+}
+
 fn specs(form: &Form) -> Result<Vec<TableSpec>> {
     let list = |text: Option<&str>| -> Vec<String> {
         text.unwrap_or_default().split(',').map(str::trim).filter(|column| !column.is_empty()).map(str::to_owned).collect()
@@ -216,6 +234,8 @@ fn specs(form: &Form) -> Result<Vec<TableSpec>> {
             resource: form.given(&format!("resource-{table}")).unwrap_or(table).to_owned(),
             identity: form.given(&format!("identity-{table}")).map(Identity::parse).transpose()?,
             matching: list(form.given(&format!("match-{table}"))),
+            omit: list(form.given(&format!("omit-{table}"))),
+            map: pairs(list(form.given(&format!("map-{table}"))))?,
             ..TableSpec::default()
         })
     };

@@ -123,15 +123,16 @@ pub(super) async fn of_repository(app: Data<App>, request: HttpRequest) -> HttpR
 /// A part of a value; what the other side does not have is marked.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) struct Part {
-    text: String,
-    marked: bool,
+    pub(super) text: String,
+    pub(super) marked: bool,
 }
 
-struct Field {
-    name: String,
+/// A field in two versions.
+pub(super) struct Field {
+    pub(super) name: String,
     differs: bool,
-    ours: Vec<Part>,
-    theirs: Vec<Part>,
+    pub(super) ours: Vec<Part>,
+    pub(super) theirs: Vec<Part>,
 }
 
 /// A value with what differs from the other one marked: all but the beginning and the end that both have.
@@ -152,7 +153,8 @@ fn marked(value: Option<&str>, other: Option<&str>, differs: bool) -> Vec<Part> 
     parts.into_iter().filter(|(text, _)| !text.is_empty()).map(|(text, marked)| Part { text, marked }).collect()
 }
 
-fn field(compared: &Compared<'_>) -> Field {
+/// A field as it is shown.
+pub(super) fn field(compared: &Compared<'_>) -> Field {
     let text = |value: Option<(Kind, &'_ str)>| value.filter(|(kind, _)| *kind != Kind::Null).map(|(_, text)| text.to_owned());
     let (ours, theirs, differs) = (text(compared.ours), text(compared.theirs), compared.differs());
     Field {

@@ -42,7 +42,7 @@ pub(super) async fn stream(app: Data<App>, request: HttpRequest) -> HttpResponse
     let shown = token.clone();
     let begun = call(move || {
         let known = person(&site, Some(&shown))?.is_some();
-        Ok(known.then(|| newest(&site)).transpose()?)
+        known.then(|| newest(&site)).transpose()
     });
     let Ok(Some(last)) = begun.await else { return HttpResponse::Unauthorized().finish() };
     let stopping = app.stopping.clone();

@@ -5,6 +5,7 @@
 
 mod assets;
 mod attach;
+mod compare;
 mod conflicts;
 mod counts;
 mod desk;

@@ -115,6 +115,7 @@ impl Head {
                 tab("", "Settings", 0),
                 tab("/resources", "Resources", 0),
                 tab("/schedule", "Schedule", 0),
+                tab("/compare", "Compare", 0),
                 tab("/log", "Log", 0),
                 tab("/conflicts", "Conflicts", trouble.conflicts),
                 tab("/quarantine", "Quarantine", trouble.quarantined + trouble.parked),

@@ -6,7 +6,9 @@ use actix_web::{
     web::{self, ServiceConfig, get, post},
 };
 
-use super::{assets, attach, conflicts, desk, door, history, home, job, live, log, quarantine, repository, resource, settings, users};
+use super::{
+    assets, attach, compare, conflicts, desk, door, history, home, job, live, log, quarantine, repository, resource, settings, users,
+};
 use crate::{error::Error, web::answer::not_this_way};
 
 /// The addresses and who answers them.
@@ -31,6 +33,8 @@ pub(in crate::web) fn routes(config: &mut ServiceConfig) {
         .service(at("/repositories/{id}/sync").route(post().to(repository::sync)))
         .service(at("/repositories/{id}/dry-run").route(post().to(repository::dry_run)))
         .service(at("/repositories/{id}/run").route(get().to(repository::run_form)).route(post().to(repository::run)))
+        .service(at("/repositories/{id}/compare").route(get().to(compare::ask)).route(post().to(compare::run)))
+        .service(at("/repositories/{id}/transfer").route(post().to(compare::transfer)))
         .service(at("/repositories/{id}/log").route(get().to(repository::log)))
         .service(at("/repositories/{id}/conflicts").route(get().to(conflicts::of_repository)))
         .service(at("/repositories/{id}/quarantine").route(get().to(quarantine::of_repository)))
@@ -63,6 +67,8 @@ pub(in crate::web) fn routes(config: &mut ServiceConfig) {
         .service(at("/attach/{name}/detach").route(get().to(attach::ask_detach)).route(post().to(attach::detach)))
         .service(at("/users").route(get().to(users::list)))
         .service(at("/users/new").route(get().to(users::new)).route(post().to(users::add)))
+        .service(at("/users/tokens").route(post().to(users::add_token)))
+        .service(at("/users/tokens/remove").route(post().to(users::remove_token)))
         .service(at("/users/{name}/password").route(get().to(users::ask_password)).route(post().to(users::password)))
         .service(at("/users/{name}/remove").route(get().to(users::ask_remove)).route(post().to(users::remove)))
         .service(at("/settings").route(get().to(settings::show)).route(post().to(settings::save)))

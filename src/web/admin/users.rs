@@ -5,9 +5,10 @@ use actix_web::{
     web::{Data, Payload},
 };
 use askama::Template;
+use secrecy::ExposeSecret;
 
 use super::{
-    desk::{Desk, Next, act, encoded, show as page},
+    desk::{Desk, Next, act, encoded, rendered, show as page},
     door::new_password,
     form::{Fields, Form, Problem},
     frame::{Frame, Nav},
@@ -16,8 +17,8 @@ use super::{
 };
 use crate::{
     error::{Error, Result},
-    model::{Account, Grant, Role},
-    store::{accounts, attached, password::Hashed, sessions},
+    model::{Account, ApiToken, Grant, Job, Role},
+    store::{accounts, api_tokens, attached, password::Hashed, sessions},
     sync::versions::Names,
     web::app::App,
 };
@@ -63,6 +64,15 @@ struct ListPage {
     frame: Frame,
     rows: Vec<Row>,
     sessions: Vec<SessionRow>,
+    tokens: Vec<TokenRow>,
+}
+
+/// A program's token in a list.
+struct TokenRow {
+    name: String,
+    scope: &'static str,
+    account: String,
+    ends: Option<When>,
 }
 
 fn may(account: &Account) -> String {
@@ -92,7 +102,50 @@ pub(super) async fn list(app: Data<App>, request: HttpRequest) -> HttpResponse {
             name: account.name,
         };
         let rows = desk.site().store.read(accounts::list)?.into_iter().map(row).collect();
-        Ok(ListPage { frame: desk.frame("Users", Nav::Users)?, rows, sessions: signed_in(desk, None)? })
+        let tokens = desk.site().store.read(api_tokens::list)?.into_iter().map(|token| TokenRow {
+            scope: token.scope.word(),
+            account: token.account.unwrap_or_else(|| "this site".into()),
+            ends: When::maybe(token.expires_on, desk.now),
+            name: token.name,
+        });
+        let (frame, tokens) = (desk.frame("Users", Nav::Users)?, tokens.collect());
+        Ok(ListPage { frame, rows, sessions: signed_in(desk, None)?, tokens })
+    })
+    .await
+}
+
+/// Makes a token for a program; it is shown once.
+pub(super) async fn add_token(app: Data<App>, request: HttpRequest, payload: Payload) -> HttpResponse {
+    act(app, request, payload, Role::Admin, |desk, form| {
+        let seconds = form.given("expires").map(Job::seconds).transpose()?;
+        let new = ApiToken {
+            name: form.text("name").to_owned(),
+            account: Some(desk.person.account.name.clone()),
+            scope: form.text("scope").parse()?,
+            created_on: desk.now,
+            expires_on: seconds.map(|seconds| desk.now.plus_seconds(i64::from(seconds))),
+        };
+        let text = desk.site().store.write(|c| api_tokens::add(c, &new))?;
+        desk.changed(&format!("made the token {}", new.name))?;
+        let frame = desk.frame(&format!("The token {}", new.name), Nav::Users)?;
+        Ok(Next::Document("text/html; charset=utf-8", rendered(&TokenPage { frame, text: text.expose_secret().to_owned() })?))
+    })
+    .await
+}
+
+#[derive(Template)]
+#[template(path = "token.html")]
+struct TokenPage {
+    frame: Frame,
+    text: String,
+}
+
+/// Removes a token.
+pub(super) async fn remove_token(app: Data<App>, request: HttpRequest, payload: Payload) -> HttpResponse {
+    act(app, request, payload, Role::Admin, |desk, form| {
+        desk.site().store.write(|c| api_tokens::remove(c, form.text("name")))?;
+        desk.changed(&format!("removed the token {}", form.text("name")))?;
+        Next::done("/users", "The token is removed and ends at once.")
     })
     .await
 }
