@@ -9,10 +9,10 @@ use entente::{
 use crate::hub::{Hub, document, uid};
 
 /// As an Eden of 2024 writes an organisation with an office in it, its pseudo component, a deletion, and a place that both refer to.
-const THEIRS: &str = include_str!("../fixtures/eden-pull.xml");
+const THEIRS: &str = include_str!("../fixtures/eden-golden.xml");
 
 /// As we write the same.
-const OURS: &str = include_str!("../fixtures/eden-answer.xml");
+const OURS: &str = include_str!("../fixtures/eden-golden-answer.xml");
 
 #[test]
 fn an_edens_document_is_taken_and_given_on_word_for_word() {
