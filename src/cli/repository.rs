@@ -226,6 +226,7 @@ fn test(context: &Context, site: &Site, name: &str) -> Result<Ending> {
             ("paused", super::output::yes(hello.paused)),
         ]);
         text.push_str(&match hello.resources.as_slice() {
+            [] if repository.kind == ApiType::Eden => "It takes our account. What that may use, only a run can tell.\n".to_owned(),
             [] => format!("It grants nothing to the account {}.\n", repository.user.as_deref().unwrap_or("(none)")),
             some => table(&["resource", "we may"], &[], some.iter().map(|r| [r.name.clone(), r.mode.word().to_owned()])),
         });

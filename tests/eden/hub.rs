@@ -95,6 +95,18 @@ impl Hub {
     /// A site with other tables.
     pub(crate) fn with(schema: &str, specs: &[TableSpec]) -> Hub {
         let dir = tempfile::tempdir().unwrap();
+        let file = dir.path().join("app.db");
+        let db = Connection::open(&file).unwrap();
+        db.execute_batch(schema).unwrap();
+        Hub::attached(dir, db, &format!("sqlite:{}", file.display()), specs)
+    }
+
+    /// A site with tables of a database elsewhere.
+    pub(crate) fn at(url: &str, specs: &[TableSpec]) -> Hub {
+        Hub::attached(tempfile::tempdir().unwrap(), Connection::open_in_memory().unwrap(), url, specs)
+    }
+
+    fn attached(dir: tempfile::TempDir, db: Connection, url: &str, specs: &[TableSpec]) -> Hub {
         let settings = Flags { data: Some(dir.path().into()), name: Some("hub".into()), ..Flags::default() };
         let config = Config::from_layers(Overrides { settings, ..Overrides::default() }, &Default::default(), None).unwrap();
         let site = Site::open(config).unwrap();
@@ -108,10 +120,7 @@ impl Hub {
         ] {
             site.store.write(|c| accounts::add(c, &Account { name: name.into(), role, grant, bound: None }, &password)).unwrap();
         }
-        let file = dir.path().join("app.db");
-        let db = Connection::open(&file).unwrap();
-        db.execute_batch(schema).unwrap();
-        attach::attach(&site, "app", &format!("sqlite:{}", file.display()), specs, &mut |_, _, _| {}).unwrap();
+        attach::attach(&site, "app", url, specs, &mut |_, _, _| {}).unwrap();
         let (stop, stopped) = oneshot::channel();
         let (tell, told) = std::sync::mpsc::channel();
         let served = site.clone();

@@ -4,10 +4,16 @@
 
 mod client;
 mod files;
+mod golden;
 mod hub;
 mod own;
+mod postgres;
 mod pulls;
 mod pushes;
 mod registration;
 mod scripted;
 mod trip;
+
+#[path = "../../src/postgresql/server.rs"]
+#[allow(dead_code, clippy::expect_used, clippy::unwrap_used, reason = "it is shared with the tests inside")]
+mod server;
