@@ -358,7 +358,7 @@ pub(super) async fn test(app: Data<App>, request: HttpRequest, payload: Payload)
         };
         desk.site().hang_up();
         let fields = fields_of(&state.repository);
-        Ok(Next::Document("text/html; charset=utf-8", super::desk::rendered(&settings_page(desk, &state, None, fields, Some(found))?)?))
+        Next::shown(&settings_page(desk, &state, None, fields, Some(found))?)
     })
     .await
 }
@@ -457,7 +457,7 @@ struct RunPage {
 fn run_page(desk: &Desk, problem: Option<Problem>) -> Result<RunPage> {
     let state = state(desk)?;
     Ok(RunPage {
-        frame: desk.frame(&format!("Run with {}", state.repository.name), Nav::Repositories)?,
+        frame: desk.frame(&format!("Run in part with {}", state.repository.name), Nav::Repositories)?,
         head: Head::of(desk, &state, "/run"),
         problem,
         resources: state.resources.iter().map(|resource| resource.name.clone()).collect(),
