@@ -34,7 +34,8 @@ fn an_edens_document_is_taken_and_given_on_word_for_word() {
 fn a_document_that_was_written_reads_back_to_the_same_document() {
     let (one, two) = (Hub::new(), Hub::new());
     one.organisation(1, "A & B <c>");
-    let wanted = Wanted { resource: "org_organisation".into(), filters: Vec::new(), components: Components::Nested, deleted: Deleted::Told };
+    let wanted =
+        Wanted { resource: "org_organisation".into(), filters: Vec::new(), components: Components::Nested, deleted: Deleted::Told };
     let text = |hub: &Hub| {
         let sender = Sender { site: one.site.id, domain: String::new(), url: String::new() };
         let mut out = String::new();

@@ -27,7 +27,10 @@ fn an_edens_own_database_on_a_server_is_kept_as_an_eden_keeps_it() {
         let answer = hub.push("org_organisation", "", &organisation(1, modified, inside));
         assert_eq!((answer.json()["status"].as_str(), answer.json().get("tree")), (Some("success"), None), "{}", answer.body);
     };
-    push("2026-01-02T03:04:05", &format!("{}<data field=\"active\" value=\"true\">-</data><data field=\"year\" value=\"1999\"/>", named("Alpha")));
+    push(
+        "2026-01-02T03:04:05",
+        &format!("{}<data field=\"active\" value=\"true\">-</data><data field=\"year\" value=\"1999\"/>", named("Alpha")),
+    );
     let row = "SELECT uuid, mci, deleted, created_on, modified_on, name, active, year FROM org_organisation";
     assert_eq!(database.rows(row), format!("{}|1|F|2026-01-02 03:04:05|2026-01-02 03:04:05|Alpha|T|1999", uid(1)));
     let gone = format!("<resource name=\"org_organisation\" uuid=\"{}\" deleted=\"True\" modified_on=\"2026-01-04T00:00:00\"/>", uid(1));
@@ -35,10 +38,18 @@ fn an_edens_own_database_on_a_server_is_kept_as_an_eden_keeps_it() {
     assert_eq!(database.rows("SELECT deleted, name FROM org_organisation"), "T|Alpha");
     let bad = organisation(2, "2026-01-02T03:04:05", &format!("{}<data field=\"year\" value=\"notayear\"/>", named("Bad")));
     let answer = hub.push("org_organisation", "", &bad).json();
-    assert_eq!((answer["records"].as_u64(), answer["tree"]["$_org_organisation"][0]["@uuid"].as_str()), (Some(0), Some(uid(2).as_str())), "{answer}");
+    assert_eq!(
+        (answer["records"].as_u64(), answer["tree"]["$_org_organisation"][0]["@uuid"].as_str()),
+        (Some(0), Some(uid(2).as_str())),
+        "{answer}"
+    );
     database.sql("UPDATE org_organisation SET deleted = 'F', modified_on = '2026-01-05 00:00:00'");
     let given = hub.pull("org_organisation", "");
-    assert!(given.body.contains("modified_on=\"2026-01-05T00:00:00\"") && given.body.contains("<data field=\"active\" value=\"true\"/>"), "{}", given.body);
+    assert!(
+        given.body.contains("modified_on=\"2026-01-05T00:00:00\"") && given.body.contains("<data field=\"active\" value=\"true\"/>"),
+        "{}",
+        given.body
+    );
 }
 
 #[test]
