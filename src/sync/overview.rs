@@ -1,6 +1,6 @@
 //! How everything is, for those who look: each repository with its health and the reason in words.
 
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap, HashSet};
 
 use crate::{
     connector::{Part, Trouble},
@@ -108,24 +108,32 @@ pub fn state(site: &Site, repository: Repository) -> Result<State> {
     })
 }
 
-/// How many records wait to be sent to a repository, [`MANY`] for more; those of databases that cannot be opened are not counted.
-pub fn waiting_to_be_sent(site: &Site, state: &State) -> Result<u64> {
-    let Some(peer) = state.repository.uuid else { return Ok(0) };
+/// How many records wait to be sent to each of these repositories, [`MANY`] for more; those of databases that cannot be opened are not counted.
+pub fn waiting_to_be_sent<'s>(site: &Site, states: impl IntoIterator<Item = &'s State>) -> Result<Vec<u64>> {
     let attached = site.store.read(attached::list)?;
-    let mut count = 0;
-    for resource in state.resources.iter().filter(|resource| resource.mode.pushes()) {
-        let Some(known) = attached.iter().find(|known| known.resource == resource.name) else { continue };
-        let counted = site.door(&known.database).and_then(|mut door| {
-            let Some(table) = door.tables()?.into_iter().find(|table| table.resource == resource.name) else { return Ok(0) };
-            let share = door.share(&table, peer, Part::Active)?;
-            door.pending(&table, share.push, MANY)
+    let states: Vec<&State> = states.into_iter().collect();
+    let mut counts = vec![0; states.len()];
+    let databases: BTreeSet<&str> = attached.iter().map(|known| known.database.as_str()).collect();
+    // Each database is opened once for all.
+    for database in databases {
+        let here: HashSet<&str> = attached.iter().filter(|known| known.database == database).map(|known| known.resource.as_str()).collect();
+        let counted = site.door(database).and_then(|mut door| {
+            let tables = door.tables()?;
+            for (state, count) in states.iter().zip(&mut counts) {
+                let Some(peer) = state.repository.uuid else { continue };
+                for resource in state.resources.iter().filter(|one| one.mode.pushes() && here.contains(one.name.as_str())) {
+                    let Some(table) = tables.iter().find(|table| table.resource == resource.name) else { continue };
+                    let given = door.share(table, peer, Part::Active)?.push;
+                    *count = (*count + door.pending(table, given, MANY)?).min(u64::from(MANY));
+                }
+            }
+            Ok(())
         });
-        match counted {
-            Ok(more) => count += more,
-            Err(error) => tracing::debug!("What waits in {} was not counted: {}", known.database, error.chain()),
+        if let Err(error) = counted {
+            tracing::debug!("What waits in {database} was not counted: {}", error.chain());
         }
     }
-    Ok(count.min(u64::from(MANY)))
+    Ok(counts)
 }
 
 /// What waits for a person, with all sites together.

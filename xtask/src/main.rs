@@ -3,7 +3,7 @@
 use std::process::ExitCode;
 
 mod licences;
-mod postgres;
+mod programs;
 mod simulate;
 mod steps;
 
@@ -30,7 +30,11 @@ const TEST: &[Step] = &[
         Task::Cargo(&["doc", "--workspace", "--no-deps"], &[("RUSTDOCFLAGS", "-D warnings")]),
     ),
     Step::new("licences of the dependencies, from cargo metadata", Task::Licences),
-    Step::new("PostgreSQL, for the tests: apt-get install postgresql", Task::Postgres),
+    Step::new("PostgreSQL, for the tests: apt-get install postgresql", Task::Needs(programs::postgres)),
+    Step::new(
+        "Chromium and its driver, for the tests of the pages: apt-get install chromium chromium-driver",
+        Task::Needs(programs::browser),
+    ),
     Step::new("cargo test --workspace --no-fail-fast", Task::Tests(&["test", "--workspace", "--no-fail-fast"])),
     Step::new("cargo run -- demo --once", Task::Cargo(&["run", "--", "demo", "--once"], &[])),
 ];

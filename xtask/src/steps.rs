@@ -8,7 +8,7 @@ use std::{
     time::Instant,
 };
 
-use crate::{licences, postgres};
+use crate::licences;
 
 /// One thing that must succeed.
 pub(crate) struct Step {
@@ -24,8 +24,8 @@ pub(crate) enum Task {
     Tests(&'static [&'static str]),
     /// The licences of all dependencies.
     Licences,
-    /// PostgreSQL's programs, by which tests start a server of their own; installed where that can be done.
-    Postgres,
+    /// Programs that tests start; installed where that can be done.
+    Needs(fn() -> Result<(), String>),
 }
 
 impl Step {
@@ -116,7 +116,7 @@ fn run(task: &Task, tally: &mut Tally) -> Result<(), String> {
         }
         Task::Tests(arguments) => count(cargo(arguments), tally),
         Task::Licences => licences::check(),
-        Task::Postgres => postgres::ready(),
+        Task::Needs(ready) => ready(),
     }
 }
 

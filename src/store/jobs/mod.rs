@@ -180,6 +180,26 @@ mod tests {
     use crate::{error::Kind, store::test_store::TestStore};
 
     #[test]
+    fn a_run_that_is_asked_for_is_due_at_once_asked_for_once_and_gone_when_it_is_over() {
+        TestStore::each(|new| {
+            let store = new();
+            let repository = store.repository("a");
+            let wish = Ask { full: true, ..Ask::default() };
+            let ask = |wish: &Ask| store.write(|c| ask(c, repository, wish.clone(), Time(5))).unwrap().id;
+            let first = ask(&wish);
+            assert_eq!(ask(&wish), first, "it has not begun yet");
+            assert_ne!(ask(&Ask::default()), first);
+            assert!(store.read(list).unwrap().is_empty() && store.read(|c| list_of(c, repository)).unwrap().is_empty(), "no schedule");
+            let leased = store.write(|c| lease_due(c, "w", Time(6), Time(60))).unwrap().unwrap();
+            assert_eq!((leased.job.id, leased.job.ask.as_ref()), (first, Some(&wish)));
+            assert_ne!(ask(&wish), first, "that one runs already");
+            assert!(store.write(|c| finish(c, first, leased.fence, None, 0, Ran::Yes)).unwrap());
+            assert!(store.read(|c| get(c, first)).is_err());
+            assert_eq!(store.read(asked).unwrap().len(), 2);
+        });
+    }
+
+    #[test]
     fn a_job_is_read_as_it_was_written_and_changed() {
         TestStore::each(|new| {
             let store = new();

@@ -361,6 +361,24 @@ fn a_child_whose_parent_is_not_shared_is_parked_and_comes_when_the_parent_does()
 }
 
 #[test]
+fn what_waits_to_be_sent_is_counted_and_health_follows_the_runs() {
+    use crate::{model::Health, sync::overview};
+    let (a, b) = pair();
+    fill(&a);
+    let repository = a.knows(&b, &[]);
+    let state = || overview::state(&a.site, repository.clone()).unwrap();
+    let waiting = || overview::waiting_to_be_sent(&a.site, [&state()]).unwrap();
+    assert_eq!((waiting(), state().health, state().verified), (vec![8], Health::Unknown, None));
+    a.agree(&b);
+    a.agree(&b);
+    let seen = state();
+    assert_eq!((waiting(), seen.health, seen.reason.as_str()), (vec![0], Health::Green, "Healthy"));
+    assert!(seen.verified.is_some() && seen.condition.is_some_and(|condition| condition.failures == 0));
+    a.sql("UPDATE team SET name = 'New' WHERE number = 27");
+    assert_eq!((waiting(), overview::overview(&a.site).unwrap().states.len()), (vec![1], 1));
+}
+
+#[test]
 fn a_dry_run_counts_and_changes_nothing() {
     let (a, b) = pair();
     fill(&a);

@@ -263,11 +263,7 @@ pub(super) async fn attach(app: Data<App>, request: HttpRequest, payload: Payloa
             Err(error) => (Vec::new(), problem.or_else(|| Some(Problem::of(&error)))),
         };
         let made = NewPage { frame: desk.frame("Attach a database", Nav::Attach)?, problem, fields: Fields::typed(form), tables };
-        if made.problem.is_some() {
-            Next::again(&made)
-        } else {
-            Ok(Next::Document("text/html; charset=utf-8", super::desk::rendered(&made)?))
-        }
+        if made.problem.is_some() { Next::again(&made) } else { Next::shown(&made) }
     })
     .await
 }

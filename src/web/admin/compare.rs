@@ -10,7 +10,7 @@ use askama::Template;
 
 use super::{
     conflicts::{Field, field, title, written},
-    desk::{Desk, Next, act, encoded, rendered, show as page},
+    desk::{Desk, Next, act, encoded, show as page},
     form::Problem,
     frame::{Frame, Nav},
     repository::{Head, state},
@@ -90,7 +90,7 @@ pub(super) async fn run(app: Data<App>, request: HttpRequest, payload: Payload) 
         match looked {
             Ok(looked) => {
                 let found = looked.into_iter().map(|(name, looked)| found(desk, &state, name, looked, &names)).collect();
-                Ok(Next::Document("text/html; charset=utf-8", rendered(&compare_page(desk, &state, found, None)?)?))
+                Next::shown(&compare_page(desk, &state, found, None)?)
             }
             Err(error) => Next::again(&compare_page(desk, &state, Vec::new(), Some(Problem::of(&error)))?),
         }

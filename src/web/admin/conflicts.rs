@@ -94,7 +94,8 @@ fn of_site(desk: &Desk, site: Option<SiteId>) -> Result<ListPage> {
     };
     let rows: Vec<Row> = listed.conflicts.iter().take(SHOWN).map(row).collect();
     Ok(ListPage {
-        frame: desk.frame("Conflicts", Nav::Conflicts)?,
+        frame: desk
+            .frame(&site.map_or_else(|| "Conflicts".into(), |site| format!("Conflicts with {}", names.name(site))), Nav::Conflicts)?,
         head: None,
         here: desk.path.clone(),
         all,

@@ -159,6 +159,8 @@ pub(super) enum Next {
     Go(String, Option<Said>),
     /// The form again, with what is wrong.
     Again(String),
+    /// The form again, with what was asked for.
+    Shown(String),
     /// A document.
     Document(&'static str, String),
 }
@@ -174,7 +176,12 @@ impl Next {
         Ok(Next::Go(to.into(), Some(Said::warning(sentence))))
     }
 
-    /// The form again.
+    /// The form again, with what was asked for.
+    pub(super) fn shown(page: &impl Template) -> Result<Next> {
+        Ok(Next::Shown(rendered(page)?))
+    }
+
+    /// The form again, with what is wrong.
     pub(super) fn again(page: &impl Template) -> Result<Next> {
         Ok(Next::Again(rendered(page)?))
     }
@@ -349,6 +356,7 @@ impl Next {
     fn into_response(self, request: &HttpRequest) -> HttpResponse {
         match self {
             Next::Again(html) => page(StatusCode::UNPROCESSABLE_ENTITY, html),
+            Next::Shown(html) => page(StatusCode::OK, html),
             Next::Document(media, body) => HttpResponse::Ok().content_type(media).body(body),
             Next::Go(to, said) => {
                 let mut response = redirect(&to);

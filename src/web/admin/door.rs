@@ -72,7 +72,8 @@ pub(super) fn new_password(form: &Form) -> Result<SecretString> {
 
 /// Where a person wanted to go: an address of this site alone.
 fn inside(next: &str) -> String {
-    let fine = next.starts_with('/') && !next.starts_with("//") && !next.contains(['\\', '\r', '\n']);
+    // Browsers leave tabs and line ends out of an address: /<tab>/evil is //evil.
+    let fine = next.starts_with('/') && !next.starts_with("//") && !next.contains(|c: char| c == '\\' || c.is_ascii_control());
     if fine { next.to_owned() } else { "/".to_owned() }
 }
 
@@ -156,7 +157,11 @@ pub(super) async fn log_in(app: Data<App>, request: HttpRequest, payload: Payloa
                 }
                 _ => Problem::of(&error),
             };
-            answered(login_page(&app.site, &next, form.text("name"), Some(problem), false).map(|html| (status, html)))
+            let mut answer = answered(login_page(&app.site, &next, form.text("name"), Some(problem), false).map(|html| (status, html)));
+            if let Some(wait) = error.wait() {
+                answer.headers_mut().insert(header::RETRY_AFTER, wait.into());
+            }
+            answer
         }
     }
 }
@@ -275,8 +280,15 @@ mod tests {
 
     #[test]
     fn nobody_is_sent_to_another_site_after_signing_in() {
-        for (next, to) in [("/log?x=1", "/log?x=1"), ("//evil", "/"), ("https://evil", "/"), ("/\\evil", "/"), ("", "/"), ("/a\r\nb", "/")]
-        {
+        for (next, to) in [
+            ("/log?x=1", "/log?x=1"),
+            ("//evil", "/"),
+            ("https://evil", "/"),
+            ("/\\evil", "/"),
+            ("", "/"),
+            ("/a\r\nb", "/"),
+            ("/\t/evil", "/"),
+        ] {
             assert_eq!(inside(next), to, "{next}");
         }
     }

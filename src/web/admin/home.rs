@@ -160,11 +160,9 @@ pub(super) async fn show(app: Data<App>, request: HttpRequest) -> HttpResponse {
             let latest = log::list(c, &LogFilter { limit: LATEST, ..LogFilter::default() })?;
             Ok((traffic::last(c, now, 24)?, latest, !attached::list(c)?.is_empty()))
         })?;
-        let mut lines = Vec::new();
-        for state in seen.states.iter().take(SHOWN) {
-            let waiting = capped(overview::waiting_to_be_sent(site, state)?);
-            lines.push(Line { waiting, ..Line::of(state, now) });
-        }
+        let shown = || seen.states.iter().take(SHOWN);
+        let waiting = overview::waiting_to_be_sent(site, shown())?;
+        let lines: Vec<Line> = shown().zip(waiting).map(|(state, count)| Line { waiting: capped(count), ..Line::of(state, now) }).collect();
         let sites = seen
             .states
             .iter()

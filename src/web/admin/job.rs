@@ -189,13 +189,14 @@ fn edit_page(desk: &Desk, state: &State, shown: Shown) -> Result<EditPage> {
     let own = shown.job.map(|id| format!("{base}/{id}"));
     let fields = shown.fields;
     let usual = |name: &str, value: &str| fields.text(name).is_empty() || fields.text(name) == value;
+    let heading = if own.is_some() { "Change the schedule" } else { "A new schedule" };
     let limits = [("start", ""), ("end", ""), ("repeat", "0"), ("timeout", "10m"), ("retries", "3"), ("priority", "0")];
     Ok(EditPage {
-        frame: desk.frame(&format!("Schedule of {}", state.repository.name), Nav::Repositories)?,
+        frame: desk.frame(&format!("{heading} with {}", state.repository.name), Nav::Repositories)?,
         head: Head::of(desk, state, "/schedule"),
         problem: shown.problem,
         action: own.clone().unwrap_or_else(|| format!("{base}/new")),
-        heading: if own.is_some() { "Change the schedule" } else { "A new schedule" },
+        heading,
         advanced: !limits.iter().all(|(name, value)| usual(name, value)),
         fields,
         next: shown.next,
@@ -216,18 +217,18 @@ pub(super) async fn new(app: Data<App>, request: HttpRequest) -> HttpResponse {
 
 fn save_or_preview(desk: &Desk, form: &Form, state: &State, known: Job, store: impl FnOnce(&Job) -> Result<()>) -> Result<Next> {
     let id = Some(known.id).filter(|id| *id != 0);
-    let again = |problem, next| Next::again(&edit_page(desk, state, Shown { job: id, fields: Fields::typed(form), problem, next })?);
+    let edited = |problem, next| edit_page(desk, state, Shown { job: id, fields: Fields::typed(form), problem, next });
     let wanted = typed(form, known.clone())
         .and_then(|wanted| if id.is_some() { changed(&known, wanted, desk.now) } else { planned(wanted, desk.now) });
     let job = match wanted {
         Ok(job) => job,
-        Err(error) => return again(Some(Problem::of(&error)), Vec::new()),
+        Err(error) => return Next::again(&edited(Some(Problem::of(&error)), Vec::new())?),
     };
     let times: Vec<When> =
         preview(&Job { enabled: true, ..job.clone() }, desk.now, NEXT).into_iter().map(|time| When::new(time, desk.now)).collect();
     if form.on("preview") {
         let never = Problem { message: "With these times it never runs again.".into(), hint: String::new() };
-        return again(times.is_empty().then_some(never), times);
+        return Next::shown(&edited(times.is_empty().then_some(never), times)?);
     }
     store(&job)?;
     desk.changed(&format!("set a schedule for {}: {}", state.repository.name, told(&job)))?;

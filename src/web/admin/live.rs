@@ -17,7 +17,7 @@ use super::{
 };
 use crate::{
     error::Result,
-    model::{Action, Advance, LogId, Outcome},
+    model::{Action, Advance, LogEntry, LogId, Outcome},
     site::Site,
     store::{log, log::LogFilter, progress},
     web::app::{App, call},
@@ -50,10 +50,10 @@ pub(super) async fn stream(app: Data<App>, request: HttpRequest) -> HttpResponse
     HttpResponse::Ok().content_type("text/event-stream").streaming(watcher.stream())
 }
 
-/// The newest entry, and how many of the newest still run.
+/// The newest entries.
 fn newest(site: &Site) -> Result<Seen> {
-    let entries = site.store.read(|c| log::list(c, &LogFilter { limit: 1, ..LogFilter::default() }))?;
-    Ok(Seen { entry: entries.first().map_or(0, |entry| entry.id), open: Vec::new() })
+    let entries = site.store.read(|c| log::list(c, &LogFilter { limit: TOLD * 4, ..LogFilter::default() }))?;
+    Ok(Seen::of(&entries, 0))
 }
 
 /// What was seen of the log.
@@ -62,6 +62,14 @@ struct Seen {
     entry: LogId,
     /// Entries of runs that were going on.
     open: Vec<LogId>,
+}
+
+impl Seen {
+    /// The newest entries as they are, after those up to `last`.
+    fn of(entries: &[LogEntry], last: LogId) -> Seen {
+        let open = entries.iter().filter(|entry| entry.outcome == Outcome::Running).map(|entry| entry.id).collect();
+        Seen { entry: entries.first().map_or(last, |entry| entry.id.max(last)), open }
+    }
 }
 
 struct Watcher {
@@ -84,7 +92,8 @@ impl Watcher {
 
     async fn next(&mut self) -> Option<String> {
         if !std::mem::replace(&mut self.begun, true) {
-            return Some("retry: 2000\n: here\n\n".to_owned());
+            // What happened after the page was written, and before it listened.
+            return Some("retry: 2000\nevent: changed\ndata: \n\n".to_owned());
         }
         loop {
             tokio::select! {
@@ -128,11 +137,7 @@ fn look(site: &Site, token: &SecretString, last: Seen, running: &[Advance]) -> R
     if fresh || !ended.is_empty() || advances != running {
         events.push("event: changed\ndata: \n\n".to_owned());
     }
-    let seen = Seen {
-        entry: entries.first().map_or(last.entry, |entry| entry.id.max(last.entry)),
-        open: entries.iter().filter(|entry| entry.outcome == Outcome::Running).map(|entry| entry.id).collect(),
-    };
-    Ok(Some((events, seen, advances)))
+    Ok(Some((events, Seen::of(&entries, last.entry), advances)))
 }
 
 /// The end of a run, a site that registered: not each of their parts.

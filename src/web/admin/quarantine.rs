@@ -81,7 +81,8 @@ fn of_site(desk: &Desk, site: Option<SiteId>) -> Result<ListPage> {
         }
     });
     Ok(ListPage {
-        frame: desk.frame("Quarantine", Nav::Quarantine)?,
+        frame: desk
+            .frame(&site.map_or_else(|| "Quarantine".into(), |site| format!("Quarantine of {}", names.name(site))), Nav::Quarantine)?,
         head: None,
         unread: unread.iter().map(|(name, error)| (name.clone(), error.chain())).collect(),
         rows: rows.collect(),

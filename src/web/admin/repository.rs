@@ -143,6 +143,7 @@ fn fields_of(repository: &Repository) -> Fields {
         .maybe("user", repository.user.as_ref())
         .maybe("proxy", repository.bare_proxy())
         .maybe("uuid", repository.uuid)
+        .with("type", repository.kind.word())
         .ticked("accept_pushes", repository.accept_pushes)
 }
 
@@ -166,6 +167,7 @@ fn typed(form: &Form, known: &Repository) -> Result<Repository> {
         proxy,
         uuid: form.given("uuid").map(str::parse).transpose()?.or(known.uuid),
         accept_pushes: form.on("accept_pushes"),
+        kind: form.given("type").map(str::parse).transpose()?.unwrap_or(known.kind),
         ..known.clone()
     })
 }
@@ -267,7 +269,7 @@ fn settings_page(desk: &Desk, state: &State, problem: Option<Problem>, fields: F
         version: last.and_then(|last| last.version.clone()).unwrap_or_else(|| "not known yet".into()),
         clock: last.and_then(|last| last.skew).map_or_else(|| "not seen yet".into(), clock),
         failures: last.map_or(0, |last| last.failures),
-        waiting: capped(overview::waiting_to_be_sent(desk.site(), state)?),
+        waiting: capped(overview::waiting_to_be_sent(desk.site(), [state])?.iter().sum()),
         enabled: repository.enabled,
         cloned,
         test,
@@ -356,7 +358,7 @@ pub(super) async fn test(app: Data<App>, request: HttpRequest, payload: Payload)
         };
         desk.site().hang_up();
         let fields = fields_of(&state.repository);
-        Ok(Next::Document("text/html; charset=utf-8", super::desk::rendered(&settings_page(desk, &state, None, fields, Some(found))?)?))
+        Next::shown(&settings_page(desk, &state, None, fields, Some(found))?)
     })
     .await
 }
@@ -455,7 +457,7 @@ struct RunPage {
 fn run_page(desk: &Desk, problem: Option<Problem>) -> Result<RunPage> {
     let state = state(desk)?;
     Ok(RunPage {
-        frame: desk.frame(&format!("Run with {}", state.repository.name), Nav::Repositories)?,
+        frame: desk.frame(&format!("Run in part with {}", state.repository.name), Nav::Repositories)?,
         head: Head::of(desk, &state, "/run"),
         problem,
         resources: state.resources.iter().map(|resource| resource.name.clone()).collect(),

@@ -268,11 +268,9 @@ pub(super) async fn new(app: Data<App>, request: HttpRequest) -> HttpResponse {
 pub(super) async fn add(app: Data<App>, request: HttpRequest, payload: Payload) -> HttpResponse {
     act(app, request, payload, Role::Admin, |desk, form| {
         let (state, name) = (state(desk)?, form.text("name").to_owned());
-        let again = |problem, count| {
-            Next::again(&edit_page(desk, &state, Shown { name: &name, fields: shown(form), problem, count, known: false })?)
-        };
+        let edited = |problem, count| edit_page(desk, &state, Shown { name: &name, fields: shown(form), problem, count, known: false });
         if form.on("count") {
-            return again(None, counted(desk, &name, &lines(form)));
+            return Next::shown(&edited(None, counted(desk, &name, &lines(form)))?);
         }
         let added = typed(form, Resource::new(state.repository.id, &name)).and_then(|new| {
             filters::check(desk.site(), &name, &new.filters)?;
@@ -284,7 +282,7 @@ pub(super) async fn add(app: Data<App>, request: HttpRequest, payload: Payload) 
                 let to = format!("/repositories/{}/resources", state.repository.id);
                 Next::done(to, format!("{name} is shared. A dry run shows what the first run would do."))
             }
-            Err(error) => again(Some(Problem::of(&error)), String::new()),
+            Err(error) => Next::again(&edited(Some(Problem::of(&error)), String::new())?),
         }
     })
     .await
@@ -318,11 +316,9 @@ pub(super) async fn save(app: Data<App>, request: HttpRequest, payload: Payload)
         let state = state(desk)?;
         let resource = known(desk, &state)?;
         let name = resource.name.clone();
-        let again = |problem, count| {
-            Next::again(&edit_page(desk, &state, Shown { name: &name, fields: shown(form), problem, count, known: true })?)
-        };
+        let edited = |problem, count| edit_page(desk, &state, Shown { name: &name, fields: shown(form), problem, count, known: true });
         if form.on("count") {
-            return again(None, counted(desk, &name, &lines(form)));
+            return Next::shown(&edited(None, counted(desk, &name, &lines(form)))?);
         }
         let saved = typed(form, resource).and_then(|changed| {
             filters::check(desk.site(), &name, &changed.filters)?;
@@ -336,7 +332,7 @@ pub(super) async fn save(app: Data<App>, request: HttpRequest, payload: Payload)
                     format!("{name}: saved. It holds from the next run on."),
                 )
             }
-            Err(error) => again(Some(Problem::of(&error)), String::new()),
+            Err(error) => Next::again(&edited(Some(Problem::of(&error)), String::new())?),
         }
     })
     .await

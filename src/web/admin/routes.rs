@@ -27,7 +27,7 @@ pub(in crate::web) fn routes(config: &mut ServiceConfig) {
         .service(at("/repositories").route(get().to(repository::list)))
         .service(at("/repositories/new").route(get().to(repository::new)).route(post().to(repository::add)))
         .service(at("/repositories/{id}").route(get().to(repository::settings)).route(post().to(repository::save)))
-        .service(at("/repositories/{id}/test").route(post().to(repository::test)))
+        .service(at("/repositories/{id}/test").route(get().to(repository::settings)).route(post().to(repository::test)))
         .service(at("/repositories/{id}/enable").route(post().to(repository::enable)))
         .service(at("/repositories/{id}/remove").route(get().to(repository::ask_remove)).route(post().to(repository::remove)))
         .service(at("/repositories/{id}/sync").route(post().to(repository::sync)))

@@ -8,7 +8,7 @@ use askama::Template;
 use secrecy::ExposeSecret;
 
 use super::{
-    desk::{Desk, Next, act, encoded, rendered, show as page},
+    desk::{Desk, Next, act, encoded, show as page},
     door::new_password,
     form::{Fields, Form, Problem},
     frame::{Frame, Nav},
@@ -128,7 +128,7 @@ pub(super) async fn add_token(app: Data<App>, request: HttpRequest, payload: Pay
         let text = desk.site().store.write(|c| api_tokens::add(c, &new))?;
         desk.changed(&format!("made the token {}", new.name))?;
         let frame = desk.frame(&format!("The token {}", new.name), Nav::Users)?;
-        Ok(Next::Document("text/html; charset=utf-8", rendered(&TokenPage { frame, text: text.expose_secret().to_owned() })?))
+        Next::shown(&TokenPage { frame, text: text.expose_secret().to_owned() })
     })
     .await
 }

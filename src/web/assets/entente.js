@@ -99,4 +99,6 @@ if (line) {
     lost: () => { line.hidden = false; line.textContent = "The line to this site is lost; what you see may be old."; },
     healed: () => { line.hidden = true; line.textContent = ""; refresh(); },
   });
+  // Another tab may have heard of something before this one listened.
+  refresh();
 }
