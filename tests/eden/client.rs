@@ -413,3 +413,16 @@ fn records_that_match_become_one_unless_the_eden_has_both() {
     assert_eq!(hub.one("SELECT count(*) FROM org_sector"), "1");
     assert_eq!(hub.one("SELECT count(*) FROM entente_waiting"), "0");
 }
+
+#[test]
+fn an_eden_that_lost_everything_gets_it_all_again_by_a_full_run() {
+    let (hub, eden, repository) = pair();
+    put(&eden, 1, MID, "Theirs");
+    hub.organisation(2, "Ours");
+    hub.syncs(&repository);
+    eden.state().records.clear();
+    hub.syncs(&repository);
+    assert_eq!(there(&eden, 2), None);
+    hub.sync(&repository, &Ask { full: true, ..Ask::default() }).unwrap();
+    assert_eq!(there(&eden, 2).as_deref(), Some("\"Ours\""));
+}

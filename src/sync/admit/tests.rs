@@ -41,7 +41,7 @@ impl House {
             name: told.map(str::to_owned),
             apitype: None,
             url: url.map(str::to_owned),
-            entente: None,
+            entente: Some(Spoken { protocol: PROTOCOL }),
         };
         register(&self.site, &self.account(name), &registration)
     }

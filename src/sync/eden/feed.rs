@@ -79,7 +79,9 @@ pub fn feed(site: &Site, caller: &Caller, pull: &EdenPull) -> Result<Feed> {
         (share.pull, share.push) = (ledger.write(), ledger.confirmed);
         door.set_share(&table, caller.uuid, Part::Passive, &share, 0)?;
     }
-    told(site, caller, &table, feed.masters.records.len());
+    if feed.results > 0 {
+        told(site, caller, &table, feed.masters.records.len());
+    }
     Ok(feed)
 }
 

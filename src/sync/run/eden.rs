@@ -1,5 +1,6 @@
 //! A run with a stock Sahana Eden (docs/eden.md): pull, then push, with times for cursors and what it answers for receipts.
 
+mod answers;
 mod give;
 mod take;
 mod uploads;
@@ -23,6 +24,8 @@ struct Leg<'r> {
     door: Door<'r>,
     share: Share,
     filter: Filter,
+    /// Where everything is exchanged again, what the Eden showed before this is not believed.
+    believed: Time,
     failed: bool,
 }
 
@@ -86,11 +89,12 @@ impl<'r> Run<'r, '_> {
             return Err(Error::not_found(format!("{unknown} is not shared with {}", self.repository.name)));
         }
         let mut legs = Vec::new();
+        let believed = if self.ask.full { self.site.now() } else { Time(i64::MIN) };
         for resource in ours.into_iter().filter(|resource| self.ask.resources.as_ref().is_none_or(|names| names.contains(&resource.name))) {
             let opened = epoch::door(self.site, &resource.name).and_then(|(mut door, table)| {
                 door.recheck(&table)?;
                 let (share, filter) = (door.share(&table, peer, Part::Active)?, filters::read(&table, &resource.filters)?);
-                Ok(Leg { resource: resource.clone(), table, door, share, filter, failed: false })
+                Ok(Leg { resource: resource.clone(), table, door, share, filter, believed, failed: false })
             });
             match opened {
                 Ok(leg) => legs.push(leg),

@@ -4,6 +4,7 @@ mod answer;
 mod archive;
 mod body;
 mod build;
+mod finish;
 pub mod query;
 mod reader;
 mod text;

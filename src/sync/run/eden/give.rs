@@ -1,19 +1,19 @@
 //! Giving an Eden what changed here. The cursor moves on its answer alone; a record that it cannot take is named and spares the others.
 
-use std::collections::{BTreeSet, HashMap, HashSet};
+use std::collections::{BTreeSet, HashMap};
 
-use super::Leg;
+use super::{Leg, answers::Answers};
 use crate::{
     connector::{Extent, Part, Wait, Waiting, Which},
-    error::{Error, Kind, Result},
+    error::{Kind, Result},
     model::{
         Counts, Method, Page, Policy, RecordView, SiteId, Strategy,
-        eden::{EdenAnswer, EdenPush, Feed, Holding, Known, Refused},
+        eden::{EdenPush, Feed, Holding},
     },
     peer::{Eden, EdenDoor, EdenSender},
     sync::{
         Outcome,
-        eden::{Tables, as_told, close, held, holding},
+        eden::{Tables, as_told, close, held},
         run::{Progress, Run},
     },
 };
@@ -92,14 +92,13 @@ impl<'r> Run<'r, '_> {
         as_told(&leg.table, &mut page);
         let notes = leg.door.notes(&leg.table, peer, Some(&uids))?;
         let now = self.site.now();
-        let idle: Vec<usize> = page
-            .views()
-            .enumerate()
-            .filter(|(_, view)| {
-                view.record.retracted || !leg.filter.matches(*view) && view.record.lives() || has(held(&notes, view.uid()), *view)
-            })
-            .map(|(at, _)| at)
-            .collect();
+        let idle = |view: RecordView<'_>| {
+            let held = held(&notes, view.uid()).filter(|held| held.at >= leg.believed);
+            // Of what does not match, and was never there, nothing is told.
+            let hidden = if view.record.deleted { !leg.filter.is_everything() && held.is_none() } else { !leg.filter.matches(view) };
+            view.record.retracted || hidden || has(held, view)
+        };
+        let idle: Vec<usize> = page.views().enumerate().filter(|(_, view)| idle(*view)).map(|(at, _)| at).collect();
         page.remove(&idle);
         if self.ask.dry_run {
             all.counts.records += page.records.len() as u64;
@@ -268,76 +267,4 @@ fn halves(page: &Page) -> (Page, Page) {
     let (mut first, mut second) = (Page::new(&page.resource), Page::new(&page.resource));
     page.views().enumerate().for_each(|(at, view)| if at < middle { first.copy(view) } else { second.copy(view) });
     (first, second)
-}
-
-/// What came of the documents of a page.
-#[derive(Default)]
-struct Answers {
-    counts: Counts,
-    refused: HashMap<String, Refused>,
-    told: Vec<String>,
-}
-
-impl Answers {
-    fn add(&mut self, answer: EdenAnswer, resource: &str) {
-        self.counts += Counts { created: answer.created, updated: answer.updated, deleted: answer.deleted, ..Counts::default() };
-        for refused in answer.refused {
-            if refused.resource == resource {
-                self.refused.insert(refused.uid.clone(), refused);
-            } else {
-                self.tell(format!("{} {} was refused: {}", refused.resource, refused.uid, refused.reason));
-            }
-        }
-    }
-
-    fn breaks(&mut self, page: &Page, error: &Error) {
-        for view in page.views() {
-            let (resource, uid) = (page.resource.clone(), view.uid().to_owned());
-            self.refused.insert(uid.clone(), Refused { resource, uid, reason: format!("it breaks over this record: {error}") });
-        }
-    }
-
-    fn tell(&mut self, told: String) {
-        if !self.told.contains(&told) {
-            self.told.push(told);
-        }
-    }
-
-    /// Says which fields were emptied since the Eden had them: texts it can be told so of.
-    fn clear(&mut self, leg: &Leg<'_>, page: &Page, notes: &HashMap<String, String>, feed: &mut Feed) {
-        let mut untold: BTreeSet<&str> = BTreeSet::new();
-        for view in page.views().filter(|view| view.record.lives()) {
-            let Some(before) = held(notes, view.uid()) else { continue };
-            let here: HashSet<&str> =
-                view.fields().filter(|(_, value)| value.kind != crate::model::Kind::Null).map(|(name, _)| name).collect();
-            for field in before.fields.iter().filter(|field| !here.contains(field.as_str())) {
-                match leg.table.form.kind(field) {
-                    Some(crate::model::Kind::Text) => feed.cleared.entry(view.uid().to_owned()).or_default().push(field.clone()),
-                    Some(_) => drop(untold.insert(leg.table.fields.iter().find(|own| *own == field).map_or("", |own| own))),
-                    None => {
-                        if let Some(own) = leg.table.references.iter().find(|own| own.field == *field) {
-                            untold.insert(&own.field);
-                        }
-                    }
-                }
-            }
-        }
-        untold.remove("");
-        if !untold.is_empty() {
-            let fields: Vec<&str> = untold.into_iter().collect();
-            self.tell(format!("{}: {} were emptied here; an Eden can be told so of texts alone", page.resource, fields.join(", ")));
-        }
-    }
-
-    /// What the Eden holds of the records now.
-    fn notes(&self, page: &Page, notes: &HashMap<String, String>, now: crate::model::Time) -> Vec<(String, String)> {
-        let note = |view: RecordView<'_>| match self.refused.get(view.uid()) {
-            None => holding(view, Known::Taken, now),
-            Some(refused) => {
-                let before = held(notes, view.uid()).unwrap_or_else(|| Holding::nothing(now));
-                Holding { refused: Some((view.record.version.clone(), refused.reason.clone())), ..before }
-            }
-        };
-        page.views().map(|view| (view.uid().to_owned(), note(view).write())).collect()
-    }
 }

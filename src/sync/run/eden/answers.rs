@@ -1,0 +1,85 @@
+//! What an Eden answers, and what it holds after that.
+
+use std::collections::{BTreeSet, HashMap, HashSet};
+
+use super::Leg;
+use crate::{
+    error::Error,
+    model::{
+        Counts, Page, RecordView,
+        eden::{EdenAnswer, Feed, Holding, Known, Refused},
+    },
+    sync::eden::{held, holding},
+};
+
+/// What came of the documents of a page.
+#[derive(Default)]
+pub(super) struct Answers {
+    pub(super) counts: Counts,
+    pub(super) refused: HashMap<String, Refused>,
+    pub(super) told: Vec<String>,
+}
+
+impl Answers {
+    pub(super) fn add(&mut self, answer: EdenAnswer, resource: &str) {
+        self.counts += Counts { created: answer.created, updated: answer.updated, deleted: answer.deleted, ..Counts::default() };
+        for refused in answer.refused {
+            if refused.resource == resource {
+                self.refused.insert(refused.uid.clone(), refused);
+            } else {
+                self.tell(format!("{} {} was refused: {}", refused.resource, refused.uid, refused.reason));
+            }
+        }
+    }
+
+    pub(super) fn breaks(&mut self, page: &Page, error: &Error) {
+        for view in page.views() {
+            let (resource, uid) = (page.resource.clone(), view.uid().to_owned());
+            self.refused.insert(uid.clone(), Refused { resource, uid, reason: format!("it breaks over this record: {error}") });
+        }
+    }
+
+    pub(super) fn tell(&mut self, told: String) {
+        if !self.told.contains(&told) {
+            self.told.push(told);
+        }
+    }
+
+    /// Says which fields were emptied since the Eden had them: texts it can be told so of.
+    pub(super) fn clear(&mut self, leg: &Leg<'_>, page: &Page, notes: &HashMap<String, String>, feed: &mut Feed) {
+        let mut untold: BTreeSet<&str> = BTreeSet::new();
+        for view in page.views().filter(|view| view.record.lives()) {
+            let Some(before) = held(notes, view.uid()) else { continue };
+            let here: HashSet<&str> =
+                view.fields().filter(|(_, value)| value.kind != crate::model::Kind::Null).map(|(name, _)| name).collect();
+            for field in before.fields.iter().filter(|field| !here.contains(field.as_str())) {
+                match leg.table.form.kind(field) {
+                    Some(crate::model::Kind::Text) => feed.cleared.entry(view.uid().to_owned()).or_default().push(field.clone()),
+                    Some(_) => drop(untold.insert(leg.table.fields.iter().find(|own| *own == field).map_or("", |own| own))),
+                    None => {
+                        if let Some(own) = leg.table.references.iter().find(|own| own.field == *field) {
+                            untold.insert(&own.field);
+                        }
+                    }
+                }
+            }
+        }
+        untold.remove("");
+        if !untold.is_empty() {
+            let fields: Vec<&str> = untold.into_iter().collect();
+            self.tell(format!("{}: {} were emptied here; an Eden can be told so of texts alone", page.resource, fields.join(", ")));
+        }
+    }
+
+    /// What the Eden holds of the records now.
+    pub(super) fn notes(&self, page: &Page, notes: &HashMap<String, String>, now: crate::model::Time) -> Vec<(String, String)> {
+        let note = |view: RecordView<'_>| match self.refused.get(view.uid()) {
+            None => holding(view, Known::Taken, now),
+            Some(refused) => {
+                let before = held(notes, view.uid()).unwrap_or_else(|| Holding::nothing(now));
+                Holding { refused: Some((view.record.version.clone(), refused.reason.clone())), ..before }
+            }
+        };
+        page.views().map(|view| (view.uid().to_owned(), note(view).write())).collect()
+    }
+}
