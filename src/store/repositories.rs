@@ -92,6 +92,13 @@ pub fn list(conn: &mut Conn, key: &Key) -> Result<Vec<Repository>> {
     repository::table.order(repository::name).load::<Row>(conn)?.into_iter().map(|row| row.open(key)).collect()
 }
 
+/// Number, UUID and name of all repositories, by name; nothing is unsealed.
+pub fn names(conn: &mut Conn) -> Result<Vec<(RepositoryId, Option<SiteId>, String)>> {
+    let columns = (repository::id, repository::uuid, repository::name);
+    let rows = repository::table.order(repository::name).select(columns).load::<(i64, Option<String>, String)>(conn)?;
+    rows.into_iter().map(|(id, uuid, name)| Ok((id, uuid.map(|uuid| stored::read(&uuid)).transpose()?, name))).collect()
+}
+
 /// The repository of that name. The error for an unknown one names those there are.
 pub fn get(conn: &mut Conn, key: &Key, name: &str) -> Result<Repository> {
     match repository::table.filter(repository::name.eq(name)).get_result::<Row>(conn).optional()? {
@@ -233,6 +240,8 @@ mod tests {
             let store = new();
             let first = store.write(|c| add(c, store.key(), &full("b"))).unwrap();
             store.repository("a");
+            let named: Vec<_> = store.read(names).unwrap().into_iter().map(|(_, uuid, name)| (uuid, name)).collect();
+            assert_eq!(named, [(None, "a".to_owned()), (first.uuid, "b".to_owned())]);
             let same_uuid = Repository { uuid: first.uuid, ..Repository::new("c") };
             for (clash, part) in [(Repository::new("a"), "a repository \"a\""), (same_uuid, "The repository \"b\" has the UUID urn:uuid:")]
             {

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use crate::{
     error::Result,
-    model::{Kind, Page, RecordView, Repository, SiteId},
+    model::{Kind, Page, RecordView, RepositoryId, SiteId},
     site::Site,
     store::repositories,
 };
@@ -12,13 +12,13 @@ use crate::{
 /// The names of sites that are known here.
 pub struct Names {
     own: SiteId,
-    repositories: Vec<Repository>,
+    repositories: Vec<(RepositoryId, Option<SiteId>, String)>,
 }
 
 impl Names {
     /// As they are called at this moment.
     pub fn of(site: &Site) -> Result<Names> {
-        Ok(Names { own: site.id, repositories: site.store.read(|c| repositories::list(c, site.store.key()))? })
+        Ok(Names { own: site.id, repositories: site.store.read(repositories::names)? })
     }
 
     /// The name of a site here, else its UUID.
@@ -26,8 +26,8 @@ impl Names {
         if site == self.own {
             return "here".into();
         }
-        let known = self.repositories.iter().find(|repository| repository.uuid == Some(site));
-        known.map_or_else(|| site.to_string(), |repository| repository.name.clone())
+        let known = self.repositories.iter().find(|(_, uuid, _)| *uuid == Some(site));
+        known.map_or_else(|| site.to_string(), |(.., name)| name.clone())
     }
 }
 

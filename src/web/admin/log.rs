@@ -131,14 +131,14 @@ pub(super) async fn list(app: Data<App>, request: HttpRequest) -> HttpResponse {
             Ok(filter) => (filter, None),
             Err(error) => (LogFilter { limit: 0, ..LogFilter::default() }, Some(Problem::of(&error))),
         };
-        let (found, all) = desk.site().store.read(|c| Ok((log::list(c, &filter)?, repositories::list(c, desk.site().store.key())?)))?;
+        let (found, all) = desk.site().store.read(|c| Ok((log::list(c, &filter)?, repositories::names(c)?)))?;
         let kept = kept(&desk.query);
         let address = if kept.is_empty() { "/log?".to_owned() } else { format!("/log?{kept}&") };
         Ok(ListPage {
             frame: desk.frame("Log", Nav::Log)?,
             problem,
             fields: Fields::typed(&desk.query),
-            repositories: all.into_iter().map(|one| (one.id.to_string(), one.name)).collect(),
+            repositories: all.into_iter().map(|(id, _, name)| (id.to_string(), name)).collect(),
             results: RESULTS,
             actions: ACTIONS,
             directions: DIRECTIONS,

@@ -76,7 +76,11 @@ pub(super) async fn list(app: Data<App>, request: HttpRequest) -> HttpResponse {
             verified: When::maybe(equal.get(&r.id).copied(), desk.now),
         };
         let (mut unreachable, mut offered) = (None, None);
-        if desk.may(Role::Admin) && state.repository.url.is_some() && state.repository.enabled {
+        let failed = state.condition.as_ref().filter(|last| last.failures > 0);
+        if let Some(last) = failed {
+            // Whoever did not answer a run would keep the page waiting.
+            unreachable = Some(last.message.clone());
+        } else if desk.may(Role::Admin) && state.repository.url.is_some() && state.repository.enabled {
             match register::test(desk.site(), &state.repository) {
                 Ok(contact) => offered = Some(contact.hello.resources),
                 Err(error) => unreachable = Some(Problem::of(&error).message),
