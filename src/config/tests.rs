@@ -130,7 +130,9 @@ fn the_schema_knows_every_key_with_its_default_and_no_other() {
     let described = schema["properties"].as_object().unwrap();
     let mut keys = Settings::KEYS.to_vec();
     keys.sort_unstable();
-    assert_eq!(described.keys().map(String::as_str).collect::<Vec<_>>(), keys);
+    let mut known: Vec<&str> = described.keys().map(String::as_str).collect();
+    known.sort_unstable();
+    assert_eq!(known, keys);
     assert_eq!(schema["additionalProperties"], false);
 
     let defaults = Config::from_layers(Overrides::default(), &env(&[]), Some("/home".into())).unwrap();

@@ -124,7 +124,12 @@ fn the_tab_key_goes_through_a_page_in_the_order_it_is_read() {
             browser.key(Key::Tab);
             let now = browser.ask(script, Vec::new());
             let at = now[0].as_i64().unwrap();
-            if now[1] == "BODY" || now[1] == "HTML" || at < last && seen.len() > 10 {
+            let outside = now[1] == "BODY" || now[1] == "HTML";
+            if outside && seen.is_empty() {
+                // A page that has just come may not have the keyboard yet.
+                continue;
+            }
+            if outside || at < last && seen.len() > 10 {
                 break;
             }
             // A field for a time has several stops.

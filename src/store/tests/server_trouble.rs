@@ -91,9 +91,12 @@ fn a_server_that_crashes_and_starts_again_is_waited_for() {
     let store = Store::open_at(dir.path(), Some(&address(&url)), Keys::Known).unwrap();
     store.write(|c| site::identity(c, SiteId::random(), "hall", Time(1))).unwrap();
     // A backend that is killed makes the server end all others, and recover.
-    let mut victim = Client::connect(&url, NoTls).unwrap();
+    let [mut victim, mut witness] = [0, 1].map(|_| Client::connect(&url, NoTls).unwrap());
     let process: i32 = victim.query_one("SELECT pg_backend_pid()", &[]).unwrap().get(0);
     assert!(std::process::Command::new("kill").args(["-9", &process.to_string()]).status().unwrap().success());
+    while witness.batch_execute("SELECT 1").is_ok() {
+        thread::sleep(Duration::from_millis(5));
+    }
     store.write(|c| site::rename(c, "stage")).unwrap();
     assert_eq!(store.read(site::find).unwrap().unwrap().name, "stage");
 }

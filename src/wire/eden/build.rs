@@ -1,6 +1,9 @@
 //! Builds the records of a document from its tags.
 
-use std::{collections::HashMap, ops::Range};
+use std::{
+    collections::{BTreeMap, HashMap},
+    ops::Range,
+};
 
 use super::text::{meant, unescaped};
 use crate::{
@@ -198,7 +201,8 @@ impl<'a> Builder<'a> {
         let value = match (attributes.get("url")?, attributes.get("value")?) {
             (Some(url), _) => {
                 let filename = attributes.get("filename")?.unwrap_or_default();
-                let upload = serde_json::json!({ "url": url, "filename": filename });
+                // In one order, whatever the parser's maps keep.
+                let upload = serde_json::json!(BTreeMap::from([("filename", filename), ("url", url)]));
                 Some((Kind::Json, upload.to_string()))
             }
             (None, Some(value)) => {
