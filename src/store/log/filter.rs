@@ -31,6 +31,8 @@ pub struct LogFilter {
     pub to: Option<Time>,
     /// Older than this entry: the last one of the page before.
     pub before: Option<LogId>,
+    /// Newer than this entry.
+    pub after: Option<LogId>,
     /// How many at most.
     pub limit: u32,
 }
@@ -49,6 +51,7 @@ impl Default for LogFilter {
             from: None,
             to: None,
             before: None,
+            after: None,
             limit: 50,
         }
     }
@@ -97,6 +100,9 @@ pub fn list(conn: &mut Conn, filter: &LogFilter) -> Result<Vec<LogEntry>> {
     }
     if let Some(before) = filter.before {
         query = query.filter(log::id.lt(before));
+    }
+    if let Some(after) = filter.after {
+        query = query.filter(log::id.gt(after));
     }
     query.load(conn)?.into_iter().map(entry).collect()
 }

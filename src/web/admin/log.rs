@@ -25,6 +25,9 @@ use crate::{
 /// So many entries go into an export.
 const EXPORTED: u32 = 100_000;
 
+/// So many entries are searched for a text at once.
+const SEARCHED: LogId = 20_000;
+
 /// An entry in a list.
 pub(super) struct Row {
     pub(super) id: LogId,
@@ -63,6 +66,11 @@ pub(super) fn rows(entries: &[LogEntry], now: Time) -> Vec<Row> {
 pub(super) fn earlier(found: &[LogEntry], filter: &LogFilter, address: &str) -> Option<String> {
     let last = found.last().filter(|_| found.len() == filter.limit as usize)?;
     Some(format!("{address}before={}", last.id))
+}
+
+/// As [`earlier`], but a search that found too little goes on where it stopped.
+fn further(found: &[LogEntry], filter: &LogFilter, address: &str) -> Option<String> {
+    earlier(found, filter, address).or_else(|| filter.after.map(|after| format!("{address}before={}", after + 1)))
 }
 
 const RESULTS: [&str; 6] = ["success", "warning", "error", "fatal", "interrupted", "running"];
@@ -121,16 +129,23 @@ struct ListPage {
     query: String,
     filtered: bool,
     first: bool,
+    /// Older entries were not searched yet.
+    searched: bool,
     next: Option<String>,
 }
 
 /// A page of the log.
 pub(super) async fn list(app: Data<App>, request: HttpRequest) -> HttpResponse {
     page(app, request, Role::Viewer, |desk| {
-        let (filter, problem) = match filter(&desk.query) {
+        let (mut filter, problem) = match filter(&desk.query) {
             Ok(filter) => (filter, None),
             Err(error) => (LogFilter { limit: 0, ..LogFilter::default() }, Some(Problem::of(&error))),
         };
+        if filter.text.is_some() {
+            let newest = desk.site().store.read(|c| log::list(c, &LogFilter { limit: 1, ..LogFilter::default() }))?;
+            let from = filter.before.or(newest.first().map(|entry| entry.id + 1)).unwrap_or(0);
+            filter.after = Some(from - SEARCHED).filter(|after| *after > 0);
+        }
         let (found, all) = desk.site().store.read(|c| Ok((log::list(c, &filter)?, repositories::names(c)?)))?;
         let kept = kept(&desk.query);
         let address = if kept.is_empty() { "/log?".to_owned() } else { format!("/log?{kept}&") };
@@ -142,8 +157,9 @@ pub(super) async fn list(app: Data<App>, request: HttpRequest) -> HttpResponse {
             results: RESULTS,
             actions: ACTIONS,
             directions: DIRECTIONS,
-            next: earlier(&found, &filter, &address),
+            next: further(&found, &filter, &address),
             rows: rows(&found, desk.now),
+            searched: filter.after.is_some() && found.len() < filter.limit as usize,
             filtered: !kept.is_empty(),
             query: kept,
             first: filter.before.is_none(),
@@ -319,6 +335,15 @@ mod tests {
         {
             assert_eq!(cell(text), want);
         }
+    }
+
+    #[test]
+    fn a_search_that_found_little_goes_on_where_it_stopped() {
+        let filter = LogFilter { after: Some(500), limit: 2, ..LogFilter::default() };
+        let entry = |id| LogEntry { id, ..LogEntry::new(Time(0), Action::Run, Direction::None) };
+        assert_eq!(further(&[entry(900)], &filter, "/log?").as_deref(), Some("/log?before=501"));
+        assert_eq!(further(&[entry(900), entry(800)], &filter, "/log?").as_deref(), Some("/log?before=800"));
+        assert_eq!(further(&[entry(900)], &LogFilter { after: None, ..filter }, "/log?"), None, "all was searched");
     }
 
     #[test]

@@ -131,6 +131,7 @@ impl Filter {
                 from: self.from,
                 to: self.to,
                 before: self.before,
+                after: None,
                 limit: limit + 1,
             };
             log::list(c, &filter)
