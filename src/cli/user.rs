@@ -69,7 +69,7 @@ impl User {
                 let site = context.site()?;
                 site.store.read(|c| accounts::get(c, &name))?;
                 let hash = Hashed::of(&password.new_one(&format!("of {name}"))?)?;
-                site.store.write(|c| accounts::set_password(c, &name, &hash))?;
+                site.store.write(|c| accounts::set_password(c, &name, &hash, None))?;
                 done(context, &name, "has a new password")
             }
         }

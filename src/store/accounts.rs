@@ -3,7 +3,7 @@
 use diesel::prelude::*;
 use secrecy::SecretString;
 
-use super::{Conn, Store, password::Hashed, schema::account, stored, tokens};
+use super::{Conn, Store, password::Hashed, schema::account, sessions, stored, tokens};
 use crate::{
     error::{Error, Kind, Result},
     model::{Account, Grant, SiteId},
@@ -106,12 +106,13 @@ pub fn remove(conn: &mut Conn, name: &str) -> Result<()> {
     if diesel::delete(account::table.find(name)).execute(conn)? == 0 { Err(unknown(conn, name)) } else { Ok(()) }
 }
 
-/// Gives an account another password and ends its sessions.
-pub fn set_password(conn: &mut Conn, name: &str, password: &Hashed) -> Result<()> {
+/// Gives an account another password and ends its sessions: those of a site, and those in browsers but the one named `keep`.
+pub fn set_password(conn: &mut Conn, name: &str, password: &Hashed, keep: Option<&str>) -> Result<()> {
     if diesel::update(account::table.find(name)).set(account::password.eq(password.text())).execute(conn)? == 0 {
         return Err(unknown(conn, name));
     }
-    tokens::revoke_account(conn, name)
+    tokens::revoke_account(conn, name)?;
+    sessions::revoke_account(conn, name, keep)
 }
 
 /// The account of that name, if this is its password. An unknown name takes as long as a wrong password: a good part of a tenth of a second,
@@ -193,7 +194,7 @@ mod tests {
             assert_eq!(authenticate(&store, "a", &new).unwrap(), None);
             assert_eq!(authenticate(&store, "nobody", &old).unwrap(), None);
             let hash = Hashed::of(&new).unwrap();
-            store.write(|c| set_password(c, "a", &hash)).unwrap();
+            store.write(|c| set_password(c, "a", &hash, None)).unwrap();
             assert_eq!(authenticate(&store, "a", &old).unwrap(), None);
             assert_eq!(authenticate(&store, "a", &new).unwrap(), Some(account("a")));
             assert!(store.read(|c| tokens::find(c, &token, Time(1))).unwrap().is_none());

@@ -119,9 +119,13 @@ pub fn revoke(conn: &mut Conn, account: Option<&str>, wanted: &str) -> Result<()
     Ok(())
 }
 
-/// Ends all sessions of an account.
-pub fn revoke_account(conn: &mut Conn, account: &str) -> Result<()> {
-    diesel::delete(browser_session::table.filter(browser_session::account.eq(account))).execute(conn)?;
+/// Ends all sessions of an account but the one named `keep`.
+pub fn revoke_account(conn: &mut Conn, account: &str, keep: Option<&str>) -> Result<()> {
+    let of_account = browser_session::table.filter(browser_session::account.eq(account));
+    let digests = of_account.select(browser_session::digest).load::<Vec<u8>>(conn)?;
+    for digest in digests.into_iter().filter(|digest| keep != Some(name(digest).as_str())) {
+        diesel::delete(browser_session::table.find(digest)).execute(conn)?;
+    }
     Ok(())
 }
 
@@ -162,8 +166,15 @@ mod tests {
             let (one, two) = (begin(0), begin(0));
             store.write(|c| end(c, &one)).unwrap();
             assert!(known(&one, Time(1)).is_none() && known(&two, Time(1)).is_some());
-            store.write(|c| revoke_account(c, "ana")).unwrap();
+            store.write(|c| revoke_account(c, "ana", None)).unwrap();
             assert_eq!(known(&two, Time(1)), None);
+            // Whoever took a session along loses it when the password changes; the one in which it is changed may go on.
+            let (mine, stolen) = (begin(0), begin(0));
+            let name = store.read(|c| find(c, &mine, Time(1))).unwrap().unwrap().1;
+            store.write(|c| accounts::set_password(c, "ana", &Hashed::decoy(), Some(&name))).unwrap();
+            assert!(known(&mine, Time(1)).is_some() && known(&stolen, Time(1)).is_none());
+            store.write(|c| accounts::set_password(c, "ana", &Hashed::decoy(), None)).unwrap();
+            assert_eq!(known(&mine, Time(1)), None);
         });
     }
 

@@ -258,13 +258,7 @@ pub(super) async fn password(app: Data<App>, request: HttpRequest, payload: Payl
 
 /// Sets a password and ends the account's sessions, this one excepted.
 pub(super) fn set_password(desk: &Desk, name: &str, hash: &Hashed) -> Result<()> {
-    desk.site().store.write(|c| {
-        accounts::set_password(c, name, hash)?;
-        for session in sessions::list(c, Some(name), desk.now)?.iter().filter(|session| session.name != desk.person.session) {
-            sessions::revoke(c, Some(name), &session.name)?;
-        }
-        Ok(())
-    })?;
+    desk.site().store.write(|c| accounts::set_password(c, name, hash, Some(&desk.person.session)))?;
     desk.changed(&format!("gave {name} a new password"))
 }
 

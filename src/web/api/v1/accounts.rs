@@ -108,5 +108,5 @@ struct NewPassword {
 fn password(call: &Call<'_>, asked: In<AccountPath, Nothing, NewPassword>) -> Result<Nothing> {
     call.site.store.read(|c| accounts::get(c, &asked.path.account))?;
     let hash = Hashed::of(&asked.body.password)?;
-    call.site.store.write(|c| accounts::set_password(c, &asked.path.account, &hash)).map(|_| Nothing {})
+    call.site.store.write(|c| accounts::set_password(c, &asked.path.account, &hash, None)).map(|_| Nothing {})
 }
