@@ -12,7 +12,7 @@ use crate::{
     connector::{Postgres, Sqlite, TestDatabase},
     error::{Error, Kind, Result},
     model::{
-        CompareAnswer, CompareRequest, Grant, Hello, Identity, Limits, Page, PullRequest, PushRequest, Receipt, Registered, Registration,
+        CompareAnswer, CompareRequest, Grant, Greeting, Hello, Identity, Limits, Page, PullRequest, PushRequest, Receipt, Registered, Registration,
         Repository, Resource, TableSpec, Time, Uuids,
     },
     peer::{Contact, Peer},
@@ -322,8 +322,8 @@ impl Line {
 }
 
 impl Peer for Line {
-    fn hello(&self) -> Result<Contact> {
-        let hello: Hello = self.call("hello", || serve::hello(&self.to, Some(&self.caller)))?;
+    fn greet(&self, greeting: &Greeting) -> Result<Contact> {
+        let hello: Hello = self.call("hello", || serve::hello(&self.to, Some(&self.caller), greeting))?;
         Ok(Contact { hello, skew: 0 })
     }
 

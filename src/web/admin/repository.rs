@@ -10,14 +10,14 @@ use super::{
     desk::{Desk, Next, act, query, show as page},
     form::{Fields, Form, Problem},
     frame::{Frame, Nav},
-    home::{Line, Running, capped, class},
+    home::{Line, Running, class, here, there},
     log::{Row, earlier, rows},
     words::{When, figure},
 };
 use crate::{
     error::{Error, Result},
     model::{Ask, Health, Mode, Repository, Role},
-    store::{clones as known_clones, jobs, log, log::LogFilter, repositories},
+    store::{jobs, log, log::LogFilter, repositories},
     sync::{
         clones,
         overview::{self, State},
@@ -206,6 +206,12 @@ pub(super) async fn add(app: Data<App>, request: HttpRequest, payload: Payload) 
             }
         };
         let repository = &added.repository;
+        if repository.url.is_some() && added.warning.is_none() && repository.uuid.is_some() {
+            // What it offers is known when one chooses what to share. That it does not say so now matters to nobody.
+            if let Err(error) = register::test(desk.site(), repository) {
+                tracing::debug!("{} did not say what it offers: {}", repository.name, error.chain());
+            }
+        }
         desk.changed(&format!("added the repository {}", repository.name))?;
         let to = format!("/repositories/{}/resources", repository.id);
         match (&added.warning, repository.exposed()) {
@@ -238,7 +244,8 @@ struct SettingsPage {
     version: String,
     clock: String,
     failures: u32,
-    waiting: String,
+    here: String,
+    there: Option<(String, When)>,
     enabled: bool,
     cloned: bool,
     test: Option<Tested>,
@@ -255,10 +262,6 @@ struct Tested {
 fn settings_page(desk: &Desk, state: &State, problem: Option<Problem>, fields: Fields, test: Option<Tested>) -> Result<SettingsPage> {
     let repository = &state.repository;
     let last = state.condition.as_ref();
-    let cloned = match repository.uuid {
-        Some(uuid) => desk.site().store.read(|c| known_clones::since(c, uuid))?.is_some(),
-        None => false,
-    };
     Ok(SettingsPage {
         frame: desk.frame(&repository.name, Nav::Repositories)?,
         head: Head::of(desk, state, ""),
@@ -269,9 +272,10 @@ fn settings_page(desk: &Desk, state: &State, problem: Option<Problem>, fields: F
         version: last.and_then(|last| last.version.clone()).unwrap_or_else(|| "not known yet".into()),
         clock: last.and_then(|last| last.skew).map_or_else(|| "not seen yet".into(), clock),
         failures: last.map_or(0, |last| last.failures),
-        waiting: capped(overview::waiting_to_be_sent(desk.site(), [state])?.iter().sum()),
+        here: overview::waiting_here(desk.site(), [state])?.into_iter().next().map_or_else(String::new, here),
+        there: there(state, desk.now),
         enabled: repository.enabled,
-        cloned,
+        cloned: state.cloned.is_some(),
         test,
     })
 }
@@ -356,7 +360,6 @@ pub(super) async fn test(app: Data<App>, request: HttpRequest, payload: Payload)
                 }
             }
         };
-        desk.site().hang_up();
         let fields = fields_of(&state.repository);
         Next::shown(&settings_page(desk, &state, None, fields, Some(found))?)
     })
