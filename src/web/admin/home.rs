@@ -11,6 +11,7 @@ use super::{
     frame::{Frame, Nav},
     log::{Row, rows},
     picture::{Bar, Picture, bars},
+    whose::unread,
     words::{When, counted, figure, size},
 };
 use crate::{
@@ -186,7 +187,7 @@ pub(super) async fn show(app: Data<App>, request: HttpRequest) -> HttpResponse {
         Ok(HomePage {
             frame: desk.frame("Home", Nav::Home)?,
             uuid: site.id.to_string(),
-            unread: seen.unread.iter().map(|(name, error)| (name.clone(), error.chain())).collect(),
+            unread: unread(&seen.unread),
             steps: steps(desk, attached, &seen.states)?,
             received: figure(received),
             sent: figure(sent),
