@@ -26,7 +26,9 @@ pub use standing::{Living, Named, Overdue, Place, Purged, Standing};
 
 use crate::{
     error::Result,
-    model::{Actor, Component, Digest, Identity, Kind as ValueKind, Lives, NewState, Page, Pending, RecordView, SiteId, Sum, TableSpec, Time},
+    model::{
+        Actor, Component, Digest, Identity, Kind as ValueKind, Lives, NewState, Page, Pending, RecordView, SiteId, Sum, TableSpec, Time,
+    },
 };
 
 /// A table as it is attached.

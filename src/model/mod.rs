@@ -30,8 +30,8 @@ pub use job::{Job, JobId, Timing};
 pub use lives::{Back, Lives};
 pub use log::{Action, Direction, LogEntry, LogId, Outcome};
 pub use message::{
-    Counts, FEATURES, Greeting, Hello, HelloResource, Limits, MANY, PROTOCOL, PullRequest, PushRequest, Quarantined, Receipt, Refusal, Registered,
-    Registration, Session, Spoken, Want,
+    Counts, FEATURES, Greeting, Hello, HelloResource, Limits, MANY, PROTOCOL, PullRequest, PushRequest, Quarantined, Receipt, Refusal,
+    Registered, Registration, Session, Spoken, Want,
 };
 pub use page::{Cell, Digest, Kind, Page, Record, RecordView, Span, Value};
 pub use plain::Plain;

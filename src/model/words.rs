@@ -58,6 +58,9 @@ mod tests {
     fn only_what_happened_to_records_is_told() {
         assert_eq!(Counts::default().told(), "");
         assert_eq!(Counts { records: 1, ..Counts::default() }.told(), "1 record");
-        assert_eq!(Counts { records: 9, created: 2_000, conflicts: 1, parked: 3, ..Counts::default() }.told(), "2,000 created, 1 in conflict, 3 waiting");
+        assert_eq!(
+            Counts { records: 9, created: 2_000, conflicts: 1, parked: 3, ..Counts::default() }.told(),
+            "2,000 created, 1 in conflict, 3 waiting"
+        );
     }
 }

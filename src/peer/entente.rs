@@ -23,7 +23,8 @@ use super::{
 use crate::{
     error::{Error, Kind, Result},
     model::{
-        CompareAnswer, CompareRequest, Greeting, Hello, Limits, Page, PullRequest, PushRequest, Receipt, Registered, Registration, Session, SiteId,
+        CompareAnswer, CompareRequest, Greeting, Hello, Limits, Page, PullRequest, PushRequest, Receipt, Registered, Registration, Session,
+        SiteId,
     },
     wire::{self, Encoding},
 };

@@ -38,10 +38,15 @@ pub fn of(conn: &mut Conn, repository: RepositoryId) -> Result<Met> {
     Ok(met::table.find(repository).select(Row::as_select()).first(conn).optional()?.map(Met::from).unwrap_or_default())
 }
 
-/// What each repository said; one that never met us is left out.
+/// What each repository said, without its offer, which may be long; one that never met us is left out.
 pub fn all(conn: &mut Conn) -> Result<HashMap<RepositoryId, Met>> {
-    let rows: Vec<Row> = met::table.select(Row::as_select()).load(conn)?;
-    Ok(rows.into_iter().map(|row| (row.repository, row.into())).collect())
+    let columns = (met::repository, met::waiting, met::waiting_on, met::taken);
+    let rows: Vec<(i64, Option<i64>, Option<i64>, String)> = met::table.select(columns).load(conn)?;
+    let read = |(repository, waiting, waiting_on, taken)| {
+        let row = Row { repository, waiting, waiting_on, taken, offer: None, offer_on: None };
+        (repository, row.into())
+    };
+    Ok(rows.into_iter().map(read).collect())
 }
 
 /// Keeps what a repository said in place of what it said before.
@@ -77,8 +82,7 @@ mod tests {
             let repository = store.repository("hub");
             assert_eq!(store.read(|c| of(c, repository)).unwrap(), Met::default());
             let offer = vec![Offer { name: "team".into(), mode: Mode::Pull }];
-            let first =
-                Met { waiting: Some((u64::MAX, Time(2))), taken: [("team".to_owned(), 9)].into(), offer: Some((offer, Time(3))) };
+            let first = Met { waiting: Some((u64::MAX, Time(2))), taken: [("team".to_owned(), 9)].into(), offer: Some((offer, Time(3))) };
             store.write(|c| set(c, repository, &first)).unwrap();
             let kept = store.read(|c| of(c, repository)).unwrap();
             assert_eq!((kept.taken, kept.offer), (first.taken, first.offer));

@@ -193,7 +193,7 @@ impl Meeting {
     /// Keeps what it said, and what still waits there.
     pub(super) fn keep(&self, c: &mut Conn, repository: RepositoryId, now: Time) -> Result<()> {
         let before = met::of(c, repository)?;
-        let waiting = self.waiting.as_ref().and_then(|all| all.values().fold(Some(0), |sum, one| both(sum, *one)));
+        let waiting = self.waiting.as_ref().and_then(|all| all.values().try_fold(0, |sum, one| both(Some(sum), *one)));
         let said = Met {
             waiting: waiting.map(|records| (records, now)).or(before.waiting),
             offer: self.offer.clone().map(|offer| (offer, now)).or(before.offer),

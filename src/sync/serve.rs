@@ -18,8 +18,8 @@ use crate::{
     decide::{Source, filter::Filter},
     error::{Error, Kind, Result},
     model::{
-        Action, Direction, FEATURES, Greeting, Hello, HelloResource, Identity, Limits, LogEntry, LogId, Mode, Outcome as Went, PROTOCOL, Page,
-        Policy, PullRequest, PushRequest, Receipt, Rules, Traffic, Want,
+        Action, Direction, FEATURES, Greeting, Hello, HelloResource, Identity, Limits, LogEntry, LogId, Mode, Outcome as Went, PROTOCOL,
+        Page, Policy, PullRequest, PushRequest, Receipt, Rules, Traffic, Want,
     },
     site::{Door, Site},
     store::{self, attached},

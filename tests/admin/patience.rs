@@ -33,7 +33,8 @@ fn no_page_and_no_look_by_the_api_waits_for_a_site_that_does_not_answer() {
     let (url, callers) = silent();
     stage.house.sql("north/entente.db", &format!("UPDATE repository SET url = '{url}'"));
     let mut caller = Caller::signed_in(&stage.home, "root");
-    let api = ["/site", "/repositories", "/repositories/south", "/repositories/south/resources", "/repositories/south/verified", "/runs/running"];
+    let api =
+        ["/site", "/repositories", "/repositories/south", "/repositories/south/resources", "/repositories/south/verified", "/runs/running"];
     let watched = ["/healthz", "/readyz", "/metrics"].map(String::from);
     for path in paths.into_iter().chain(api.map(|path| format!("/api/v1{path}"))).chain(watched) {
         let begun = Instant::now();

@@ -7,7 +7,9 @@ use std::sync::{
 
 use entente::{
     error::{Error, Kind, Result},
-    model::{CompareAnswer, CompareRequest, Grant, Greeting, Limits, Page, PullRequest, PushRequest, Receipt, Registered, Registration, SiteId},
+    model::{
+        CompareAnswer, CompareRequest, Grant, Greeting, Limits, Page, PullRequest, PushRequest, Receipt, Registered, Registration, SiteId,
+    },
     peer::{Contact, Peer},
     site::Site,
     store::repositories,

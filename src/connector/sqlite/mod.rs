@@ -468,9 +468,8 @@ impl Connector for Sqlite {
             layout.state()
         );
         let mut statement = self.conn.prepare_cached(&sql).told("count the records")?;
-        let (seen, records): (i64, i64) = statement
-            .query_row(params![after, peer, most], |row| Ok((row.get(0)?, row.get(1)?)))
-            .told("count the records")?;
+        let (seen, records): (i64, i64) =
+            statement.query_row(params![after, peer, most], |row| Ok((row.get(0)?, row.get(1)?))).told("count the records")?;
         Ok(Pending { records: u64::try_from(records).unwrap_or(0), more: seen >= i64::from(most) })
     }
 

@@ -10,8 +10,8 @@ use crate::{
     config::Settings,
     error::{Kind, Result},
     model::{
-        Account, CompareAnswer, CompareRequest, Grant, Greeting, Hello, Page, PullRequest, PushRequest, Receipt, Registered, Registration, Role,
-        SiteId, Want,
+        Account, CompareAnswer, CompareRequest, Grant, Greeting, Hello, Page, PullRequest, PushRequest, Receipt, Registered, Registration,
+        Role, SiteId, Want,
     },
     peer::{Contact, Peer},
     site::Site,

@@ -12,8 +12,8 @@ use crate::{
     connector::{Postgres, Sqlite, TestDatabase},
     error::{Error, Kind, Result},
     model::{
-        CompareAnswer, CompareRequest, Grant, Greeting, Hello, Identity, Limits, Page, PullRequest, PushRequest, Receipt, Registered, Registration,
-        Repository, Resource, TableSpec, Time, Uuids,
+        CompareAnswer, CompareRequest, Grant, Greeting, Hello, Identity, Limits, Page, PullRequest, PushRequest, Receipt, Registered,
+        Registration, Repository, Resource, TableSpec, Time, Uuids,
     },
     peer::{Contact, Peer},
     site::{Site, Surroundings},

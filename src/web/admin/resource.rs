@@ -89,7 +89,8 @@ pub(super) async fn list(app: Data<App>, request: HttpRequest) -> HttpResponse {
             query: query(&[("name", &table.resource)]),
         });
         let here = |name: &str| attached.iter().any(|table| table.resource == name);
-        let only_there: Vec<&str> = offered.into_iter().flatten().map(|there| there.name.as_str()).filter(|name| !here(name)).take(30).collect();
+        let only_there: Vec<&str> =
+            offered.into_iter().flatten().map(|there| there.name.as_str()).filter(|name| !here(name)).take(30).collect();
         Ok(ListPage {
             frame: desk.frame(&format!("Shared with {}", state.repository.name), Nav::Repositories)?,
             head: Head::of(desk, &state, "/resources"),
@@ -108,12 +109,11 @@ pub(super) async fn ask(app: Data<App>, request: HttpRequest, payload: Payload) 
         let state = state(desk)?;
         let to = format!("/repositories/{}/resources", state.repository.id);
         match register::test(desk.site(), &state.repository) {
-            Ok(contact) if contact.hello.paused => Next::warned(to, format!("{} is paused and offers nothing for now.", state.repository.name)),
-            Ok(_) => Next::done(to, format!("{} said what it offers.", state.repository.name)),
-            Err(error) => {
-                let problem = Problem::of(&error);
-                Next::warned(to, format!("{} could not be asked. {} {}", state.repository.name, problem.message, problem.hint))
+            Ok(contact) if contact.hello.paused => {
+                Next::warned(to, format!("{} is paused and offers nothing for now.", state.repository.name))
             }
+            Ok(_) => Next::done(to, format!("{} said what it offers.", state.repository.name)),
+            Err(error) => Next::warned(to, format!("{} could not be asked. {}", state.repository.name, Problem::of(&error).told())),
         }
     })
     .await
@@ -355,10 +355,7 @@ fn counted(desk: &Desk, name: &str, wanted: &[String]) -> String {
     match filters::count(desk.site(), name, wanted) {
         Ok(found) if found.complete => format!("{} of {} records match", figure(found.matching), figure(found.looked_at)),
         Ok(found) => format!("{} of the first {} records match", figure(found.matching), figure(found.looked_at)),
-        Err(error) => {
-            let problem = Problem::of(&error);
-            format!("{}. {}", problem.message, problem.hint).trim_end().to_owned()
-        }
+        Err(error) => Problem::of(&error).told(),
     }
 }
 

@@ -64,7 +64,10 @@ fn people(story: &Story) {
     assert_eq!(story.well("GET /accounts", NONE)["items"].as_array().unwrap().len(), 4);
     let first = story.well("GET /accounts?limit=3", NONE);
     let rest = story.well(&format!("GET /accounts?after={}", first["next"].as_str().unwrap()), NONE);
-    assert_eq!((rest["items"].as_array().unwrap().len(), rest["items"][0]["name"].as_str(), rest["next"].is_null()), (1, Some("vera"), true));
+    assert_eq!(
+        (rest["items"].as_array().unwrap().len(), rest["items"][0]["name"].as_str(), rest["next"].is_null()),
+        (1, Some("vera"), true)
+    );
     story.well("PUT /accounts/vera/password", json!({"password": "other"}));
     story.well("DELETE /accounts/field", NONE);
     let made = story.book.send(&story.laptop, &basic("root"), "POST /api/v1/tokens", &json!({"name": "backup", "scope": "read"}));
@@ -122,7 +125,10 @@ fn shared(story: &Story) {
     assert_eq!(story.well("GET /repositories/hub/resources?after=spare", NONE)["items"][0]["name"], "team");
     let page = story.well("GET /resources?limit=1", NONE);
     let rest = story.well(&format!("GET /resources?after={}", page["next"].as_str().unwrap()), NONE);
-    assert_eq!((page["items"][0]["name"].as_str(), rest["items"][0]["name"].as_str(), rest["next"].is_null()), (Some("team"), Some("spare"), true));
+    assert_eq!(
+        (page["items"][0]["name"].as_str(), rest["items"][0]["name"].as_str(), rest["next"].is_null()),
+        (Some("team"), Some("spare"), true)
+    );
     story.well("DELETE /repositories/hub/resources/spare", NONE);
     assert_eq!(story.well("GET /resources", NONE)["items"].as_array().unwrap().len(), 1);
 }
@@ -159,7 +165,8 @@ fn compared(story: &Story) {
     assert!(found[0]["differing"].as_i64() >= Some(2) && found[0]["reasons"].is_array(), "{found}");
     assert_eq!(found[0]["differences"].as_array().unwrap().len(), 1);
     let shown = story.well("POST /repositories/hub/resources/team/compare", json!({}));
-    let missing = shown["differences"].as_array().unwrap().iter().find(|one| one["theirs"]["fields"]["name"] == "Team <70> & friends").unwrap();
+    let missing =
+        shown["differences"].as_array().unwrap().iter().find(|one| one["theirs"]["fields"]["name"] == "Team <70> & friends").unwrap();
     assert_eq!((missing["how"].as_str(), missing["ours"].is_null()), (Some("missing_here"), true), "{shown}");
     story.fails("POST /repositories/hub/verify", json!({"resources": ["nothing"]}), 404);
     story.fails("POST /repositories/hub/resources/nothing/compare", json!({}), 404);

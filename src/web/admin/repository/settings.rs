@@ -246,13 +246,8 @@ pub(in crate::web::admin) async fn test(app: Data<App>, request: HttpRequest, pa
                 }
             }
             Err(error) => {
-                let problem = Problem::of(&error);
-                Tested {
-                    class: "bad",
-                    heading: "It cannot be reached.".into(),
-                    text: format!("{} {}", problem.message, problem.hint),
-                    grants: Vec::new(),
-                }
+                let text = Problem::of(&error).told();
+                Tested { class: "bad", heading: "It cannot be reached.".into(), text, grants: Vec::new() }
             }
         };
         let fields = fields_of(&state.repository);

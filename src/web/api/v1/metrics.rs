@@ -278,3 +278,39 @@ fn present(site: &Site, names: &HashMap<RepositoryId, String>, sheet: &mut Sheet
     sheet.gauge("entente_repositories", "Repositories that are known here", i64::try_from(names.len()).unwrap_or(i64::MAX));
     Ok(())
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{
+        config::{Config, Overrides, Settings},
+        model::{LogEntry, Time},
+    };
+
+    #[test]
+    fn the_log_from_before_is_not_added_up_and_what_runs_is_when_it_ends() {
+        let folder = tempfile::tempdir().unwrap();
+        let settings = Settings { data: Some(folder.path().into()), ..Settings::default() };
+        let site = Site::open(Config::load(Overrides { config: None, settings }).unwrap()).unwrap();
+        let entry = |outcome, records| LogEntry {
+            outcome,
+            counts: Counts { records, ..Counts::default() },
+            repository: Some(1),
+            ..LogEntry::new(Time(1), Action::Pull, Direction::Outgoing)
+        };
+        let add = |entry: &LogEntry| site.store.write(|c| log::append(c, entry)).unwrap();
+        add(&entry(Outcome::Success, 1_000));
+        let before = add(&entry(Outcome::Running, 0));
+        let mut tally = Tally::default();
+        tally.begin(&site).unwrap();
+        assert!(tally.all(&site).unwrap().is_empty());
+        add(&entry(Outcome::Success, 1));
+        let running = add(&entry(Outcome::Running, 0));
+        let sum = |tally: &mut Tally| tally.all(&site).unwrap().values().map(|total| total.counts.records).sum::<u64>();
+        assert_eq!(sum(&mut tally), 1);
+        for id in [before, running] {
+            site.store.write(|c| log::update(c, &LogEntry { id, ..entry(Outcome::Error, 20) })).unwrap();
+        }
+        assert_eq!((sum(&mut tally), sum(&mut tally)), (41, 41), "each is counted once");
+    }
+}
