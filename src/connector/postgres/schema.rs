@@ -33,6 +33,11 @@ impl Postgres {
         Ok(Actor { site: row.owned(0)?.parse()?, incarnation: row.int(1)?.and_then(|i| u32::try_from(i).ok()).unwrap_or(0) })
     }
 
+    /// The layouts of all attached tables, looked at since the connection was taken to be used. Whoever begins a page looks again: [`Self::refresh`].
+    pub(super) fn look(&mut self) -> Result<()> {
+        if self.looked && self.schema.is_some() { Ok(()) } else { self.refresh() }
+    }
+
     /// The layouts of all attached tables, made anew when the schema changed.
     pub(super) fn refresh(&mut self) -> Result<()> {
         // What was there is most likely there still: then one look is enough.
@@ -42,6 +47,7 @@ impl Postgres {
             None if self.installed()? => Some(self.fingerprint()?),
             None => None,
         };
+        self.looked = true;
         if schema.is_some() && schema == self.schema {
             return Ok(());
         }
@@ -85,7 +91,7 @@ impl Postgres {
     }
 
     pub(super) fn layout(&mut self, table: &Table) -> Result<Arc<Layout>> {
-        self.refresh()?;
+        self.look()?;
         self.refuse_unsettled(table)?;
         let found = self.layouts.iter().find(|layout| layout.table.id == table.id);
         found.cloned().ok_or_else(|| {

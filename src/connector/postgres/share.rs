@@ -86,7 +86,7 @@ impl Postgres {
 
     /// See [`crate::connector::Connector::pulse`]: one number for the last arrivals and for what is noted and not taken over.
     pub(super) fn read_pulse(&mut self) -> Result<i64> {
-        self.refresh()?;
+        self.look()?;
         let mut hash = blake3::Hasher::new();
         for layout in self.layouts.clone() {
             let sql = format!(

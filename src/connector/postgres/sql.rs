@@ -79,9 +79,18 @@ impl Layout {
         )
     }
 
+    /// The notes of a state `s` that are not taken over yet.
+    pub(super) fn notes_of_state(&self) -> String {
+        format!("SELECT 1 FROM {} n WHERE {} AND {}", self.note(), self.note_on_state(), self.ungathered())
+    }
+
+    fn note_on_state(&self) -> String {
+        let same: Vec<String> = (1..=self.key.len()).map(|at| format!("s.k{at} = n.k{at}")).collect();
+        same.join(" AND ")
+    }
+
     fn gather(&self) -> String {
         let (state, note, id) = (self.state(), self.note(), self.table.id);
-        let same: Vec<String> = (1..=self.key.len()).map(|at| format!("s.k{at} = n.k{at}")).collect();
         format!(
             "WITH noted AS (
                SELECT {ks}, n.at, s.arrival AS before, t.{first} IS NOT NULL AS here
@@ -97,7 +106,7 @@ impl Layout {
              INSERT INTO {state} (arrival, {plain}, own) SELECT arrival, {plain}, at FROM numbered WHERE before IS NULL",
             ks = self.ks("n."),
             plain = self.ks(""),
-            same = same.join(" AND "),
+            same = self.note_on_state(),
             rel = self.rel,
             on = self.on_key("t", "n"),
             ungathered = self.ungathered(),

@@ -148,7 +148,8 @@ impl Transaction<'_> {
     }
 
     fn insert(&mut self, layout: &Layout, record: RecordView<'_>, values: Values<'_>, key: &Key) -> Result<u64> {
-        let (columns, args) = self.whole_row(layout, record, values, key)?;
+        let (columns, args): (Vec<&str>, Vec<Arg<'_>>) = self.whole_row(layout, record, values, key)?.into_iter().unzip();
+        let columns: Vec<String> = columns.into_iter().map(quoted).collect();
         let marks: Vec<String> = (1..=columns.len()).map(|at| format!("${at}")).collect();
         let sql = match columns.is_empty() {
             true => format!("INSERT INTO {} DEFAULT VALUES", layout.rel),
@@ -157,25 +158,21 @@ impl Transaction<'_> {
         self.db.link.run(&sql, &args, "add the row")
     }
 
-    /// The columns of a new row, as SQL writes them, and their values: with its identity and the key that we chose.
+    /// The columns of a new row and their values: with its identity and the key that we chose.
     pub(super) fn whole_row<'v>(
         &self,
-        layout: &Layout,
+        layout: &'v Layout,
         record: RecordView<'_>,
-        values: Values<'v>,
+        mut values: Values<'v>,
         key: &'v Key,
-    ) -> Result<(Vec<String>, Vec<Arg<'v>>)> {
-        let (mut columns, mut args): (Vec<String>, Vec<Arg<'v>>) =
-            values.into_iter().map(|(column, value)| (quoted(column), value)).unzip();
-        if let Some(identity) = layout.identity.as_ref().filter(|identity| !columns.contains(&quoted(&identity.name))) {
-            columns.push(quoted(&identity.name));
-            args.push(layout.identity_value(record.uid())?);
+    ) -> Result<Values<'v>> {
+        if let Some(identity) = layout.identity.as_ref().filter(|identity| values.iter().all(|(column, _)| *column != identity.name)) {
+            values.push((&identity.name, layout.identity_value(record.uid())?));
         }
         if layout.own_key {
-            columns.push(quoted(&layout.key[0].name));
-            args.extend(key.0.iter().map(Arg::of_key));
+            values.extend(key.0.first().map(|key| (layout.key[0].name.as_str(), Arg::of_key(key))));
         }
-        Ok((columns, args))
+        Ok(values)
     }
 
     /// The key of a row that is to be added.
