@@ -1,5 +1,7 @@
 //! The feed: records in the order of their arrival (SYNC.md 3).
 
+use std::ops::ControlFlow;
+
 use super::{
     Postgres,
     args::{Arg, Columns},
@@ -85,10 +87,12 @@ impl Postgres {
             span = limit.max(span).min(WINDOW);
             let end = upto.saturating_add(span).min(head);
             let args = [upto.into(), end.into(), peer.into(), limit.into()];
-            let rows = self.link.query(&layout.sql.feed, &args, "read the feed")?;
-            for row in &rows {
+            let mut looked = 0;
+            let sites = &self.sites;
+            self.link.each(&layout.sql.feed, &args, "read the feed", |row| {
+                looked += 1;
                 let before = page.text_len();
-                let seen = layout.read(row, &names, &self.sites, me, page)?;
+                let seen = layout.read(row, &names, sites, me, page)?;
                 upto = seen.arrival;
                 if seen.vanished {
                     vanished.push(seen.arrival);
@@ -98,11 +102,9 @@ impl Postgres {
                     incomplete.extend(page.records.last().map(|record| (seen.arrival, page.view(record).digest())));
                 }
                 full = page.records.len() - first >= extent.records || page.text_len() >= extent.bytes;
-                if full {
-                    break;
-                }
-            }
-            if (rows.len() as i64) < limit && !full {
+                Ok(if full { ControlFlow::Break(()) } else { ControlFlow::Continue(()) })
+            })?;
+            if looked < limit && !full {
                 upto = end;
                 span *= 4;
             }
