@@ -134,6 +134,8 @@ struct Player {
 impl Player {
     fn start(words: &[&str]) -> Player {
         let mut command = Command::new(std::env::current_exe().unwrap());
+        // As `entente up` and the systemd unit start them.
+        command.env("MALLOC_ARENA_MAX", "2");
         let mut child = command.arg(ROLE).args(words).stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().unwrap();
         let (tell, hear) = (child.stdin.take().unwrap(), BufReader::new(child.stdout.take().unwrap()));
         Player { child, tell, hear }
