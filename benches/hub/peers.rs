@@ -127,6 +127,7 @@ fn hello(number: usize, memory: &Memory) -> Hello {
         digest: None,
         apart: true,
         compare: false,
+        waiting: None,
     };
     Hello {
         uuid: site(number),

@@ -4,7 +4,7 @@ use clap::Args;
 use entente::{
     connector::{Survey, Table},
     error::{Error, Result},
-    model::{Component, Identity, TableSpec},
+    model::{Identity, TableSpec},
     postgresql::address,
     sync,
 };
@@ -102,17 +102,10 @@ impl Attach {
             only.matching = self.matching.clone();
             only.omit = self.omit.clone();
             only.map = words::pairs(&self.map)?;
-            only.components = self.components.iter().map(|text| component(text)).collect::<Result<_>>()?;
+            only.components = self.components.iter().map(|text| text.parse()).collect::<Result<_>>()?;
         }
         Ok(specs)
     }
-}
-
-fn component(text: &str) -> Result<Component> {
-    let wrong =
-        || Error::usage(format!("{text:?} names no component")).hint("Write RESOURCE:FIELD, for example org_office:organisation_id.");
-    let (resource, field) = text.split_once(':').filter(|(resource, field)| !resource.is_empty() && !field.is_empty()).ok_or_else(wrong)?;
-    Ok(Component { resource: resource.to_owned(), field: field.to_owned() })
 }
 
 fn spec(text: &str) -> TableSpec {

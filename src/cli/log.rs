@@ -3,7 +3,7 @@
 use clap::{Args, Subcommand};
 use entente::{
     error::Result,
-    model::{Counts, LogEntry, LogId, Outcome},
+    model::{LogEntry, LogId, Outcome},
     site::Site,
     store::{
         log::{self, LogFilter},
@@ -107,7 +107,7 @@ fn in_full(entry: &LogEntry) -> String {
         ("done", format!("{}, {}", entry.action.word(), entry.direction.word())),
         ("result", entry.outcome.word().to_owned()),
         ("failed over there", yes(entry.remote)),
-        ("records", counts(&entry.counts)),
+        ("records", entry.counts.told()),
         ("bytes", size(entry.counts.bytes)),
         ("message", entry.message.clone()),
     ]);
@@ -132,32 +132,11 @@ pub(super) fn rows(entries: &[LogEntry]) -> String {
                 entry.resource.clone().unwrap_or_default(),
                 done,
                 entry.outcome.word().to_owned(),
-                counts(&entry.counts),
+                entry.counts.told(),
                 short(&entry.message),
             ]
         }),
     )
-}
-
-/// What became of records, in words; empty for none.
-pub(super) fn counts(counts: &Counts) -> String {
-    let parts = [
-        (counts.created, "created"),
-        (counts.updated, "updated"),
-        (counts.deleted, "deleted"),
-        (counts.unchanged, "unchanged"),
-        (counts.kept, "kept"),
-        (counts.conflicts, "in conflict"),
-        (counts.quarantined, "quarantined"),
-        (counts.parked, "parked"),
-        (counts.retracted, "let go"),
-    ];
-    let told: Vec<String> = parts.iter().filter(|(count, _)| *count > 0).map(|(count, word)| format!("{count} {word}")).collect();
-    match (told.is_empty(), counts.records) {
-        (true, 0) => String::new(),
-        (true, records) => words::counted(records, "record"),
-        (false, _) => told.join(", "),
-    }
 }
 
 /// A log entry for programs.
@@ -167,16 +146,4 @@ pub(super) fn document(entry: &LogEntry) -> Value {
         "resource": entry.resource, "action": entry.action.word(), "direction": entry.direction.word(), "result": entry.outcome.word(),
         "remote": entry.remote, "message": entry.message, "counts": entry.counts,
     })
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn only_what_happened_to_records_is_told() {
-        assert_eq!(counts(&Counts::default()), "");
-        assert_eq!(counts(&Counts { records: 1, ..Counts::default() }), "1 record");
-        assert_eq!(counts(&Counts { records: 9, created: 2, conflicts: 1, ..Counts::default() }), "2 created, 1 in conflict");
-    }
 }

@@ -6,13 +6,13 @@ use clap::Args;
 use entente::{
     config::{self, Config, Settings, remembered},
     error::Result,
-    model::Time,
+    model::{Time, counted},
     postgresql::Address,
     store::moving::Move,
 };
 use serde_json::json;
 
-use super::{Context, Ending, output::warn, password, progress::Line, words};
+use super::{Context, Ending, output::warn, password, progress::Line};
 
 /// Move the control store to a PostgreSQL server, or back into the data directory
 ///
@@ -40,7 +40,7 @@ impl MoveStore {
         warn_of_others(context, &config, to.as_ref());
         let place = to.as_ref().map_or_else(|| "the data directory".to_owned(), ToString::to_string);
         let text = || {
-            let rows = words::counted(rows, "row");
+            let rows = counted(rows, "row");
             format!(
                 "The control store is at {place} now ({rows}). Start `serve`, `worker` or `up` again.\nOther machines on this store: entente init --name NAME --database URL"
             )

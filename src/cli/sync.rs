@@ -13,7 +13,6 @@ use serde_json::{Value, json};
 use super::{
     Context, Ending,
     interrupt::Interrupt,
-    log::counts,
     output::{Format, complain, lasted, size, table, warn},
     progress::Line,
 };
@@ -149,7 +148,7 @@ pub(super) fn rows(parts: &[ResourceReport]) -> String {
         &heading,
         &["bytes", "took"],
         parts.iter().map(|part| {
-            let counts = Some(counts(&part.counts)).filter(|text| !text.is_empty()).unwrap_or_else(|| "nothing new".into());
+            let counts = Some(part.counts.told()).filter(|text| !text.is_empty()).unwrap_or_else(|| "nothing new".into());
             let result = if part.error.is_some() { "failed" } else { "done" };
             [part.resource.clone(), part.direction.to_owned(), counts, size(part.counts.bytes), lasted(part.seconds), result.to_owned()]
         }),

@@ -73,11 +73,6 @@ pub(super) fn pairs(lists: &[String]) -> Result<BTreeMap<String, String>, Error>
     pairs.collect()
 }
 
-/// `1 record`, `2 records`.
-pub(super) fn counted(count: u64, one: &str) -> String {
-    format!("{count} {one}{}", if count == 1 { "" } else { "s" })
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;

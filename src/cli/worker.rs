@@ -1,11 +1,11 @@
 //! `entente worker`: the process that runs the schedule.
 
 use clap::Args;
-use entente::{config::Settings, error::Result, jobs, site::Site};
+use entente::{config::Settings, error::Result, jobs, model::counted, site::Site};
 use sd_notify::NotifyState;
 use serde_json::json;
 
-use super::{Context, Ending, interrupt::Interrupt, logging, words};
+use super::{Context, Ending, interrupt::Interrupt, logging};
 
 /// Run the schedule, until SIGTERM or Ctrl-C
 ///
@@ -43,7 +43,7 @@ impl Worker {
 fn told(runs: usize, failed: usize) -> String {
     match (runs, failed) {
         (0, _) => "Nothing was due. What is planned: entente job list".into(),
-        (_, 0) => format!("{}, all well. What happened: entente log", words::counted(runs as u64, "run")),
-        _ => format!("{}, {failed} of them failed. Why: entente log", words::counted(runs as u64, "run")),
+        (_, 0) => format!("{}, all well. What happened: entente log", counted(runs as u64, "run")),
+        _ => format!("{}, {failed} of them failed. Why: entente log", counted(runs as u64, "run")),
     }
 }

@@ -39,7 +39,7 @@ macro_rules! battery {
                 a_record_that_refers_to_nothing_waits_until_it_refers_to_something
                 lookup_gives_tombstones_and_leaves_out_the_unknown
                 only_living_records_are_counted_and_sampled
-                what_came_after_an_arrival_is_pending
+                what_came_after_an_arrival_is_pending_for_all_but_its_giver
                 fields_without_a_column_are_passed_on
                 fields_without_a_column_stay_until_they_are_named
                 nothing_travels_before_a_database_is_attached

@@ -26,7 +26,9 @@ pub use standing::{Living, Named, Overdue, Place, Purged, Standing};
 
 use crate::{
     error::Result,
-    model::{Actor, Component, Digest, Identity, Kind as ValueKind, Lives, NewState, Page, RecordView, SiteId, Sum, TableSpec, Time},
+    model::{
+        Actor, Component, Digest, Identity, Kind as ValueKind, Lives, NewState, Page, Pending, RecordView, SiteId, Sum, TableSpec, Time,
+    },
 };
 
 /// A table as it is attached.
@@ -299,8 +301,9 @@ pub trait Connector: Send {
     /// from now on. How old they are is known by earlier calls of this, once a day or so; aliases are kept, and the last arrival.
     fn purge(&mut self, table: &Table, now: Time, before: Time) -> Result<Purged>;
 
-    /// How many records have arrived or were edited here after an arrival, what is noted and not folded yet among them: at most `most`.
-    fn pending(&mut self, table: &Table, after: i64, most: u32) -> Result<u64>;
+    /// How many records wait for `peer` after an arrival, what is noted and not folded yet among them. What the peer gave itself is not counted,
+    /// nor what is offered to nobody. At most `most` records are looked at.
+    fn pending(&mut self, table: &Table, after: i64, peer: SiteId, most: u32) -> Result<Pending>;
 
     /// How many living records a table has.
     fn count(&mut self, table: &Table) -> Result<u64>;

@@ -1,6 +1,10 @@
 //! How repositories are and how far their runs are, as it is shown.
 
-use super::{LogId, Outcome, RepositoryId, Time};
+use std::collections::BTreeMap;
+
+use serde::{Deserialize, Serialize};
+
+use super::{LogId, Mode, Outcome, RepositoryId, Time};
 
 /// How the last run with a repository went.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -21,6 +25,35 @@ pub struct Condition {
     pub skew: Option<i64>,
     /// The version it said it runs.
     pub version: Option<String>,
+}
+
+/// How many records wait for a peer.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Pending {
+    /// So many were found.
+    pub records: u64,
+    /// Not all were looked at.
+    pub more: bool,
+}
+
+/// What a repository said when it last met us, whoever called: old news, told with its age.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Met {
+    /// How many records wait there for us ([`super::MANY`] = that many or more), and when it said so.
+    pub waiting: Option<(u64, Time)>,
+    /// Up to which arrival it had taken each resource from here.
+    pub taken: BTreeMap<String, i64>,
+    /// What it offers us, and when it said so.
+    pub offer: Option<(Vec<Offer>, Time)>,
+}
+
+/// A resource that another site offers.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Offer {
+    /// Its name.
+    pub name: String,
+    /// What we may do with it.
+    pub mode: Mode,
 }
 
 /// What travelled in some time.

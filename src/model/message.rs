@@ -34,6 +34,18 @@ impl Default for Limits {
     }
 }
 
+/// More records that wait than this are not counted in a [`Greeting`] or its answer: the number stands for itself and everything above.
+pub const MANY: u32 = 1_000_000;
+
+/// What a caller says with `GET /sync/hello`.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Greeting {
+    /// How many records wait at the caller to be given to the other side, [`MANY`] at most; `None` = it does not say.
+    pub waiting: Option<u64>,
+    /// How far the caller is with the resources that it pulls: name and cursor, which is empty where it has not begun.
+    pub at: Vec<(String, String)>,
+}
+
 /// The answer to `GET /sync/hello`.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Hello {
@@ -96,6 +108,10 @@ pub struct HelloResource {
     /// Whether both sites have to compare before they exchange anything of it.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub compare: bool,
+    /// How many records wait for the caller after the cursor that it named, those among them that its filter holds back: at most [`MANY`].
+    /// Only where it named one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub waiting: Option<u64>,
 }
 
 /// The body of a registration, in the form that Sahana Eden sends, with our addition.

@@ -19,18 +19,19 @@ mod state;
 mod sum;
 mod time;
 mod version;
+mod words;
 
 pub use account::{Account, ApiToken, Grant, Role, Scope};
 pub use ask::Ask;
 pub use compare::{Absence, Absent, CompareAnswer, CompareRequest, ItemId, NamedRecord};
-pub use condition::{Advance, Condition, Traffic};
+pub use condition::{Advance, Condition, Met, Offer, Pending, Traffic};
 pub use identity::{SiteId, Uid, Uuids};
 pub use job::{Job, JobId, Timing};
 pub use lives::{Back, Lives};
 pub use log::{Action, Direction, LogEntry, LogId, Outcome};
 pub use message::{
-    Counts, FEATURES, Hello, HelloResource, Limits, PROTOCOL, PullRequest, PushRequest, Quarantined, Receipt, Refusal, Registered,
-    Registration, Session, Spoken, Want,
+    Counts, FEATURES, Greeting, Hello, HelloResource, Limits, MANY, PROTOCOL, PullRequest, PushRequest, Quarantined, Receipt, Refusal,
+    Registered, Registration, Session, Spoken, Want,
 };
 pub use page::{Cell, Digest, Kind, Page, Record, RecordView, Span, Value};
 pub use plain::Plain;
@@ -41,3 +42,4 @@ pub use state::NewState;
 pub use sum::Sum;
 pub use time::Time;
 pub use version::{Actor, Relation, Version};
+pub use words::{counted, figure};

@@ -1,8 +1,10 @@
 //! Peer sites that an administrator registered.
 
+use schemars::JsonSchema;
 use secrecy::SecretString;
+use serde::{Deserialize, Serialize};
 
-use super::{LogEntry, Outcome, SiteId, resource::check_name};
+use super::{SiteId, resource::check_name};
 use crate::error::{Error, Result};
 
 /// The number of a repository in the control store.
@@ -36,7 +38,8 @@ pub struct Repository {
 }
 
 /// Which protocol a site speaks.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
 pub enum ApiType {
     /// Ours.
     #[default]
@@ -64,31 +67,27 @@ impl std::str::FromStr for ApiType {
     }
 }
 
-/// How a repository is, from its log.
+/// How a repository is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Health {
     /// Nothing is known yet.
     Unknown,
-    /// The last run went well.
+    /// Well.
     Green,
-    /// The last run had a warning, or one or two runs failed.
+    /// An administrator should look.
     Yellow,
-    /// Three or more runs in a row failed.
+    /// It does not work.
     Red,
 }
 
 impl Health {
-    /// From its runs, newest first.
-    pub fn of<'a>(runs: impl IntoIterator<Item = &'a LogEntry>) -> Health {
-        let mut runs = runs.into_iter().peekable();
-        let Some(last) = runs.peek() else { return Health::Unknown };
-        if last.outcome == Outcome::Warning {
-            return Health::Yellow;
-        }
-        match runs.take_while(|run| run.outcome.failed()).take(3).count() {
-            0 => Health::Green,
-            1 | 2 => Health::Yellow,
-            _ => Health::Red,
+    /// The word for it.
+    pub fn word(self) -> &'static str {
+        match self {
+            Health::Unknown => "unknown",
+            Health::Green => "green",
+            Health::Yellow => "yellow",
+            Health::Red => "red",
         }
     }
 }

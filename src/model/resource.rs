@@ -97,6 +97,19 @@ pub struct Component {
     pub field: String,
 }
 
+impl std::str::FromStr for Component {
+    type Err = Error;
+
+    /// Reads `RESOURCE:FIELD`.
+    fn from_str(text: &str) -> Result<Component> {
+        let (resource, field) =
+            text.split_once(':').filter(|(resource, field)| !resource.is_empty() && !field.is_empty()).ok_or_else(|| {
+                Error::usage(format!("{text:?} names no component")).hint("Write RESOURCE:FIELD, for example org_office:organisation_id.")
+            })?;
+        Ok(Component { resource: resource.to_owned(), field: field.to_owned() })
+    }
+}
+
 /// The number of a resource entry in the control store.
 pub type ResourceId = i64;
 

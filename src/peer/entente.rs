@@ -23,7 +23,8 @@ use super::{
 use crate::{
     error::{Error, Kind, Result},
     model::{
-        CompareAnswer, CompareRequest, Hello, Limits, Page, PullRequest, PushRequest, Receipt, Registered, Registration, Session, SiteId,
+        CompareAnswer, CompareRequest, Greeting, Hello, Limits, Page, PullRequest, PushRequest, Receipt, Registered, Registration, Session,
+        SiteId,
     },
     wire::{self, Encoding},
 };
@@ -171,8 +172,8 @@ impl Entente {
 }
 
 impl Peer for Entente {
-    fn hello(&self) -> Result<Contact> {
-        let target = self.target("/sync/hello", None);
+    fn greet(&self, greeting: &Greeting) -> Result<Contact> {
+        let target = target("/sync/hello", wire::greeting_query(greeting, self.own));
         let answer = match self.login {
             Some(_) => self.call(Method::GET, target, None)?,
             None => self.line.call(&Call { method: Method::GET, target, credentials: Credentials::Nobody, body: None })?,

@@ -19,14 +19,19 @@ use std::sync::atomic::AtomicBool;
 
 use crate::{
     error::Result,
-    model::{CompareAnswer, CompareRequest, Hello, Page, PullRequest, PushRequest, Receipt, Registered, Registration},
+    model::{CompareAnswer, CompareRequest, Greeting, Hello, Page, PullRequest, PushRequest, Receipt, Registered, Registration},
 };
 
 /// Another site, as a run sees it. Calls block; each has time limits of its own and is tried again with jittered pauses where
 /// that can help ([`crate::error::Kind::retry`]) and changes nothing if it arrived the first time.
 pub trait Peer: Send + Sync {
     /// Who is there, and what it grants us. `None` in [`Contact::hello`]'s resources means that we showed no credentials.
-    fn hello(&self) -> Result<Contact>;
+    fn hello(&self) -> Result<Contact> {
+        self.greet(&Greeting::default())
+    }
+
+    /// The same, and says what waits here and how far we are, so that the answer says what waits there.
+    fn greet(&self, greeting: &Greeting) -> Result<Contact>;
 
     /// Makes us known there.
     fn register(&self, registration: &Registration) -> Result<Registered>;

@@ -79,6 +79,12 @@ pub fn list(conn: &mut Conn) -> Result<Vec<Account>> {
     account::table.order(account::name).select(Row::as_select()).load(conn)?.into_iter().map(Account::try_from).collect()
 }
 
+/// The accounts with names after `after`, `limit` at most.
+pub fn page(conn: &mut Conn, after: &str, limit: i64) -> Result<Vec<Account>> {
+    let wanted = account::table.filter(account::name.gt(after)).order(account::name).limit(limit);
+    wanted.select(Row::as_select()).load(conn)?.into_iter().map(Account::try_from).collect()
+}
+
 /// The account of that name. The error for an unknown one names those there are.
 pub fn get(conn: &mut Conn, name: &str) -> Result<Account> {
     match find(conn, name)? {

@@ -4,7 +4,9 @@ use diesel::prelude::*;
 use secrecy::{ExposeSecret, SecretString};
 
 use super::{
-    Conn, accounts, opaque,
+    Conn, accounts,
+    conn::MultiBackend,
+    opaque,
     schema::{account, api_token},
     stored,
 };
@@ -73,6 +75,17 @@ pub fn add(conn: &mut Conn, new: &ApiToken) -> Result<SecretString> {
 /// All tokens, by name; also those that have ended.
 pub fn list(conn: &mut Conn) -> Result<Vec<ApiToken>> {
     let rows = api_token::table.order(api_token::name).select(Row::as_select()).load(conn)?;
+    rows.into_iter().map(ApiToken::try_from).collect()
+}
+
+/// The tokens of an account, or of the site itself, with names after `after`, `limit` at most.
+pub fn page(conn: &mut Conn, of: Option<&str>, after: &str, limit: i64) -> Result<Vec<ApiToken>> {
+    let wanted = api_token::table.filter(api_token::name.gt(after)).into_boxed::<MultiBackend>();
+    let wanted = match of {
+        Some(account) => wanted.filter(api_token::account.eq(account.to_owned())),
+        None => wanted.filter(api_token::account.is_null()),
+    };
+    let rows = wanted.order(api_token::name).limit(limit).select(Row::as_select()).load(conn)?;
     rows.into_iter().map(ApiToken::try_from).collect()
 }
 

@@ -26,6 +26,7 @@ pub mod housekeeping;
 pub mod jobs;
 pub mod leases;
 pub mod log;
+pub mod met;
 pub mod moving;
 pub mod password;
 pub mod progress;

@@ -9,7 +9,7 @@ use super::{
 };
 use crate::{
     error::{Error, Kind, Result},
-    model::{Mode, RepositoryId, Resource, SiteId},
+    model::{Mode, RepositoryId, Resource, ResourceId, SiteId},
 };
 
 #[derive(Queryable)]
@@ -79,6 +79,18 @@ impl<'a> From<&'a Resource> for Values<'a> {
 pub fn all(conn: &mut Conn) -> Result<Vec<Resource>> {
     let rows = resource::table.order((resource::repository, resource::name)).load::<Row>(conn)?;
     rows.into_iter().map(Resource::try_from).collect()
+}
+
+/// The resources with numbers after `after`, of all repositories, `limit` at most.
+pub fn page(conn: &mut Conn, after: ResourceId, limit: i64) -> Result<Vec<Resource>> {
+    let rows = resource::table.filter(resource::id.gt(after)).order(resource::id).limit(limit).load::<Row>(conn)?;
+    rows.into_iter().map(Resource::try_from).collect()
+}
+
+/// The resources of a repository with names after `after`, `limit` at most.
+pub fn page_of(conn: &mut Conn, repository: RepositoryId, after: &str, limit: i64) -> Result<Vec<Resource>> {
+    let wanted = resource::table.filter(resource::repository.eq(repository)).filter(resource::name.gt(after));
+    wanted.order(resource::name).limit(limit).load::<Row>(conn)?.into_iter().map(Resource::try_from).collect()
 }
 
 /// The resources of a repository, by name.

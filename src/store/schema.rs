@@ -169,6 +169,17 @@ diesel::table! {
 }
 
 diesel::table! {
+    met (repository) {
+        repository -> BigInt,
+        waiting -> Nullable<BigInt>,
+        waiting_on -> Nullable<BigInt>,
+        taken -> Text,
+        offer -> Nullable<Text>,
+        offer_on -> Nullable<BigInt>,
+    }
+}
+
+diesel::table! {
     condition (repository) {
         repository -> BigInt,
         run -> BigInt,

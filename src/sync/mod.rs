@@ -11,7 +11,6 @@ pub mod eden;
 mod edit;
 mod epoch;
 pub mod filters;
-pub mod health;
 pub mod history;
 pub mod housekeeping;
 mod import;

@@ -5,9 +5,9 @@ use std::collections::{BTreeSet, HashMap, HashSet};
 use crate::{
     connector::{Part, Trouble},
     error::{Error, Result},
-    model::{Advance, Condition, Health, Job, Mode, Outcome, Repository, RepositoryId, Resource, ResourceId, SiteId, Time},
+    model::{Advance, Condition, Health, Job, Met, Mode, Outcome, Pending, Repository, RepositoryId, Resource, ResourceId, SiteId, Time},
     site::Site,
-    store::{self, attached, clones, conditions, databases, jobs, progress, repositories, resources, verified, visits},
+    store::{self, attached, clones, conditions, databases, jobs, met, progress, repositories, resources, verified, visits},
 };
 
 /// A clock that is off by more than this is told, milliseconds.
@@ -45,6 +45,10 @@ pub struct State {
     pub verified: Option<Time>,
     /// What waits for a person.
     pub trouble: Trouble,
+    /// What it said when it last met us.
+    pub met: Met,
+    /// Since when two machines come in its name.
+    pub cloned: Option<Time>,
 }
 
 /// Databases that could not be looked into, and why.
@@ -78,6 +82,7 @@ pub fn overview(site: &Site) -> Result<Overview> {
             running: progress::all(c, now.plus_seconds(-SILENT))?,
             verified: verified::all(c)?,
             clones: clones::all(c)?,
+            met: met::all(c)?,
         };
         let all = repositories::list(c, site.store.key())?;
         Ok((paused, all.into_iter().map(|repository| known.state(repository, &troubles, now)).collect::<Vec<_>>()))
@@ -103,16 +108,18 @@ pub fn state(site: &Site, repository: Repository) -> Result<State> {
             running: progress::all(c, now.plus_seconds(-SILENT))?,
             verified: verified::all(c)?,
             clones: clones::all(c)?,
+            met: [(id, met::of(c, id)?)].into(),
         };
         Ok(known.state(repository, &troubles, now))
     })
 }
 
-/// How many records wait to be sent to each of these repositories, [`MANY`] for more; those of databases that cannot be opened are not counted.
-pub fn waiting_to_be_sent<'s>(site: &Site, states: impl IntoIterator<Item = &'s State>) -> Result<Vec<u64>> {
+/// How many records wait here for each of these repositories, of which at most [`MANY`] are looked at; those of databases that cannot be opened are not
+/// counted. For a site that only calls it is what it had not taken when it last called, and what came since.
+pub fn waiting_here<'s>(site: &Site, states: impl IntoIterator<Item = &'s State>) -> Result<Vec<Pending>> {
     let attached = site.store.read(attached::list)?;
     let states: Vec<&State> = states.into_iter().collect();
-    let mut counts = vec![0; states.len()];
+    let mut counts = vec![Pending::default(); states.len()];
     let databases: BTreeSet<&str> = attached.iter().map(|known| known.database.as_str()).collect();
     // Each database is opened once for all.
     for database in databases {
@@ -121,10 +128,15 @@ pub fn waiting_to_be_sent<'s>(site: &Site, states: impl IntoIterator<Item = &'s 
             let tables = door.tables()?;
             for (state, count) in states.iter().zip(&mut counts) {
                 let Some(peer) = state.repository.uuid else { continue };
-                for resource in state.resources.iter().filter(|one| one.mode.pushes() && here.contains(one.name.as_str())) {
-                    let Some(table) = tables.iter().find(|table| table.resource == resource.name) else { continue };
-                    let given = door.share(table, peer, Part::Active)?.push;
-                    *count = (*count + door.pending(table, given, MANY)?).min(u64::from(MANY));
+                for table in tables.iter().filter(|table| here.contains(table.resource.as_str())) {
+                    let pushed = state.resources.iter().any(|one| one.name == table.resource && one.mode.pushes());
+                    let taken = state.met.taken.get(&table.resource).copied();
+                    if !pushed && taken.is_none() {
+                        continue;
+                    }
+                    let given = if pushed { door.share(table, peer, Part::Active)?.push } else { 0 };
+                    let found = door.pending(table, taken.unwrap_or(0).max(given), peer, MANY)?;
+                    *count = Pending { records: count.records + found.records, more: count.more || found.more };
                 }
             }
             Ok(())
@@ -198,6 +210,7 @@ struct Known {
     running: Vec<Advance>,
     verified: HashMap<ResourceId, Time>,
     clones: HashMap<SiteId, Time>,
+    met: HashMap<RepositoryId, Met>,
 }
 
 impl Known {
@@ -219,22 +232,24 @@ impl Known {
                 .uuid
                 .and_then(|uuid| troubles.iter().find(|one| one.site == uuid).copied())
                 .unwrap_or(none(SiteId(uuid::Uuid::nil()))),
+            met: self.met.get(&id).cloned().unwrap_or_default(),
+            cloned: None,
             resources,
             repository,
         };
-        let cloned = state.repository.uuid.is_some_and(|uuid| self.clones.contains_key(&uuid));
-        (state.health, state.reason) = judge(&state, self.paused, cloned, now);
+        state.cloned = state.repository.uuid.and_then(|uuid| self.clones.get(&uuid).copied());
+        (state.health, state.reason) = judge(&state, self.paused, now);
         state
     }
 }
 
 /// The health of a repository and the reason in words: the worst that is known.
-fn judge(state: &State, paused: bool, cloned: bool, now: Time) -> (Health, String) {
+fn judge(state: &State, paused: bool, now: Time) -> (Health, String) {
     let told = |health, reason: &str| (health, reason.to_owned());
     if !state.repository.enabled {
         return told(Health::Unknown, "Disabled");
     }
-    if cloned {
+    if state.cloned.is_some() {
         return told(Health::Red, "Two machines present themselves as it");
     }
     if paused {
@@ -299,13 +314,15 @@ mod tests {
             resources: Vec::new(),
             verified: None,
             trouble: none(SiteId(uuid::Uuid::nil())),
+            met: Met::default(),
+            cloned: None,
         }
     }
 
     fn with(change: impl FnOnce(&mut State)) -> (Health, String) {
         let mut state = state();
         change(&mut state);
-        judge(&state, false, false, Time(0).plus_seconds(1_000))
+        judge(&state, false, Time(0).plus_seconds(1_000))
     }
 
     #[test]
@@ -326,8 +343,8 @@ mod tests {
         ] {
             assert_eq!(found, (health, reason.to_owned()));
         }
-        assert_eq!(judge(&state(), true, false, Time(0)).1, "Everything is paused");
-        assert_eq!(judge(&state(), false, true, Time(0)).0, Health::Red);
+        assert_eq!(judge(&state(), true, Time(0)).1, "Everything is paused");
+        assert_eq!(with(|state| state.cloned = Some(Time(0))).0, Health::Red);
         let calls = |called| with(|s| (s.condition, s.repository.url, s.called) = (None, None, called));
         assert_eq!((calls(Some(Time(1))).0, calls(None).0), (Health::Green, Health::Unknown));
     }

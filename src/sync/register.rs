@@ -1,6 +1,9 @@
 //! Making peers known: here by an administrator, there by registering us.
 
-use super::clones;
+use super::{
+    clones,
+    pending::{self, Meeting},
+};
 use crate::{
     error::{Error, Kind, Result},
     model::{Action, ApiType, Direction, Hello, Limits, LogEntry, Outcome, PROTOCOL, Registration, Repository, SiteId, Spoken},
@@ -53,13 +56,16 @@ pub fn set(site: &Site, changed: Repository, said: Said) -> Result<Added> {
     Ok(Added { repository: changed, warning: None })
 }
 
-/// Says hello: who is there, what it grants us, how its clock stands.
+/// Says hello: who is there, what it grants us, how its clock stands. What it offers and what waits there is kept.
 pub fn test(site: &Site, repository: &Repository) -> Result<Contact> {
     if repository.kind == ApiType::Eden {
         return test_eden(site, repository);
     }
-    let contact = site.peer(repository)?.hello()?;
+    let greeting = pending::greeting(site, repository);
+    let contact = site.peer(repository)?.greet(&greeting)?;
     same_site(repository, contact.hello.uuid)?;
+    let met = Meeting::of(&contact, &greeting);
+    site.store.write(|c| met.keep(c, repository.id, site.now()))?;
     Ok(contact)
 }
 

@@ -1,5 +1,7 @@
 //! What other sites ask of us: the same import and export as in a run of our own.
 
+use std::collections::BTreeMap;
+
 use super::{
     Bracket, Outcome, Terms,
     admit::Caller,
@@ -9,14 +11,15 @@ use super::{
     import::{conclude, import, retry},
     keep_bases,
     order::by_reference,
+    pending,
 };
 use crate::{
     connector::{Apply, Extent, Part, Share, Table},
     decide::{Source, filter::Filter},
     error::{Error, Kind, Result},
     model::{
-        Action, Direction, FEATURES, Hello, HelloResource, Identity, Limits, LogEntry, LogId, Mode, Outcome as Went, PROTOCOL, Page,
-        Policy, PullRequest, PushRequest, Receipt, Rules, Traffic, Want,
+        Action, Direction, FEATURES, Greeting, Hello, HelloResource, Identity, Limits, LogEntry, LogId, Mode, Outcome as Went, PROTOCOL,
+        Page, Policy, PullRequest, PushRequest, Receipt, Rules, Traffic, Want,
     },
     site::{Door, Site},
     store::{self, attached},
@@ -26,8 +29,8 @@ use crate::{
 const EMPTY: usize = 16;
 
 /// Who we are, and for a caller what it is granted and where everything stands. A hello begins a run: what the caller's last one left waiting is
-/// decided before the answer.
-pub fn hello(site: &Site, caller: Option<&Caller>) -> Result<Hello> {
+/// decided before the answer. What it says of itself is kept, to be shown.
+pub fn hello(site: &Site, caller: Option<&Caller>, greeting: &Greeting) -> Result<Hello> {
     site.forget_compared();
     let mut hello = Hello {
         uuid: site.id,
@@ -64,13 +67,19 @@ pub fn hello(site: &Site, caller: Option<&Caller>) -> Result<Hello> {
             }
         }
     }
+    let mut taken = BTreeMap::new();
     for (door, table) in &mut open {
-        match offer(site, caller, door, table) {
+        match offer(site, caller, door, table, greeting) {
             // A table that was changed beyond use, or a server that went away, does not hide the others either.
             Err(error) if spares_the_others(&error) => skip(&table.resource, &error, &mut hello),
-            offered => hello.resources.push(offered?),
+            offered => {
+                let (resource, upto) = offered?;
+                taken.extend(upto.map(|arrival| (resource.name.clone(), arrival)));
+                hello.resources.push(resource);
+            }
         }
     }
+    pending::remember(site, caller.repository.id, greeting, taken);
     Ok(hello)
 }
 
@@ -98,7 +107,8 @@ pub(super) fn offered(hello: &Hello, by: &str, resource: &str) -> Result<HelloRe
     })
 }
 
-fn offer(site: &Site, caller: &Caller, door: &mut Door<'_>, table: &Table) -> Result<HelloResource> {
+/// What a caller is granted of a table, and up to which arrival it has it, where it says so.
+fn offer(site: &Site, caller: &Caller, door: &mut Door<'_>, table: &Table, greeting: &Greeting) -> Result<(HelloResource, Option<i64>)> {
     door.recheck(table)?;
     let share = door.share(table, caller.uuid, Part::Passive)?;
     let own = site.store.read(|c| store::resources::get(c, caller.repository.id, &table.resource))?;
@@ -116,7 +126,8 @@ fn offer(site: &Site, caller: &Caller, door: &mut Door<'_>, table: &Table) -> Re
     let apart = own.is_some_and(|own| own.may_hold_apart()) || door.unsettled(table)?;
     let head = door.head(table)?;
     let epoch = door.journal()?.epoch;
-    Ok(HelloResource {
+    let ahead = if pull { pending::ahead(&mut **door, table, caller.uuid, greeting)? } else { None };
+    let resource = HelloResource {
         name: table.resource.clone(),
         kind: "table".into(),
         mode,
@@ -130,7 +141,9 @@ fn offer(site: &Site, caller: &Caller, door: &mut Door<'_>, table: &Table) -> Re
         digest,
         apart,
         compare: share.compare.due,
-    })
+        waiting: ahead.and_then(|(_, records)| records),
+    };
+    Ok((resource, ahead.map(|(arrival, _)| arrival)))
 }
 
 /// One page of the feed of a resource.

@@ -31,6 +31,7 @@ pub(super) struct App {
 
 impl App {
     pub(super) fn new(site: Arc<Site>, changes: Changes, stopping: watch::Receiver<bool>) -> App {
+        let meter = Meter::begin(&site);
         App {
             site,
             gate: Gate::default(),
@@ -38,7 +39,7 @@ impl App {
             changes,
             stopping,
             pages: Arc::new(Semaphore::new(PAGES)),
-            meter: Meter::default(),
+            meter,
             counts: Counts::default(),
         }
     }

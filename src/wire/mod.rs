@@ -13,6 +13,6 @@ mod xml;
 
 pub use encoding::{Encoding, compress, decompress, pack};
 pub use message::{MAX_UIDS, read_json, read_receipt, read_refusal, read_uids, refusal, write_json, write_receipt, write_uids};
-pub use query::{pull_query, push_query};
+pub use query::{greeting_query, pull_query, push_query};
 pub use reader::read;
 pub use writer::write;

@@ -6,7 +6,7 @@ use percent_encoding::{AsciiSet, CONTROLS, percent_decode_str, utf8_percent_enco
 
 use crate::{
     error::{Error, Result},
-    model::{Lives, Policy, PullRequest, PushRequest, SiteId, Strategy, Uid, Want},
+    model::{Greeting, Lives, MANY, Policy, PullRequest, PushRequest, SiteId, Strategy, Uid, Want},
 };
 
 /// Name and value of query parameters, as they are sent.
@@ -26,6 +26,39 @@ const VERDICT: &str = "verdict";
 
 /// The most terms of filters in a query.
 const MOST_FILTERS: usize = 512;
+
+/// The most cursors in a greeting, and the most bytes of them that are sent: what is left out is not counted by the other side.
+const MOST_CURSORS: usize = 1_000;
+const CURSORS: usize = 6_000;
+
+/// The query by which `site` says hello.
+pub fn greeting_query(greeting: &Greeting, site: SiteId) -> Pairs {
+    let mut pairs = plain([("repository", site.to_string())]);
+    pairs.extend(greeting.waiting.map(|records| (Cow::Borrowed("waiting"), records.to_string())));
+    let mut room = CURSORS;
+    // A cursor is the other side's text; what would be read as something else is not sent back.
+    for (resource, cursor) in greeting.at.iter().filter(|(_, cursor)| !cursor.contains(char::is_whitespace)) {
+        let value = format!("{resource} {cursor}");
+        let Some(left) = room.checked_sub(value.len()) else { break };
+        room = left;
+        pairs.push((Cow::Borrowed("at"), value));
+    }
+    pairs
+}
+
+/// Reads what a caller says with its hello. More than [`MANY`] records are [`MANY`]; what cannot be understood is
+/// [`crate::error::Kind::Malformed`].
+pub fn parse_greeting(pairs: &[(String, String)]) -> Result<Greeting> {
+    let at = pairs.iter().filter(|(name, _)| name == "at").map(|(_, value)| {
+        let (resource, cursor) = value.rsplit_once(' ').filter(|_| value.len() <= LONGEST).ok_or_else(|| no_value("at"))?;
+        Ok((resource.to_owned(), cursor.to_owned()))
+    });
+    let at: Vec<_> = at.collect::<Result<_>>()?;
+    if at.len() > MOST_CURSORS {
+        return Err(no_value("at"));
+    }
+    Ok(Greeting { waiting: parsed::<u64>(pairs, "waiting")?.map(|records| records.min(u64::from(MANY))), at })
+}
 
 /// The query by which `site` asks for a page.
 pub fn pull_query(request: &PullRequest, site: SiteId) -> Pairs {
@@ -210,6 +243,28 @@ mod tests {
             assert_eq!(parse_pull(&owned(pull_query(&pull, site))).unwrap(), (pull, site));
         }
         assert_eq!(parse_push(&owned(push_query("t", &push(), site))).unwrap(), ("t".to_owned(), push(), site));
+    }
+
+    #[test]
+    fn a_greeting_is_read_as_it_is_written_within_bounds() {
+        let site = SiteId::random();
+        let at = vec![("org & office".to_owned(), "e1:9:f".to_owned()), ("new".to_owned(), String::new())];
+        let greeting = Greeting { waiting: Some(12), at };
+        assert_eq!(parse_greeting(&owned(greeting_query(&greeting, site))).unwrap(), greeting);
+        assert_eq!(parse_greeting(&owned(greeting_query(&Greeting::default(), site))).unwrap(), Greeting::default());
+        let waits = |text: &str| parse_greeting(&[("waiting".to_owned(), text.to_owned())]);
+        assert_eq!(waits(&u64::MAX.to_string()).unwrap().waiting, Some(u64::from(MANY)));
+        for bad in ["-1", "many", "99999999999999999999", ""] {
+            assert_eq!(waits(bad).unwrap_err().kind(), Kind::Malformed, "{bad}");
+        }
+        let says = |at: &str| parse_greeting(&[("at".to_owned(), at.to_owned())]);
+        assert!(says("nothing").is_err() && says(&format!("t {}", "x".repeat(LONGEST))).is_err());
+        assert!(parse_greeting(&vec![("at".to_owned(), "t e:1".to_owned()); MOST_CURSORS + 1]).is_err());
+        let many = Greeting { waiting: None, at: vec![("t".repeat(100), "e".repeat(100)); 1_000] };
+        let length: usize = greeting_query(&many, site).iter().map(|(name, value)| name.len() + value.len()).sum();
+        assert!(length < 2 * CURSORS, "an address stays short enough for every server: {length}");
+        let strange = Greeting { waiting: None, at: vec![("t".into(), "a b".into())] };
+        assert!(parse_greeting(&owned(greeting_query(&strange, site))).unwrap().at.is_empty());
     }
 
     #[test]

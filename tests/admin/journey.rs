@@ -34,7 +34,7 @@ pub(crate) fn attach(stage: &Stage, browser: &Browser) {
     browser.shows("#problem");
     browser.fill("url", &format!("sqlite:{}", stage.house.path("north.db").display()));
     browser.press("Show its tables");
-    browser.says("Known by");
+    browser.says("Its tables");
     browser.tick("input[name=table][value=visit]");
     browser.press("Attach the chosen tables");
     browser.says("1 table of app attached");

@@ -12,11 +12,13 @@ mod http;
 mod journey;
 mod live;
 mod pages;
+mod patience;
 mod pictures;
 mod plain;
 mod roles;
 mod scripts;
 mod stage;
+mod verbs;
 
 #[path = "../process/house.rs"]
 #[allow(dead_code, reason = "it is shared with the tests of processes")]

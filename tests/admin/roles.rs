@@ -10,7 +10,9 @@ use crate::{
 const OWN: [&str; 3] = ["/logout", "/settings/password", "/sessions/end"];
 
 /// What an operator may do beside that.
-const OPERATED: [&str; 14] = [
+const OPERATED: [&str; 16] = [
+    "/repositories/{id}/offer",
+    "/attach/{name}/sweep",
     "/sync",
     "/repositories/{id}/test",
     "/repositories/{id}/sync",

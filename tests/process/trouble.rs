@@ -109,7 +109,7 @@ fn a_repository_that_is_disabled_is_left_alone() {
     let (house, _server) = shared();
     house.ok("laptop", "repository set hub --enabled no");
     house.run("laptop", "sync hub").fails(1).complains("--enabled yes");
-    house.ok("laptop", "repository show hub").says("disabled");
+    house.ok("laptop", "repository show hub").says("Disabled");
     assert_eq!(house.ok("laptop", "--format json sync --all").json(), serde_json::json!([]));
     house.ok("laptop", "repository set hub --enabled yes");
     house.ok("laptop", "sync hub");
@@ -205,7 +205,7 @@ fn a_site_of_which_there_are_two_is_refused_until_an_administrator_lets_it() {
         .fails(1)
         .complains("two machines present themselves as laptop")
         .complains("entente site --new-identity");
-    house.ok("hub", "repository show laptop").says("two machines").says("entente repository set laptop --enabled yes");
+    house.ok("hub", "repository show laptop").says("Two machines present").says("entente repository set laptop --enabled yes");
     assert_eq!(house.ok("hub", "--format json repository show laptop").json()["cloned_since"], "1970-01-01T00:00:01.000000Z");
     house.ok("hub", "repository set laptop --enabled yes");
     assert!(house.ok("hub", "--format json repository show laptop").json()["cloned_since"].is_null());

@@ -7,7 +7,7 @@ use entente::{
         Trouble, Verdict, Wait, Waiter, WaitingEntry, Which, Write,
     },
     error::Result,
-    model::{Actor, NewState, Page, RecordView, SiteId, Sum, TableSpec, Time},
+    model::{Actor, NewState, Page, Pending, RecordView, SiteId, Sum, TableSpec, Time},
 };
 
 use crate::{
@@ -61,7 +61,7 @@ impl Connector for Driver {
         fn forget_shared(table: &Table, peer: SiteId) -> ();
         fn head(table: &Table) -> i64;
         fn count(table: &Table) -> u64;
-        fn pending(table: &Table, after: i64, most: u32) -> u64;
+        fn pending(table: &Table, after: i64, peer: SiteId, most: u32) -> Pending;
         fn troubles() -> Vec<Trouble>;
         fn living(table: &Table, take: &mut dyn FnMut(Living<'_>) -> Result<()>) -> ();
         fn purge(table: &Table, now: Time, before: Time) -> Purged;

@@ -7,7 +7,9 @@ use std::sync::{
 
 use entente::{
     error::{Error, Kind, Result},
-    model::{CompareAnswer, CompareRequest, Grant, Limits, Page, PullRequest, PushRequest, Receipt, Registered, Registration, SiteId},
+    model::{
+        CompareAnswer, CompareRequest, Grant, Greeting, Limits, Page, PullRequest, PushRequest, Receipt, Registered, Registration, SiteId,
+    },
     peer::{Contact, Peer},
     site::Site,
     store::repositories,
@@ -144,8 +146,8 @@ fn gone() -> Error {
 }
 
 impl Peer for Line {
-    fn hello(&self) -> Result<Contact> {
-        self.call("hello".into(), |_| Ok(Contact { hello: serve::hello(&self.to, Some(&self.caller))?, skew: 0 }))
+    fn greet(&self, greeting: &Greeting) -> Result<Contact> {
+        self.call("hello".into(), |_| Ok(Contact { hello: serve::hello(&self.to, Some(&self.caller), greeting)?, skew: 0 }))
     }
 
     fn register(&self, _: &Registration) -> Result<Registered> {

@@ -30,6 +30,7 @@ fn hello() -> Hello {
         digest: Some(Sum::from_bytes([7; 32])),
         apart: true,
         compare: true,
+        waiting: Some(12),
     };
     Hello {
         uuid: SiteId::random(),

@@ -8,7 +8,7 @@ use super::{
     hall::{self, Desk, EDITS, TABLES},
 };
 use crate::cli::{
-    log::{counts, document},
+    log::document,
     output::{Format, size, table, write},
 };
 
@@ -128,7 +128,7 @@ fn travelled(parts: &[LogEntry]) -> String {
     let rows = parts.iter().filter(|part| part.counts.records > 0).map(|part| {
         let way = if part.action.word() == "pull" { "Hall → Stand" } else { "Stand → Hall" };
         let resource = part.resource.clone().unwrap_or_default();
-        [way.to_owned(), resource, counts(&part.counts), size(part.counts.bytes)]
+        [way.to_owned(), resource, part.counts.told(), size(part.counts.bytes)]
     });
     table(&["way", "resource", "records", "bytes"], &["bytes"], rows)
 }

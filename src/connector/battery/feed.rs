@@ -101,19 +101,23 @@ pub(super) fn lookup_gives_tombstones_and_leaves_out_the_unknown(w: &mut World) 
     assert_eq!(shown, ["urn:a name=a size=big", "urn:b gone"]);
 }
 
-pub(super) fn what_came_after_an_arrival_is_pending(w: &mut World) {
+pub(super) fn what_came_after_an_arrival_is_pending_for_all_but_its_giver(w: &mut World) {
     w.name("place", 1, "one");
     let table = w.table("place");
-    let pending = |w: &mut World, after, most| w.db().pending(&table, after, most).unwrap();
+    let pending = |w: &mut World, after, peer, most| {
+        let found = w.db().pending(&table, after, peer, most).unwrap();
+        (found.records, found.more)
+    };
     w.head("place");
-    assert_eq!(pending(w, 0, 100), 1);
+    assert_eq!(pending(w, 0, PEER, 100), (1, false));
     let head = w.head("place");
-    assert_eq!(pending(w, head, 100), 0);
+    assert_eq!(pending(w, head, PEER, 100), (0, false));
     for id in 2..=4 {
         w.name("place", id, &format!("more {id}"));
     }
     w.take(&place("urn:b", 1, "theirs"));
-    assert_eq!((pending(w, head, 100), pending(w, head, 2)), (4, 2));
+    assert_eq!((pending(w, head, OTHER, 100), pending(w, head, PEER, 100)), ((4, false), (3, false)));
+    assert_eq!(pending(w, head, OTHER, 2), (2, true));
 }
 
 pub(super) fn only_living_records_are_counted_and_sampled(w: &mut World) {

@@ -17,7 +17,7 @@ use super::{
 };
 use crate::{
     error::{Error, Kind as Fault, Result},
-    model::{Identity, Kind, Page, SiteId, Sum, TableSpec, Time},
+    model::{Identity, Kind, Page, Pending, SiteId, Sum, TableSpec, Time},
 };
 
 /// A table as its application makes it.
@@ -243,10 +243,12 @@ impl Connector for Memory {
         Ok(self.state.purge(at, table.id, now, before))
     }
 
-    fn pending(&mut self, table: &Table, after: i64, most: u32) -> Result<u64> {
+    fn pending(&mut self, table: &Table, after: i64, peer: SiteId, most: u32) -> Result<Pending> {
         let at = self.state.attached(table)?;
-        let arrived = self.state.tables[at].entries.iter().filter(|entry| entry.arrival > after).count();
-        Ok((arrived as u64).min(u64::from(most)))
+        let arrived = self.state.tables[at].entries.iter().filter(|entry| entry.arrival > after);
+        let seen: Vec<_> = arrived.take(most as usize).collect();
+        let records = seen.iter().filter(|entry| !entry.held && !entry.retracted && entry.received_from != Some(peer)).count() as u64;
+        Ok(Pending { records, more: seen.len() >= most as usize })
     }
 
     fn count(&mut self, table: &Table) -> Result<u64> {

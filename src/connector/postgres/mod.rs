@@ -42,7 +42,7 @@ use super::{
 };
 use crate::{
     error::Result,
-    model::{Page, SiteId, Sum, TableSpec, Time, Uuids},
+    model::{Page, Pending, SiteId, Sum, TableSpec, Time, Uuids},
 };
 
 /// A PostgreSQL database.
@@ -206,17 +206,20 @@ impl Connector for Postgres {
         self.purge_tombstones(&layout, now, before)
     }
 
-    fn pending(&mut self, table: &Table, after: i64, most: u32) -> Result<u64> {
+    fn pending(&mut self, table: &Table, after: i64, peer: SiteId, most: u32) -> Result<Pending> {
         let layout = self.layout(table)?;
+        let peer = self.sites.known(peer).unwrap_or(0);
         let sql = format!(
-            "SELECT count(*) FROM ((SELECT 1 FROM {} WHERE arrival > $1::bigint LIMIT $2::bigint)
-             UNION ALL (SELECT 1 FROM {} n WHERE {} LIMIT $2::bigint)) pending",
+            "SELECT count(*), count(*) FILTER (WHERE held IS NULL AND received_from IS DISTINCT FROM $3::bigint) FROM (
+               (SELECT held::bigint AS held, received_from FROM {} WHERE arrival > $1::bigint LIMIT $2::bigint)
+               UNION ALL (SELECT NULL::bigint, NULL::bigint FROM {} n WHERE {} LIMIT $2::bigint)) pending",
             layout.state(),
             layout.note(),
             layout.ungathered()
         );
-        let count = self.link.one(&sql, &[after.into(), i64::from(most).into()], "count the records")?.int(0)?.unwrap_or(0);
-        Ok(u64::try_from(count).unwrap_or(0).min(u64::from(most)))
+        let row = self.link.one(&sql, &[after.into(), i64::from(most).into(), peer.into()], "count the records")?;
+        let (seen, records) = (row.int(0)?.unwrap_or(0), row.int(1)?.unwrap_or(0));
+        Ok(Pending { records: u64::try_from(records).unwrap_or(0), more: seen >= i64::from(most) })
     }
 
     fn count(&mut self, table: &Table) -> Result<u64> {

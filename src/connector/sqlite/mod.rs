@@ -44,7 +44,7 @@ use super::{
 };
 use crate::{
     error::{Error, Result},
-    model::{Actor, Lives, Page, SiteId, Sum, TableSpec, Time, Uuids},
+    model::{Actor, Lives, Page, Pending, SiteId, Sum, TableSpec, Time, Uuids},
 };
 
 /// How long we wait for another program that writes.
@@ -458,12 +458,19 @@ impl Connector for Sqlite {
         self.purge_tombstones(&layout, now, before)
     }
 
-    fn pending(&mut self, table: &Table, after: i64, most: u32) -> Result<u64> {
+    fn pending(&mut self, table: &Table, after: i64, peer: SiteId, most: u32) -> Result<Pending> {
         let layout = self.layout(table)?;
-        let sql = format!("SELECT count(*) FROM (SELECT 1 FROM {} WHERE arrival > ?1 LIMIT ?2)", layout.state());
+        self.sites.learn(&self.conn)?;
+        let peer = self.sites.known(peer).unwrap_or(0);
+        let sql = format!(
+            "SELECT count(*), count(CASE WHEN held IS NULL AND (received_from IS NULL OR received_from <> ?2) THEN 1 END)
+             FROM (SELECT held, received_from FROM {} WHERE arrival > ?1 LIMIT ?3)",
+            layout.state()
+        );
         let mut statement = self.conn.prepare_cached(&sql).told("count the records")?;
-        let count: i64 = statement.query_row([after, i64::from(most)], |row| row.get(0)).told("count the records")?;
-        Ok(u64::try_from(count).unwrap_or(0))
+        let (seen, records): (i64, i64) =
+            statement.query_row(params![after, peer, most], |row| Ok((row.get(0)?, row.get(1)?))).told("count the records")?;
+        Ok(Pending { records: u64::try_from(records).unwrap_or(0), more: seen >= i64::from(most) })
     }
 
     fn count(&mut self, table: &Table) -> Result<u64> {

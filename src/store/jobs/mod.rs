@@ -4,7 +4,7 @@ mod due;
 
 use diesel::prelude::*;
 
-use super::{Conn, schema::job, stored};
+use super::{Conn, conn::MultiBackend, schema::job, stored};
 use crate::{
     error::{Error, Result},
     model::{Ask, Job, JobId, RepositoryId, Time, Timing},
@@ -124,6 +124,15 @@ pub fn on_change(conn: &mut Conn) -> Result<Vec<Job>> {
 pub fn list_of(conn: &mut Conn, repository: RepositoryId) -> Result<Vec<Job>> {
     let wanted = job::table.filter(job::repository.eq(repository)).filter(job::ask.is_null());
     wanted.order(job::id).select(Row::as_select()).load(conn)?.into_iter().map(Job::try_from).collect()
+}
+
+/// The schedules with numbers after `after`, of one repository or of all, `limit` at most.
+pub fn page(conn: &mut Conn, repository: Option<RepositoryId>, after: JobId, limit: i64) -> Result<Vec<Job>> {
+    let mut wanted = job::table.filter(job::ask.is_null()).filter(job::id.gt(after)).into_boxed::<MultiBackend>();
+    if let Some(only) = repository {
+        wanted = wanted.filter(job::repository.eq(only));
+    }
+    wanted.order(job::id).limit(limit).select(Row::as_select()).load(conn)?.into_iter().map(Job::try_from).collect()
 }
 
 /// The runs that somebody asked for and that are not over, by number.

@@ -12,7 +12,7 @@ use crate::{
 };
 
 pub use filter::{LogFilter, list};
-pub use totals::{Total, durations, settled, totals};
+pub use totals::{Total, durations, last, running, totals, totals_of};
 
 /// How long a process of another machine may seem to hold no lease before its running entries count as interrupted, seconds.
 const GRACE: i64 = 60;
@@ -151,7 +151,7 @@ fn unknown(id: LogId) -> Error {
     Error::not_found(format!("There is no log entry {id}"))
 }
 
-/// The last runs with a repository that have ended, newest first, as [`crate::model::Health::of`] wants them.
+/// The last runs with a repository that have ended, newest first.
 pub fn runs_of(conn: &mut Conn, repository: RepositoryId, limit: u32) -> Result<Vec<LogEntry>> {
     let runs = log::table
         .filter(log::repository.eq(repository))

@@ -11,7 +11,7 @@ use diesel::{
 use super::{Conn, log, stored};
 use crate::{
     error::Result,
-    model::{Action, Counts, Direction, LogId, Outcome, RepositoryId, Time},
+    model::{Action, Counts, Direction, LogId, Outcome, RepositoryId},
 };
 
 /// Entries of one kind, added up.
@@ -29,10 +29,6 @@ pub struct Total {
     pub entries: u64,
     /// What became of the records.
     pub counts: Counts,
-    /// The last of the entries.
-    pub last: LogId,
-    /// When one of them ended last.
-    pub ended: Time,
 }
 
 #[derive(QueryableByName)]
@@ -69,10 +65,6 @@ struct Row {
     retracted: i64,
     #[diesel(sql_type = BigInt)]
     bytes: i64,
-    #[diesel(sql_type = BigInt)]
-    last: i64,
-    #[diesel(sql_type = BigInt)]
-    ended: i64,
 }
 
 impl TryFrom<Row> for Total {
@@ -99,8 +91,6 @@ impl TryFrom<Row> for Total {
             outcome: stored::known(&row.outcome, Outcome::from_word(&row.outcome))?,
             entries: stored::count(row.entries),
             counts,
-            last: row.last,
-            ended: Time(row.ended),
         })
     }
 }
@@ -110,22 +100,37 @@ const SUMMED: [&str; 11] =
 
 /// The runs and their parts with numbers after `after` and up to `upto` that have ended, added up by repository, action, direction and outcome.
 pub fn totals(conn: &mut Conn, after: LogId, upto: LogId) -> Result<Vec<Total>> {
+    added_up(conn, &format!("id > {after} AND id <= {upto}"))
+}
+
+/// The same for entries that are named.
+pub fn totals_of(conn: &mut Conn, ids: &[LogId]) -> Result<Vec<Total>> {
+    let mut found = Vec::new();
+    for some in ids.chunks(500) {
+        let ids: Vec<String> = some.iter().map(LogId::to_string).collect();
+        found.extend(added_up(conn, &format!("id IN ({})", ids.join(", ")))?);
+    }
+    Ok(found)
+}
+
+fn added_up(conn: &mut Conn, wanted: &str) -> Result<Vec<Total>> {
     // A sum of whole numbers is a NUMERIC on a server.
     let sums = SUMMED.map(|column| format!("CAST(SUM({column}) AS BIGINT) AS {column}")).join(", ");
     let query = format!(
-        "SELECT repository, action, direction, outcome, COUNT(*) AS entries, {sums}, MAX(id) AS last, MAX(time + duration * 1000) AS ended FROM log
-         WHERE id > $1 AND id <= $2 AND action IN ('run', 'pull', 'push') AND outcome <> 'running' GROUP BY repository, action, direction, outcome"
+        "SELECT repository, action, direction, outcome, COUNT(*) AS entries, {sums} FROM log
+         WHERE {wanted} AND action IN ('run', 'pull', 'push') AND outcome <> 'running' GROUP BY repository, action, direction, outcome"
     );
-    let rows = sql_query(query).bind::<BigInt, _>(after).bind::<BigInt, _>(upto).load::<Row>(conn)?;
-    rows.into_iter().map(Total::try_from).collect()
+    sql_query(query).load::<Row>(conn)?.into_iter().map(Total::try_from).collect()
 }
 
-/// The last number, and the one up to which no entry changes any more, since all have ended.
-pub fn settled(conn: &mut Conn) -> Result<(LogId, LogId)> {
-    let last = log::table.select(log::id).order(log::id.desc()).first::<i64>(conn).optional()?.unwrap_or(0);
-    let running =
-        log::table.filter(log::outcome.eq(Outcome::Running.word())).select(log::id).order(log::id).first::<i64>(conn).optional()?;
-    Ok((last, running.map_or(last, |first| first - 1)))
+/// The last number.
+pub fn last(conn: &mut Conn) -> Result<LogId> {
+    Ok(log::table.select(log::id).order(log::id.desc()).first::<i64>(conn).optional()?.unwrap_or(0))
+}
+
+/// The entries that have not ended.
+pub fn running(conn: &mut Conn) -> Result<Vec<LogId>> {
+    Ok(log::table.filter(log::outcome.eq(Outcome::Running.word())).select(log::id).order(log::id).load(conn)?)
 }
 
 /// How long entries took, in milliseconds.
@@ -141,7 +146,7 @@ pub fn durations(conn: &mut Conn, ids: &[LogId]) -> Result<HashMap<LogId, i64>> 
 mod tests {
     use super::*;
     use crate::{
-        model::LogEntry,
+        model::{LogEntry, Time},
         store::{log::append, test_store::TestStore},
     };
 
@@ -161,13 +166,14 @@ mod tests {
                 store.write(|c| append(c, &entry)).unwrap()
             };
             let ids = [add(Outcome::Success, 3, 100), add(Outcome::Success, 4, 90), add(Outcome::Error, 1, 5)];
-            assert_eq!(store.read(settled).unwrap(), (ids[2], ids[2]));
-            let running = add(Outcome::Running, 9, 200);
-            assert_eq!(store.read(settled).unwrap(), (running, ids[2]));
-            let mut all = store.read(|c| totals(c, 0, running)).unwrap();
+            let running_now = add(Outcome::Running, 9, 200);
+            assert_eq!((store.read(last).unwrap(), store.read(running).unwrap()), (running_now, vec![running_now]));
+            let mut all = store.read(|c| totals(c, 0, running_now)).unwrap();
             all.sort_by_key(|total| total.entries);
             assert_eq!((all.len(), all[1].entries, all[1].counts.records, all[1].counts.bytes), (2, 2, 7, 70));
-            assert_eq!((all[1].last, all[1].ended, all[1].repository), (ids[1], Time(2100), Some(7)));
+            assert_eq!(all[1].repository, Some(7));
+            let named = store.read(|c| totals_of(c, &[ids[1], running_now])).unwrap();
+            assert_eq!((named.len(), named[0].counts.records), (1, 4), "what runs is not counted");
             assert_eq!((all[0].outcome, store.read(|c| totals(c, ids[0], ids[1])).unwrap()[0].counts.records), (Outcome::Error, 4));
             assert_eq!(store.read(|c| durations(c, &[ids[0], 99])).unwrap(), HashMap::from([(ids[0], 2)]));
         });

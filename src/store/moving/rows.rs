@@ -128,6 +128,9 @@ tables! {
         repository: i64, run: i64, time: i64, outcome: String, message: String, failures: i64, last_success: Option<i64>, skew: Option<i64>,
         version: Option<String>,
     }
+    met by repository: i64 {
+        repository: i64, waiting: Option<i64>, waiting_on: Option<i64>, taken: String, offer: Option<String>, offer_on: Option<i64>,
+    }
     verified by resource: i64 { resource: i64, at: i64, }
     housekeeping by id: i64 { id: i64, last: Option<i64>, holder: Option<String>, until: Option<i64>, }
 }

@@ -4,8 +4,8 @@ use super::*;
 use crate::{
     model::{Account, ApiToken, Grant, Job, Repository, Resource, Role, Scope, SiteId, Timing},
     store::{
-        accounts, api_tokens, attached, clones, conditions, databases, guesses, housekeeping, jobs, leases, password::Hashed, progress,
-        repositories, resources, sessions, setup_code, test_store::TestStore, tokens, traffic, verified, visits,
+        accounts, api_tokens, attached, clones, conditions, databases, guesses, housekeeping, jobs, leases, met, password::Hashed,
+        progress, repositories, resources, sessions, setup_code, test_store::TestStore, tokens, traffic, verified, visits,
     },
 };
 
@@ -60,6 +60,10 @@ fn full() -> TestStore {
                 at: Time(2),
             };
             progress::set(c, &at)?;
+            let offer = crate::model::Offer { name: "t".into(), mode: crate::model::Mode::Both };
+            let said =
+                crate::model::Met { waiting: Some((5, Time(6))), taken: [("t".to_owned(), 7)].into(), offer: Some((vec![offer], Time(8))) };
+            met::set(c, 1, &said)?;
             traffic::add(c, Time(1), crate::model::Traffic { received: 1, sent: 2, bytes: 3 })?;
             housekeeping::done(c, Time(7))?;
             for number in 0..1234 {

@@ -14,7 +14,7 @@ use crate::{
     peer::Eden,
     site::Door,
     store,
-    sync::{Outcome, Terms, epoch, filters, import::conclude, order::by_reference},
+    sync::{Outcome, Terms, epoch, filters, import::conclude, order::by_reference, pending::Meeting},
 };
 
 /// A resource of such a run.
@@ -62,7 +62,7 @@ impl<'r> Run<'r, '_> {
         if self.ask.named.is_some() {
             return Err(Error::usage("single records cannot be exchanged with an Eden").hint("Exchange the resource: entente sync."));
         }
-        self.met = Some((0, "Sahana Eden".to_owned()));
+        self.met = Some(Meeting::with_eden());
         let mut legs = self.eden_legs(peer)?;
         if self.ask.pull {
             self.take_all(&mut legs, eden, peer);

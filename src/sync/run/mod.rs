@@ -21,7 +21,12 @@ use std::{
     time::Duration,
 };
 
-use super::{Outcome, Terms, clones, epoch, order::by_reference, register::same_site};
+use super::{
+    Outcome, Terms, clones, epoch,
+    order::by_reference,
+    pending::{self, Meeting},
+    register::same_site,
+};
 use crate::{
     connector::{Part, Share, Table},
     decide::{Source, filter::Filter},
@@ -217,7 +222,10 @@ fn logged(
     site.store.write(|c| {
         log::update(c, &entry)?;
         store::progress::end(c, repository.id)?;
-        let seen = met.as_ref().map(|(skew, version)| (*skew, version.as_str()));
+        let seen = met.as_ref().map(|met| (met.skew, met.version.as_str()));
+        if let Some(met) = &met {
+            met.keep(c, repository.id, site.now())?;
+        }
         match ask.dry_run {
             // What would happen says nothing of how the exchange is.
             true => Ok(()),
@@ -290,8 +298,8 @@ struct Run<'r, 'c> {
     /// Resources that were found equal.
     verified: Vec<String>,
     moved: Vec<Moved>,
-    /// By how much its clock is ahead, milliseconds, and the version it says it runs.
-    met: Option<(i64, String)>,
+    /// What the peer said of itself.
+    met: Option<Meeting>,
 }
 
 /// A resource of this run.
@@ -315,9 +323,12 @@ impl<'r> Run<'r, '_> {
         if let Some(uuid) = self.repository.uuid {
             clones::refuse(self.site, uuid, &self.repository.name)?;
         }
-        let Contact { hello, skew } = peer.hello()?;
-        self.met = Some((skew, hello.version.chars().filter(|c| !c.is_control()).take(40).collect()));
+        let greeting = pending::greeting(self.site, self.repository);
+        let contact = peer.greet(&greeting)?;
+        let met = Meeting::of(&contact, &greeting);
+        let Contact { hello, skew } = contact;
         same_site(self.repository, hello.uuid)?;
+        self.met = Some(met);
         if hello.uuid == self.site.id {
             return Err(Error::usage(format!("the address of {} is this site's own", self.repository.name)));
         }
@@ -356,7 +367,7 @@ impl<'r> Run<'r, '_> {
         let mut asked = None;
         if undecided && !self.ask.dry_run {
             // The peer decides deletions that still waited for others of this run.
-            asked = Some(peer.hello()?.hello);
+            asked = Some(peer.greet(&pending::greeting(self.site, self.repository))?.hello);
         }
         self.stopped()?;
         if !self.ask.dry_run {

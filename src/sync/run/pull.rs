@@ -10,7 +10,7 @@ use crate::{
     connector::{Apply, Part, Share, Table},
     decide::Source,
     error::{Error, Kind, Result},
-    model::{Hello, Page, PullRequest, SiteId, Want},
+    model::{Hello, MANY, Page, PullRequest, SiteId, Want},
     peer::Peer,
     sync::{
         Bare, Bracket, Outcome, Terms, epoch,
@@ -28,6 +28,9 @@ impl<'r> Run<'r, '_> {
             let mut missing = Vec::new();
             let part = &mut parts[at];
             self.report(part, "pull", |run, part, counts| run.pull(part, hello, peer, counts, &mut missing));
+            if let Some(met) = self.met.as_mut().filter(|_| !part.failed && !self.ask.dry_run) {
+                met.took(&part.table.resource);
+            }
             self.fetch_missing(parts, hello, peer, missing);
         }
         if self.ask.dry_run {
@@ -80,7 +83,9 @@ impl<'r> Run<'r, '_> {
             life: part.life.clone(),
             want: Want::Page,
         };
-        let (before, ahead, total) = (peer.traffic(), self.site.config.read_ahead, part.there.records);
+        // What was counted before is not what there is where everything is taken again.
+        let waiting = part.there.waiting.filter(|records| !self.ask.full && *records < u64::from(MANY));
+        let (before, ahead, total) = (peer.traffic(), self.site.config.read_ahead, waiting.or(part.there.records));
         let mut take = |page: Page| {
             self.stopped()?;
             let terms = Terms { now: self.site.now(), ..terms.clone() };

@@ -23,7 +23,7 @@ impl<'r> Run<'r, '_> {
         if part.resource.update == Policy::Other && takes && !self.ask.dry_run {
             self.take_back(part, hello, peer, all)?;
         }
-        let total = Some(part.door.pending(&part.table, part.share.push, u32::MAX)?);
+        let total = Some(part.door.pending(&part.table, part.share.push, hello.uuid, u32::MAX)?.records);
         let (mut source, table2) = epoch::door(self.site, &table.resource)?;
         let extent = Extent {
             records: self.site.config.page_records.min(hello.limits.records) as usize,

@@ -6,6 +6,7 @@ use crate::{
     model::{Hello, HelloResource, Mode},
     peer::Peer,
     store::verified,
+    sync::pending,
 };
 
 /// How the two sites stand to each other in one resource.
@@ -24,7 +25,7 @@ impl<'r> Run<'r, '_> {
         let moved = parts.iter().any(|part| part.begun && !part.failed);
         let last = match asked {
             Some(hello) => Ok(Some(hello)),
-            None if moved => peer.hello().map(|contact| Some(contact.hello)),
+            None if moved => peer.greet(&pending::greeting(self.site, self.repository)).map(|contact| Some(contact.hello)),
             None => Ok(None),
         };
         let done = last.and_then(|last| self.compare(parts, last.as_ref()));

@@ -367,7 +367,7 @@ fn what_waits_to_be_sent_is_counted_and_health_follows_the_runs() {
     fill(&a);
     let repository = a.knows(&b, &[]);
     let state = || overview::state(&a.site, repository.clone()).unwrap();
-    let waiting = || overview::waiting_to_be_sent(&a.site, [&state()]).unwrap();
+    let waiting = || overview::waiting_here(&a.site, [&state()]).unwrap().iter().map(|found| found.records).collect::<Vec<_>>();
     assert_eq!((waiting(), state().health, state().verified), (vec![8], Health::Unknown, None));
     a.agree(&b);
     a.agree(&b);

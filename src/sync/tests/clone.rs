@@ -10,8 +10,8 @@ use crate::{
     config::Settings,
     error::{Kind, Result},
     model::{
-        Account, CompareAnswer, CompareRequest, Grant, Hello, Page, PullRequest, PushRequest, Receipt, Registered, Registration, Role,
-        SiteId, Want,
+        Account, CompareAnswer, CompareRequest, Grant, Greeting, Hello, Page, PullRequest, PushRequest, Receipt, Registered, Registration,
+        Role, SiteId, Want,
     },
     peer::{Contact, Peer},
     site::Site,
@@ -295,8 +295,8 @@ struct Keeps<'l> {
 }
 
 impl Peer for Keeps<'_> {
-    fn hello(&self) -> Result<Contact> {
-        self.line.hello()
+    fn greet(&self, greeting: &Greeting) -> Result<Contact> {
+        self.line.greet(greeting)
     }
 
     fn register(&self, registration: &Registration) -> Result<Registered> {
@@ -368,6 +368,6 @@ fn what_comes_twice_or_late_makes_no_clone() {
     again();
     good.agree(&hub);
     assert_eq!(good.rows(ALL), hub.rows(ALL));
-    let hello: Hello = serve::hello(&hub.site, None).unwrap();
+    let hello: Hello = serve::hello(&hub.site, None, &Greeting::default()).unwrap();
     assert_eq!(hello.uuid, hub.site.id);
 }

@@ -18,5 +18,6 @@ mod postgres_keys;
 mod postgres_trouble;
 mod twins;
 mod verified;
+mod waiting;
 mod world;
 mod writers;

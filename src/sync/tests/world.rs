@@ -12,8 +12,8 @@ use crate::{
     connector::{Postgres, Sqlite, TestDatabase},
     error::{Error, Kind, Result},
     model::{
-        CompareAnswer, CompareRequest, Grant, Hello, Identity, Limits, Page, PullRequest, PushRequest, Receipt, Registered, Registration,
-        Repository, Resource, TableSpec, Time, Uuids,
+        CompareAnswer, CompareRequest, Grant, Greeting, Hello, Identity, Limits, Page, PullRequest, PushRequest, Receipt, Registered,
+        Registration, Repository, Resource, TableSpec, Time, Uuids,
     },
     peer::{Contact, Peer},
     site::{Site, Surroundings},
@@ -322,8 +322,8 @@ impl Line {
 }
 
 impl Peer for Line {
-    fn hello(&self) -> Result<Contact> {
-        let hello: Hello = self.call("hello", || serve::hello(&self.to, Some(&self.caller)))?;
+    fn greet(&self, greeting: &Greeting) -> Result<Contact> {
+        let hello: Hello = self.call("hello", || serve::hello(&self.to, Some(&self.caller), greeting))?;
         Ok(Contact { hello, skew: 0 })
     }
 

@@ -20,7 +20,10 @@ use crate::{
     error::{Error, Result},
     model::{Database, Identity, Role, TableSpec},
     store::databases,
-    sync::attach::{self as attaching, Journal},
+    sync::{
+        attach::{self as attaching, Journal},
+        housekeeping::{self, SweptTable},
+    },
     web::app::App,
 };
 
@@ -86,8 +89,7 @@ fn look_at(desk: &Desk, database: &Database) -> Attached {
                 name: table.name,
             });
         }
-        let journal = door.journal()?;
-        let told = format!("Journal: {} known, in its life number {}.", counted(records, "record"), journal.incarnation);
+        let told = format!("Its journal knows {}.", counted(records, "record"));
         Ok(told)
     });
     match looked {
@@ -120,6 +122,7 @@ struct Surveyed {
     matching: String,
     omit: String,
     map: String,
+    components: String,
     /// Something of the rarer fields is filled in.
     more: bool,
     why: String,
@@ -196,9 +199,10 @@ fn survey(desk: &Desk, form: &Form) -> Result<Vec<Surveyed>> {
             identity: field("identity").or(proposed.as_ref().map(ToString::to_string)).unwrap_or_default(),
             identities,
             matching: field("match").unwrap_or_default(),
-            more: field("omit").is_some() || field("map").is_some(),
+            more: ["omit", "map", "components"].iter().any(|what| field(what).is_some()),
             omit: field("omit").unwrap_or_default(),
             map: field("map").unwrap_or_default(),
+            components: field("components").unwrap_or_default(),
             why,
             name: survey.table,
         }
@@ -236,7 +240,7 @@ fn specs(form: &Form) -> Result<Vec<TableSpec>> {
             matching: list(form.given(&format!("match-{table}"))),
             omit: list(form.given(&format!("omit-{table}"))),
             map: pairs(list(form.given(&format!("map-{table}"))))?,
-            ..TableSpec::default()
+            components: list(form.given(&format!("components-{table}"))).iter().map(|text| text.parse()).collect::<Result<_>>()?,
         })
     };
     form.all("table").into_iter().map(one).collect()
@@ -276,6 +280,31 @@ fn attach_chosen(desk: &Desk, form: &Form) -> Result<u64> {
     }
     attaching::attach(desk.site(), name, &whole(desk, form)?, &specs, &mut |_, _, _| {})?;
     Ok(specs.len() as u64)
+}
+
+/// Looks for what programs wrote to a database without its triggers noticing.
+pub(super) async fn sweep(app: Data<App>, request: HttpRequest, payload: Payload) -> HttpResponse {
+    act(app, request, payload, Role::Operator, |desk, _| {
+        let name = desk.part("name").to_owned();
+        let database = desk.site().store.read(|c| databases::get(c, &name))?;
+        let swept = housekeeping::sweep(desk.site(), &database, &mut |_, _, _| {})?;
+        desk.changed(&format!("swept {name}"))?;
+        let sum = |of: fn(&SweptTable) -> u64| swept.iter().map(of).sum::<u64>();
+        let rows = counted(sum(|one| one.swept.rows), "row");
+        match (sum(|one| one.swept.added), sum(|one| one.swept.changed), sum(|one| one.swept.removed)) {
+            (0, 0, 0) => Next::done("/attach", format!("{rows} of {name} were looked at. Nothing had gone unnoticed.")),
+            (added, changed, removed) => Next::warned(
+                "/attach",
+                format!(
+                    "{rows} of {name} were looked at. {} had been added, {} changed and {} removed unnoticed; that travels at the next run.",
+                    figure(added),
+                    figure(changed),
+                    figure(removed)
+                ),
+            ),
+        }
+    })
+    .await
 }
 
 /// Asks whether a database is to be detached.

@@ -85,7 +85,6 @@ pub(super) async fn run(app: Data<App>, request: HttpRequest, payload: Payload) 
         let wanted: Vec<String> = form.all("resource").into_iter().map(str::to_owned).collect();
         let site = desk.site();
         let looked = site.peer(&state.repository).and_then(|peer| look(site, &state.repository, peer.as_ref(), &wanted, SHOWN));
-        site.hang_up();
         let names = Names::of(site)?;
         match looked {
             Ok(looked) => {

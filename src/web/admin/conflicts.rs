@@ -10,12 +10,13 @@ use super::{
     desk::{Desk, Next, act, encoded, query, show as page},
     form::Problem,
     frame::{Frame, Nav},
-    repository::{Head, state},
+    repository::Head,
+    whose::{Whose, unread},
     words::{When, counted},
 };
 use crate::{
     error::{Error, Result},
-    model::{Kind, Page, Role, SiteId, Time},
+    model::{Kind, Page, Role, Time},
     sync::{
         Edited, Number,
         conflicts::{self, Choice, Conflict, Wanted},
@@ -72,9 +73,9 @@ fn decided(conflict: &Conflict) -> String {
     }
 }
 
-fn of_site(desk: &Desk, site: Option<SiteId>) -> Result<ListPage> {
+fn listed(desk: &Desk, whose: Whose) -> Result<ListPage> {
     let all = desk.query.on("all");
-    let listed = conflicts::list(desk.site(), Wanted { site, open: !all, limit: Some(SHOWN + 1), before: None })?;
+    let found = conflicts::list(desk.site(), Wanted { site: whose.site, open: !all, limit: Some(SHOWN + 1), before: None })?;
     let names = Names::of(desk.site())?;
     let row = |conflict: &Conflict| {
         let entry = &conflict.entry;
@@ -92,33 +93,27 @@ fn of_site(desk: &Desk, site: Option<SiteId>) -> Result<ListPage> {
             decided: decided(conflict),
         }
     };
-    let rows: Vec<Row> = listed.conflicts.iter().take(SHOWN).map(row).collect();
+    let rows: Vec<Row> = found.conflicts.iter().take(SHOWN).map(row).collect();
     Ok(ListPage {
-        frame: desk
-            .frame(&site.map_or_else(|| "Conflicts".into(), |site| format!("Conflicts with {}", names.name(site))), Nav::Conflicts)?,
-        head: None,
+        frame: desk.frame(&whose.title, Nav::Conflicts)?,
+        head: whose.head,
         here: desk.path.clone(),
         all,
         open: rows.iter().any(|row| row.open),
-        unread: listed.unread.iter().map(|(name, error)| (name.clone(), error.chain())).collect(),
-        more: listed.conflicts.len() > SHOWN,
+        unread: unread(&found.unread),
+        more: found.conflicts.len() > SHOWN,
         rows,
     })
 }
 
 /// The conflicts with all sites.
 pub(super) async fn list(app: Data<App>, request: HttpRequest) -> HttpResponse {
-    page(app, request, Role::Viewer, |desk| of_site(desk, None)).await
+    page(app, request, Role::Viewer, |desk| listed(desk, Whose::all("Conflicts"))).await
 }
 
 /// The conflicts of a repository.
 pub(super) async fn of_repository(app: Data<App>, request: HttpRequest) -> HttpResponse {
-    page(app, request, Role::Viewer, |desk| {
-        let state = state(desk)?;
-        let found = of_site(desk, Some(state.repository.uuid.unwrap_or(SiteId(uuid::Uuid::nil()))))?;
-        Ok(ListPage { head: Some(Head::of(desk, &state, "/conflicts")), ..found })
-    })
-    .await
+    page(app, request, Role::Viewer, |desk| listed(desk, Whose::of(desk, "Conflicts with", "/conflicts")?)).await
 }
 
 /// A part of a value; what the other side does not have is marked.

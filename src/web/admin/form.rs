@@ -146,7 +146,8 @@ impl Problem {
     /// An error as a person reads it. Hints that speak of the command line stay there.
     pub(super) fn of(error: &Error) -> Problem {
         let mut message = error.chain();
-        if let Some(first) = message.get(..1) {
+        // An address is written as it is.
+        if let Some(first) = message.get(..1).filter(|_| !message.starts_with("http")) {
             message = first.to_uppercase() + &message[1..];
         }
         let hint = error.next_step().filter(|hint| !hint.contains("entente ") && !hint.contains("--")).unwrap_or_default();
@@ -155,6 +156,14 @@ impl Problem {
             message = message.replace(&format!(". {next}"), "");
         }
         Problem { message, hint: hint.to_owned() }
+    }
+
+    /// All of it as running text.
+    pub(super) fn told(&self) -> String {
+        match (self.message.trim_end_matches('.'), self.hint.as_str()) {
+            (message, "") => format!("{message}."),
+            (message, hint) => format!("{message}. {hint}"),
+        }
     }
 }
 

@@ -11,14 +11,15 @@ use super::{
     frame::{Frame, Nav},
     log::{Row, rows},
     picture::{Bar, Picture, bars},
+    whose::unread,
     words::{When, counted, figure, size},
 };
 use crate::{
     error::Result,
-    model::{Advance, Ask, Health, Role, Time, Traffic},
+    model::{Advance, Ask, Health, MANY, Pending, Role, Time, Traffic},
     store::{attached, jobs, log, log::LogFilter, repositories, traffic},
     sync::{
-        overview::{self, MANY, State},
+        overview::{self, State},
         pause::{self, Everything},
     },
     web::app::App,
@@ -72,8 +73,10 @@ pub(super) struct Line {
     pub(super) success: Option<When>,
     pub(super) next: Option<When>,
     pub(super) running: Option<Running>,
-    /// Records that wait to be sent; empty where they were not counted.
-    pub(super) waiting: String,
+    /// Records that wait here for it; empty where they were not counted.
+    pub(super) here: String,
+    /// Records that wait there for us, as it last said, and when.
+    pub(super) there: Option<(String, When)>,
     /// Records that came and wait here.
     pub(super) parked: String,
 }
@@ -140,15 +143,27 @@ impl Line {
             success: When::maybe(state.condition.as_ref().and_then(|c| c.last_success).or(state.called), now),
             next: When::maybe(state.next_run.filter(|_| state.repository.enabled), now),
             running: state.running.as_ref().map(Running::of),
-            waiting: String::new(),
+            here: String::new(),
+            there: there(state, now),
             parked: if waiting > 0 { figure(waiting) } else { String::new() },
         }
     }
 }
 
-/// More than this is told as that.
-pub(super) fn capped(count: u64) -> String {
-    if count >= u64::from(MANY) { format!("over {}", figure(count)) } else { figure(count) }
+/// What waits here, in words.
+pub(super) fn here(found: Pending) -> String {
+    match found {
+        Pending { records, more: false } => figure(records),
+        Pending { records: 0, more: true } => "not counted".into(),
+        Pending { records, more: true } => format!("over {}", figure(records)),
+    }
+}
+
+/// What waits there for us, as it last said, and when.
+pub(super) fn there(state: &State, now: Time) -> Option<(String, When)> {
+    let (records, said) = state.met.waiting?;
+    let over = if records >= u64::from(MANY) { "over " } else { "" };
+    Some((format!("{over}{}", figure(records)), When::new(said, now)))
 }
 
 /// How everything is.
@@ -161,8 +176,8 @@ pub(super) async fn show(app: Data<App>, request: HttpRequest) -> HttpResponse {
             Ok((traffic::last(c, now, 24)?, latest, !attached::list(c)?.is_empty()))
         })?;
         let shown = || seen.states.iter().take(SHOWN);
-        let waiting = overview::waiting_to_be_sent(site, shown())?;
-        let lines: Vec<Line> = shown().zip(waiting).map(|(state, count)| Line { waiting: capped(count), ..Line::of(state, now) }).collect();
+        let waiting = overview::waiting_here(site, shown())?;
+        let lines: Vec<Line> = shown().zip(waiting).map(|(state, found)| Line { here: here(found), ..Line::of(state, now) }).collect();
         let sites = seen
             .states
             .iter()
@@ -172,7 +187,7 @@ pub(super) async fn show(app: Data<App>, request: HttpRequest) -> HttpResponse {
         Ok(HomePage {
             frame: desk.frame("Home", Nav::Home)?,
             uuid: site.id.to_string(),
-            unread: seen.unread.iter().map(|(name, error)| (name.clone(), error.chain())).collect(),
+            unread: unread(&seen.unread),
             steps: steps(desk, attached, &seen.states)?,
             received: figure(received),
             sent: figure(sent),

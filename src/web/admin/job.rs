@@ -53,12 +53,28 @@ fn told(job: &Job) -> String {
             86_400 => "Every day".into(),
             some => format!("Every {}", whole(*some)),
         },
-        Timing::Cron(expression) => format!("At {expression} in {}", job.zone),
+        Timing::Cron(expression) => match daily(expression) {
+            Some(words) => format!("{words} in {}", job.zone),
+            None => format!("At {expression} in {}", job.zone),
+        },
     };
     if job.on_change {
         text.push_str(", and at once after a change");
     }
     text
+}
+
+/// The plainest expressions in words: one time of day, every day or on working days.
+fn daily(expression: &str) -> Option<String> {
+    let parts: Vec<&str> = expression.split_whitespace().collect();
+    let [minute, hour, "*", "*", days] = parts[..] else { return None };
+    let days = match days.to_ascii_lowercase().as_str() {
+        "*" => "Every day",
+        "mon-fri" => "On working days",
+        _ => return None,
+    };
+    let (minute, hour): (u8, u8) = (minute.parse().ok()?, hour.parse().ok()?);
+    Some(format!("{days} at {hour:02}:{minute:02}"))
 }
 
 fn whole(seconds: u32) -> String {
@@ -340,7 +356,10 @@ mod tests {
         let every = |seconds| told(&Job::new(1, Timing::Every(seconds)));
         assert_eq!([60, 300, 5_400, 45].map(every), ["Every minute", "Every 5 minutes", "Every 90 minutes", "Every 45 seconds"]);
         let cron = Job { zone: "Asia/Manila".into(), on_change: true, ..Job::new(1, Timing::Cron("0 3 * * *".into())) };
-        assert_eq!(told(&cron), "At 0 3 * * * in Asia/Manila, and at once after a change");
+        assert_eq!(told(&cron), "Every day at 03:00 in Asia/Manila, and at once after a change");
+        let words = |text: &str| told(&Job::new(1, Timing::Cron(text.into())));
+        assert_eq!(words("30 17 * * mon-fri"), "On working days at 17:30 in UTC");
+        assert_eq!(words("0 8-18 * * mon-fri"), "At 0 8-18 * * mon-fri in UTC", "what is not plain is told as it stands");
     }
 
     #[test]

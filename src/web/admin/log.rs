@@ -12,7 +12,7 @@ use super::{
     form::{Fields, Form, Problem},
     frame::{Frame, Nav},
     repository::ConfirmPage,
-    words::{When, became, class, deed, figure, lasted, size},
+    words::{When, class, deed, figure, lasted, size},
 };
 use crate::{
     error::{Error, Result},
@@ -50,7 +50,7 @@ impl Row {
             time: When::new(entry.time, now),
             deed: deed(entry),
             message,
-            became: became(&entry.counts),
+            became: entry.counts.told(),
             class: class(entry.outcome),
             outcome: entry.outcome.word(),
         }

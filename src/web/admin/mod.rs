@@ -24,6 +24,7 @@ mod resource;
 mod routes;
 mod settings;
 mod users;
+mod whose;
 mod words;
 
 pub(super) use counts::Counts;

@@ -11,12 +11,13 @@ use super::{
     desk::{Desk, Next, act, encoded, show as page},
     form::{Form, Problem},
     frame::{Frame, Nav},
-    repository::{Head, state},
+    repository::Head,
+    whose::{Whose, unread},
     words::{When, counted},
 };
 use crate::{
     error::{Error, Result},
-    model::{Kind, Role, SiteId},
+    model::{Kind, Role},
     sync::{
         Number,
         quarantine::{self, Mend, Shown, Tried},
@@ -62,10 +63,10 @@ fn kind(word: &str) -> (&'static str, &'static str) {
     }
 }
 
-fn of_site(desk: &Desk, site: Option<SiteId>) -> Result<ListPage> {
-    let (all, unread) = quarantine::list(desk.site())?;
+fn listed(desk: &Desk, whose: Whose) -> Result<ListPage> {
+    let (all, unreadable) = quarantine::list(desk.site())?;
     let names = Names::of(desk.site())?;
-    let wanted: Vec<_> = all.iter().filter(|waits| site.is_none_or(|site| waits.entry.site == site)).collect();
+    let wanted: Vec<_> = all.iter().filter(|waits| whose.site.is_none_or(|site| waits.entry.site == site)).collect();
     let rows = wanted.iter().take(SHOWN).map(|waits| {
         let (kind, class) = kind(&waits.entry.kind);
         Row {
@@ -81,10 +82,9 @@ fn of_site(desk: &Desk, site: Option<SiteId>) -> Result<ListPage> {
         }
     });
     Ok(ListPage {
-        frame: desk
-            .frame(&site.map_or_else(|| "Quarantine".into(), |site| format!("Quarantine of {}", names.name(site))), Nav::Quarantine)?,
-        head: None,
-        unread: unread.iter().map(|(name, error)| (name.clone(), error.chain())).collect(),
+        frame: desk.frame(&whose.title, Nav::Quarantine)?,
+        head: whose.head,
+        unread: unread(&unreadable),
         rows: rows.collect(),
         more: wanted.len().saturating_sub(SHOWN),
     })
@@ -92,17 +92,12 @@ fn of_site(desk: &Desk, site: Option<SiteId>) -> Result<ListPage> {
 
 /// What waits, from all sites.
 pub(super) async fn list(app: Data<App>, request: HttpRequest) -> HttpResponse {
-    page(app, request, Role::Viewer, |desk| of_site(desk, None)).await
+    page(app, request, Role::Viewer, |desk| listed(desk, Whose::all("Quarantine"))).await
 }
 
 /// What waits of a repository.
 pub(super) async fn of_repository(app: Data<App>, request: HttpRequest) -> HttpResponse {
-    page(app, request, Role::Viewer, |desk| {
-        let state = state(desk)?;
-        let found = of_site(desk, Some(state.repository.uuid.unwrap_or(SiteId(uuid::Uuid::nil()))))?;
-        Ok(ListPage { head: Some(Head::of(desk, &state, "/quarantine")), ..found })
-    })
-    .await
+    page(app, request, Role::Viewer, |desk| listed(desk, Whose::of(desk, "Quarantine of", "/quarantine")?)).await
 }
 
 struct Field {

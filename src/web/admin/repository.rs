@@ -1,36 +1,33 @@
-//! Repositories: the list, a new one, and one with its tabs.
+//! Repositories: the list, and one with its tabs.
 
-use actix_web::{
-    HttpRequest, HttpResponse,
-    web::{Data, Payload},
-};
+mod log;
+mod run;
+mod settings;
+
+use actix_web::{HttpRequest, HttpResponse, web::Data};
 use askama::Template;
 
 use super::{
-    desk::{Desk, Next, act, query, show as page},
-    form::{Fields, Form, Problem},
+    desk::{Desk, query, show as page},
+    form::Problem,
     frame::{Frame, Nav},
-    home::{Line, Running, capped, class},
-    log::{Row, earlier, rows},
+    home::{Line, Running, class},
     words::{When, figure},
 };
 use crate::{
     error::{Error, Result},
-    model::{Ask, Health, Mode, Repository, Role},
-    store::{clones as known_clones, jobs, log, log::LogFilter, repositories},
-    sync::{
-        clones,
-        overview::{self, State},
-        register,
-    },
+    model::{Health, Repository, Role},
+    store::repositories,
+    sync::overview::{self, State},
     web::app::App,
 };
 
+pub(super) use log::log;
+pub(super) use run::{dry_run, run, run_form, sync};
+pub(super) use settings::{add, ask_remove, enable, new, remove, save, settings, test};
+
 /// So many repositories stand on one page.
 const PAGE: usize = 100;
-
-/// A clock that is off by less is right, milliseconds.
-const RIGHT: i64 = 2_000;
 
 #[derive(Template)]
 #[template(path = "repositories.html")]
@@ -136,250 +133,6 @@ pub(super) fn state(desk: &Desk) -> Result<State> {
     overview::state(desk.site(), repository(desk)?)
 }
 
-fn fields_of(repository: &Repository) -> Fields {
-    Fields::default()
-        .with("name", &repository.name)
-        .maybe("url", repository.url.as_ref())
-        .maybe("user", repository.user.as_ref())
-        .maybe("proxy", repository.bare_proxy())
-        .maybe("uuid", repository.uuid)
-        .with("type", repository.kind.word())
-        .ticked("accept_pushes", repository.accept_pushes)
-}
-
-/// What was typed, over what is known.
-fn typed(form: &Form, known: &Repository) -> Result<Repository> {
-    let user = form.given("user").map(str::to_owned);
-    let password = match (form.secret("password"), &user) {
-        (Some(password), Some(_)) => Some(password),
-        (None, Some(user)) if known.user.as_ref() == Some(user) => known.password.clone(),
-        (None, Some(_)) => return Err(Error::usage("The account there needs its password")),
-        (_, None) => None,
-    };
-    let proxy = form.given("proxy").map(str::to_owned);
-    // A proxy's password is not shown, so what is shown stands for what is stored.
-    let proxy = if proxy == known.bare_proxy() { known.proxy.clone() } else { proxy };
-    Ok(Repository {
-        name: form.text("name").to_owned(),
-        url: form.given("url").map(|url| url.trim_end_matches('/').to_owned()),
-        user,
-        password,
-        proxy,
-        uuid: form.given("uuid").map(str::parse).transpose()?.or(known.uuid),
-        accept_pushes: form.on("accept_pushes"),
-        kind: form.given("type").map(str::parse).transpose()?.unwrap_or(known.kind),
-        ..known.clone()
-    })
-}
-
-#[derive(Template)]
-#[template(path = "repository_new.html")]
-struct NewPage {
-    frame: Frame,
-    problem: Option<Problem>,
-    fields: Fields,
-    password_help: &'static str,
-}
-
-const NEW_PASSWORD: &str = "It is kept sealed and never shown again.";
-
-/// The form for a new repository.
-pub(super) async fn new(app: Data<App>, request: HttpRequest) -> HttpResponse {
-    page(app, request, Role::Admin, |desk| {
-        let fields = fields_of(&Repository::new(""));
-        let frame = desk.frame("Register a site", Nav::Repositories)?;
-        Ok(NewPage { frame, problem: None, fields, password_help: NEW_PASSWORD })
-    })
-    .await
-}
-
-/// Adds a repository and registers there.
-pub(super) async fn add(app: Data<App>, request: HttpRequest, payload: Payload) -> HttpResponse {
-    act(app, request, payload, Role::Admin, |desk, form| {
-        let done = typed(form, &Repository::new("")).and_then(|new| register::add(desk.site(), &new));
-        let added = match done {
-            Ok(added) => added,
-            Err(error) => {
-                let frame = desk.frame("Register a site", Nav::Repositories)?;
-                let problem = Some(Problem::of(&error));
-                return Next::again(&NewPage { frame, problem, fields: Fields::typed(form), password_help: NEW_PASSWORD });
-            }
-        };
-        let repository = &added.repository;
-        desk.changed(&format!("added the repository {}", repository.name))?;
-        let to = format!("/repositories/{}/resources", repository.id);
-        match (&added.warning, repository.exposed()) {
-            (Some(warning), _) => Next::warned(format!("/repositories/{}", repository.id), warning.clone()),
-            (None, true) => Next::warned(
-                to,
-                format!(
-                    "{} is registered. It is called without encryption over a network that others may read: use https.",
-                    repository.name
-                ),
-            ),
-            (None, false) if repository.url.is_some() => {
-                Next::done(to, format!("{} is added, and this site is registered there. Choose what to share with it.", repository.name))
-            }
-            (None, false) => Next::done(to, format!("{} is added. It will be known when it calls.", repository.name)),
-        }
-    })
-    .await
-}
-
-#[derive(Template)]
-#[template(path = "repository_settings.html")]
-struct SettingsPage {
-    frame: Frame,
-    head: Head,
-    problem: Option<Problem>,
-    fields: Fields,
-    password_help: &'static str,
-    uuid: String,
-    version: String,
-    clock: String,
-    failures: u32,
-    waiting: String,
-    enabled: bool,
-    cloned: bool,
-    test: Option<Tested>,
-}
-
-/// What a connection test found.
-struct Tested {
-    class: &'static str,
-    heading: String,
-    text: String,
-    grants: Vec<String>,
-}
-
-fn settings_page(desk: &Desk, state: &State, problem: Option<Problem>, fields: Fields, test: Option<Tested>) -> Result<SettingsPage> {
-    let repository = &state.repository;
-    let last = state.condition.as_ref();
-    let cloned = match repository.uuid {
-        Some(uuid) => desk.site().store.read(|c| known_clones::since(c, uuid))?.is_some(),
-        None => false,
-    };
-    Ok(SettingsPage {
-        frame: desk.frame(&repository.name, Nav::Repositories)?,
-        head: Head::of(desk, state, ""),
-        problem,
-        fields,
-        password_help: if repository.password.is_some() { "One is kept, sealed. Leave this empty to keep it." } else { NEW_PASSWORD },
-        uuid: repository.uuid.map_or_else(|| "not known yet".into(), |uuid| uuid.to_string()),
-        version: last.and_then(|last| last.version.clone()).unwrap_or_else(|| "not known yet".into()),
-        clock: last.and_then(|last| last.skew).map_or_else(|| "not seen yet".into(), clock),
-        failures: last.map_or(0, |last| last.failures),
-        waiting: capped(overview::waiting_to_be_sent(desk.site(), [state])?.iter().sum()),
-        enabled: repository.enabled,
-        cloned,
-        test,
-    })
-}
-
-fn clock(skew: i64) -> String {
-    match skew {
-        right if right.abs() <= RIGHT => "right".into(),
-        ahead if ahead > 0 => format!("{} s ahead of ours", ahead / 1_000),
-        behind => format!("{} s behind ours", -behind / 1_000),
-    }
-}
-
-/// A repository's settings.
-pub(super) async fn settings(app: Data<App>, request: HttpRequest) -> HttpResponse {
-    page(app, request, Role::Viewer, |desk| {
-        let state = state(desk)?;
-        let fields = fields_of(&state.repository);
-        settings_page(desk, &state, None, fields, None)
-    })
-    .await
-}
-
-/// Stores a repository's settings, and registers there again where they matter to that.
-pub(super) async fn save(app: Data<App>, request: HttpRequest, payload: Payload) -> HttpResponse {
-    act(app, request, payload, Role::Admin, |desk, form| {
-        let state = state(desk)?;
-        let known = &state.repository;
-        let saved = typed(form, known).and_then(|changed| {
-            let reach = |r: &Repository| (r.url.clone(), r.user.clone(), r.proxy.clone());
-            if (reach(&changed) != reach(known) || form.secret("password").is_some()) && changed.enabled {
-                return register::change(desk.site(), &changed);
-            }
-            changed.validate()?;
-            desk.site().store.write(|c| repositories::update(c, desk.site().store.key(), &changed))?;
-            Ok(register::Added { repository: changed, warning: None })
-        });
-        match saved {
-            Ok(added) => {
-                desk.changed(&format!("changed the repository {}", added.repository.name))?;
-                let to = format!("/repositories/{}", known.id);
-                match added.warning {
-                    Some(warning) => Next::warned(to, warning),
-                    None => Next::done(to, "Saved."),
-                }
-            }
-            Err(error) => Next::again(&settings_page(desk, &state, Some(Problem::of(&error)), Fields::typed(form), None)?),
-        }
-    })
-    .await
-}
-
-/// Calls a repository: is it there, what does it grant, is its clock right.
-pub(super) async fn test(app: Data<App>, request: HttpRequest, payload: Payload) -> HttpResponse {
-    act(app, request, payload, Role::Operator, |desk, _| {
-        let state = state(desk)?;
-        let found = match register::test(desk.site(), &state.repository) {
-            Ok(contact) => {
-                let way = |mode: Mode| match mode {
-                    Mode::Both => "pull and push",
-                    Mode::Pull => "pull",
-                    Mode::Push => "push",
-                    Mode::None => "nothing",
-                };
-                let hello = &contact.hello;
-                let grants: Vec<String> = hello.resources.iter().map(|r| format!("{}: we may {}", r.name, way(r.mode))).collect();
-                let paused = if hello.paused { " It is paused by its administrator." } else { "" };
-                let nothing = if grants.is_empty() && !hello.paused { " It grants nothing to our account yet." } else { "" };
-                Tested {
-                    class: if paused.is_empty() && nothing.is_empty() { "good" } else { "warn" },
-                    heading: format!("{} answers.", hello.name),
-                    text: format!("Entente {}, its clock is {}.{paused}{nothing}", hello.version, clock(contact.skew)),
-                    grants,
-                }
-            }
-            Err(error) => {
-                let problem = Problem::of(&error);
-                Tested {
-                    class: "bad",
-                    heading: "It cannot be reached.".into(),
-                    text: format!("{} {}", problem.message, problem.hint),
-                    grants: Vec::new(),
-                }
-            }
-        };
-        desk.site().hang_up();
-        let fields = fields_of(&state.repository);
-        Next::shown(&settings_page(desk, &state, None, fields, Some(found))?)
-    })
-    .await
-}
-
-/// Enables or disables a repository.
-pub(super) async fn enable(app: Data<App>, request: HttpRequest, payload: Payload) -> HttpResponse {
-    act(app, request, payload, Role::Admin, |desk, form| {
-        let known = repository(desk)?;
-        let enabled = form.text("enabled") == "yes";
-        if let (true, Some(uuid)) = (enabled, known.uuid) {
-            clones::settle(desk.site(), uuid)?;
-        }
-        let changed = Repository { enabled, ..known };
-        desk.site().store.write(|c| repositories::update(c, desk.site().store.key(), &changed))?;
-        let word = if enabled { "enabled" } else { "disabled" };
-        desk.changed(&format!("{word} the repository {}", changed.name))?;
-        Next::done(format!("/repositories/{}", changed.id), format!("{} is {word}.", changed.name))
-    })
-    .await
-}
-
 #[derive(Template)]
 #[template(path = "confirm.html")]
 pub(super) struct ConfirmPage {
@@ -391,150 +144,4 @@ pub(super) struct ConfirmPage {
     pub(super) ticks: Vec<(&'static str, String)>,
     pub(super) deed: &'static str,
     pub(super) back: String,
-}
-
-/// Asks whether a repository is to be removed.
-pub(super) async fn ask_remove(app: Data<App>, request: HttpRequest) -> HttpResponse {
-    page(app, request, Role::Admin, |desk| {
-        let known = repository(desk)?;
-        Ok(ConfirmPage {
-            frame: desk.frame(&format!("Remove {}?", known.name), Nav::Repositories)?,
-            problem: None,
-            text: format!("What is shared with {} and its schedules are removed here. Records and the log stay, here and there. The other site keeps its own entry of this one.", known.name),
-            action: format!("/repositories/{}/remove", known.id),
-            hidden: Vec::new(),
-            ticks: Vec::new(),
-            deed: "Remove",
-            back: format!("/repositories/{}", known.id),
-        })
-    })
-    .await
-}
-
-/// Removes a repository.
-pub(super) async fn remove(app: Data<App>, request: HttpRequest, payload: Payload) -> HttpResponse {
-    act(app, request, payload, Role::Admin, |desk, _| {
-        let known = repository(desk)?;
-        desk.site().store.write(|c| repositories::remove(c, &known.name))?;
-        desk.changed(&format!("removed the repository {}", known.name))?;
-        Next::done("/repositories", format!("{} is removed.", known.name))
-    })
-    .await
-}
-
-fn asked(desk: &Desk, ask: Ask, sentence: &str) -> Result<Next> {
-    let known = repository(desk)?;
-    if known.url.is_none() || !known.enabled {
-        return Err(Error::usage(format!("{} cannot be called: it is disabled, or has no address", known.name)));
-    }
-    desk.site().store.write(|c| jobs::ask(c, known.id, ask, desk.now))?;
-    Next::done(format!("/repositories/{}/log", known.id), format!("{sentence} The worker begins at once."))
-}
-
-/// Asks for a run now.
-pub(super) async fn sync(app: Data<App>, request: HttpRequest, payload: Payload) -> HttpResponse {
-    act(app, request, payload, Role::Operator, |desk, _| asked(desk, Ask::default(), "A run was asked for.")).await
-}
-
-/// Asks for a dry run.
-pub(super) async fn dry_run(app: Data<App>, request: HttpRequest, payload: Payload) -> HttpResponse {
-    let ask = Ask { dry_run: true, ..Ask::default() };
-    act(app, request, payload, Role::Operator, |desk, _| {
-        asked(desk, ask, "A dry run was asked for: it changes nothing, and says here what would happen.")
-    })
-    .await
-}
-
-#[derive(Template)]
-#[template(path = "run.html")]
-struct RunPage {
-    frame: Frame,
-    head: Head,
-    problem: Option<Problem>,
-    resources: Vec<String>,
-}
-
-fn run_page(desk: &Desk, problem: Option<Problem>) -> Result<RunPage> {
-    let state = state(desk)?;
-    Ok(RunPage {
-        frame: desk.frame(&format!("Run in part with {}", state.repository.name), Nav::Repositories)?,
-        head: Head::of(desk, &state, "/run"),
-        problem,
-        resources: state.resources.iter().map(|resource| resource.name.clone()).collect(),
-    })
-}
-
-/// The form for a run in part.
-pub(super) async fn run_form(app: Data<App>, request: HttpRequest) -> HttpResponse {
-    page(app, request, Role::Operator, |desk| run_page(desk, None)).await
-}
-
-/// Asks for a run in part.
-pub(super) async fn run(app: Data<App>, request: HttpRequest, payload: Payload) -> HttpResponse {
-    act(app, request, payload, Role::Operator, |desk, form| {
-        let chosen: Vec<String> = form.all("resource").into_iter().map(str::to_owned).collect();
-        if chosen.is_empty() {
-            let problem = Problem::of(&Error::usage("No resource was chosen").hint("Tick at least one."));
-            return Next::again(&run_page(desk, Some(problem))?);
-        }
-        let state = state(desk)?;
-        let all = state.resources.len() == chosen.len();
-        let ask = Ask {
-            resources: (!all).then_some(chosen),
-            pull: form.text("way") != "push",
-            push: form.text("way") != "pull",
-            full: form.on("full"),
-            dry_run: form.on("dry_run"),
-            named: None,
-        };
-        asked(desk, ask, "The run was asked for.")
-    })
-    .await
-}
-
-#[derive(Template)]
-#[template(path = "repository_log.html")]
-struct LogPage {
-    frame: Frame,
-    head: Head,
-    rows: Vec<Row>,
-    next: Option<String>,
-}
-
-/// The log of a repository.
-pub(super) async fn log(app: Data<App>, request: HttpRequest) -> HttpResponse {
-    page(app, request, Role::Viewer, |desk| {
-        let state = state(desk)?;
-        let before = desk.query.number("before", "Before")?;
-        let filter = LogFilter { repository: Some(state.repository.id), before, ..LogFilter::default() };
-        let found = desk.site().store.read(|c| log::list(c, &filter))?;
-        Ok(LogPage {
-            frame: desk.frame(&format!("Log of {}", state.repository.name), Nav::Repositories)?,
-            head: Head::of(desk, &state, "/log"),
-            next: earlier(&found, &filter, &format!("/repositories/{}/log?", state.repository.id)),
-            rows: rows(&found, desk.now),
-        })
-    })
-    .await
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_password_that_is_not_typed_again_stays_with_its_account_and_no_other() {
-        let known = Repository { user: Some("hall".into()), password: Some("kept".into()), ..Repository::new("hub") };
-        let read = |text| typed(&Form::parse(text).unwrap(), &known);
-        assert!(read("name=hub&user=hall").unwrap().password.is_some());
-        assert!(read("name=hub&user=other").is_err());
-        assert!(read("name=hub").unwrap().password.is_none());
-    }
-
-    #[test]
-    fn a_clock_is_right_or_off_by_seconds() {
-        for (skew, want) in [(0, "right"), (-2_000, "right"), (41_200, "41 s ahead of ours"), (-3_000, "3 s behind ours")] {
-            assert_eq!(clock(skew), want);
-        }
-    }
 }

@@ -46,7 +46,8 @@ struct ListPage {
     head: Head,
     rows: Vec<Row>,
     choices: Vec<Choice>,
-    unreachable: Option<String>,
+    /// When it said what it offers.
+    offered: Option<When>,
     only_there: String,
 }
 
@@ -75,22 +76,12 @@ pub(super) async fn list(app: Data<App>, request: HttpRequest) -> HttpResponse {
             filters: r.filters.join(" and "),
             verified: When::maybe(equal.get(&r.id).copied(), desk.now),
         };
-        let (mut unreachable, mut offered) = (None, None);
-        let failed = state.condition.as_ref().filter(|last| last.failures > 0);
-        if let Some(last) = failed {
-            // Whoever did not answer a run would keep the page waiting.
-            unreachable = Some(last.message.clone());
-        } else if desk.may(Role::Admin) && state.repository.url.is_some() && state.repository.enabled {
-            match register::test(desk.site(), &state.repository) {
-                Ok(contact) => offered = Some(contact.hello.resources),
-                Err(error) => unreachable = Some(Problem::of(&error).message),
-            }
-            desk.site().hang_up();
-        }
+        let offer = state.met.offer.as_ref();
+        let offered = offer.map(|(offered, _)| offered);
         let shared = |name: &str| state.resources.iter().any(|known| known.name == name);
         let choices = attached.iter().filter(|table| !shared(&table.resource)).map(|table| Choice {
             name: table.resource.clone(),
-            note: match offered.as_ref().map(|all| all.iter().find(|there| there.name == table.resource)) {
+            note: match offered.map(|all| all.iter().find(|there| there.name == table.resource)) {
                 Some(Some(there)) => format!("offered there: {}", way(there.mode)),
                 Some(None) => format!("not offered by {} yet", state.repository.name),
                 None => format!("table {} of {}", table.table, table.database),
@@ -98,15 +89,32 @@ pub(super) async fn list(app: Data<App>, request: HttpRequest) -> HttpResponse {
             query: query(&[("name", &table.resource)]),
         });
         let here = |name: &str| attached.iter().any(|table| table.resource == name);
-        let only_there: Vec<&str> = offered.iter().flatten().map(|there| there.name.as_str()).filter(|name| !here(name)).take(30).collect();
+        let only_there: Vec<&str> =
+            offered.into_iter().flatten().map(|there| there.name.as_str()).filter(|name| !here(name)).take(30).collect();
         Ok(ListPage {
             frame: desk.frame(&format!("Shared with {}", state.repository.name), Nav::Repositories)?,
             head: Head::of(desk, &state, "/resources"),
             rows: state.resources.iter().map(row).collect(),
             choices: choices.collect(),
-            unreachable,
+            offered: When::maybe(offer.map(|(_, said)| *said), desk.now),
             only_there: only_there.join(", "),
         })
+    })
+    .await
+}
+
+/// Asks the other site what it offers, and waits for its answer.
+pub(super) async fn ask(app: Data<App>, request: HttpRequest, payload: Payload) -> HttpResponse {
+    act(app, request, payload, Role::Operator, |desk, _| {
+        let state = state(desk)?;
+        let to = format!("/repositories/{}/resources", state.repository.id);
+        match register::test(desk.site(), &state.repository) {
+            Ok(contact) if contact.hello.paused => {
+                Next::warned(to, format!("{} is paused and offers nothing for now.", state.repository.name))
+            }
+            Ok(_) => Next::done(to, format!("{} said what it offers.", state.repository.name)),
+            Err(error) => Next::warned(to, format!("{} could not be asked. {}", state.repository.name, Problem::of(&error).told())),
+        }
     })
     .await
 }
@@ -347,10 +355,7 @@ fn counted(desk: &Desk, name: &str, wanted: &[String]) -> String {
     match filters::count(desk.site(), name, wanted) {
         Ok(found) if found.complete => format!("{} of {} records match", figure(found.matching), figure(found.looked_at)),
         Ok(found) => format!("{} of the first {} records match", figure(found.matching), figure(found.looked_at)),
-        Err(error) => {
-            let problem = Problem::of(&error);
-            format!("{}. {}", problem.message, problem.hint).trim_end().to_owned()
-        }
+        Err(error) => Problem::of(&error).told(),
     }
 }
 

@@ -84,7 +84,14 @@ pub(super) async fn save(app: Data<App>, request: HttpRequest, payload: Payload)
 
 fn password_page(desk: &Desk, problem: Option<Problem>) -> Result<PasswordPage> {
     let frame = desk.frame("Change your password", Nav::Settings)?;
-    Ok(PasswordPage { frame, problem, action: "/settings/password".into(), back: "/settings", own: true })
+    Ok(PasswordPage {
+        frame,
+        problem,
+        action: "/settings/password".into(),
+        back: "/settings",
+        own: true,
+        who: desk.person.account.name.clone(),
+    })
 }
 
 /// The form for one's own password.

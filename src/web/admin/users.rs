@@ -227,6 +227,8 @@ pub(super) struct PasswordPage {
     pub(super) back: &'static str,
     /// The old one is asked for.
     pub(super) own: bool,
+    /// Whose it is, for those who keep passwords.
+    pub(super) who: String,
 }
 
 fn named(desk: &Desk) -> Result<Account> {
@@ -235,7 +237,14 @@ fn named(desk: &Desk) -> Result<Account> {
 
 fn password_page(desk: &Desk, account: &Account, problem: Option<Problem>) -> Result<PasswordPage> {
     let frame = desk.frame(&format!("A new password for {}", account.name), Nav::Users)?;
-    Ok(PasswordPage { frame, problem, action: format!("/users/{}/password", encoded(&account.name)), back: "/users", own: false })
+    Ok(PasswordPage {
+        frame,
+        problem,
+        action: format!("/users/{}/password", encoded(&account.name)),
+        back: "/users",
+        own: false,
+        who: account.name.clone(),
+    })
 }
 
 /// The form for another password of an account.

@@ -1,6 +1,7 @@
 //! Figures and times as people say them.
 
-use crate::model::{Counts, LogEntry, Outcome, Time};
+use crate::model::{LogEntry, Outcome, Time};
+pub(super) use crate::model::{counted, figure};
 
 /// A time, for people and for machines.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -41,24 +42,6 @@ fn near(distance: i64) -> String {
     if distance < 0 { format!("{span} ago") } else { format!("in {span}") }
 }
 
-/// A number with its thousands apart.
-pub(super) fn figure(number: u64) -> String {
-    let digits = number.to_string();
-    let mut text = String::with_capacity(digits.len() + digits.len() / 3);
-    for (at, digit) in digits.chars().enumerate() {
-        if at > 0 && (digits.len() - at).is_multiple_of(3) {
-            text.push(',');
-        }
-        text.push(digit);
-    }
-    text
-}
-
-/// `1 record`, `1,234 records`.
-pub(super) fn counted(number: u64, one: &str) -> String {
-    if number == 1 { format!("1 {one}") } else { format!("{} {one}s", figure(number)) }
-}
-
 /// Bytes in the unit that suits them.
 pub(super) fn size(bytes: u64) -> String {
     match bytes {
@@ -86,28 +69,6 @@ pub(super) fn span(seconds: u32) -> String {
         }
     }
     format!("{seconds}s")
-}
-
-/// What became of records, in words; empty for none.
-pub(super) fn became(counts: &Counts) -> String {
-    let parts = [
-        (counts.created, "created"),
-        (counts.updated, "updated"),
-        (counts.deleted, "deleted"),
-        (counts.unchanged, "unchanged"),
-        (counts.kept, "kept"),
-        (counts.conflicts, "in conflict"),
-        (counts.quarantined, "quarantined"),
-        (counts.parked, "waiting"),
-        (counts.retracted, "let go"),
-    ];
-    let told: Vec<String> =
-        parts.iter().filter(|(count, _)| *count > 0).map(|(count, word)| format!("{} {word}", figure(*count))).collect();
-    match (told.is_empty(), counts.records) {
-        (true, 0) => String::new(),
-        (true, records) => counted(records, "record"),
-        (false, _) => told.join(", "),
-    }
 }
 
 /// The class of a state: good, warn, bad or busy.
@@ -148,8 +109,6 @@ mod tests {
 
     #[test]
     fn figures_are_told_as_people_say_them() {
-        assert_eq!([0, 999, 1_000, 1_234_567].map(figure), ["0", "999", "1,000", "1,234,567"]);
-        assert_eq!((counted(1, "record"), counted(2_000, "record")), ("1 record".into(), "2,000 records".into()));
         assert_eq!([7, 1_500, 2_000_000].map(size), ["7 B", "1.5 kB", "2.0 MB"]);
         assert_eq!([12, 1_500, 120_000].map(lasted), ["12 ms", "1.5 s", "2 min"]);
         assert_eq!([30, 90, 300, 7_200, 86_400].map(span), ["30s", "90s", "5m", "2h", "1d"]);

@@ -25,6 +25,14 @@ function nearTimes(root) {
   }
 }
 
+// On a phone the menus are longer than the screen: where one is has to be seen.
+function showWhereOneIs() {
+  for (const here of document.querySelectorAll(".rail nav [aria-current], .tabs [aria-current]")) {
+    const row = here.closest(".tabs ul, .rail nav");
+    if (row && row.scrollWidth > row.clientWidth) row.scrollLeft = here.offsetLeft - (row.clientWidth - here.offsetWidth) / 2;
+  }
+}
+
 function toast(kind, text) {
   const box = document.getElementById("toasts");
   if (!box) return;
@@ -88,6 +96,7 @@ for (const area of document.querySelectorAll("textarea[data-count]")) {
 }
 
 localTimes(document);
+showWhereOneIs();
 setInterval(() => nearTimes(document), 5000);
 document.addEventListener("visibilitychange", () => { if (!document.hidden) refresh(); });
 

@@ -25,6 +25,7 @@ fn every_operation_answers_what_the_document_says() {
     quarantined(&story);
     decided(&story);
     undone(&story);
+    compared(&story);
     removed(&story);
     badly(&story);
     assert_eq!(story.book.missed(), Vec::<String>::new());
@@ -36,6 +37,11 @@ fn attached(story: &Story) {
     assert_eq!(story.well("POST /site/pause", NONE)["paused"], true);
     assert_eq!(story.well("GET /site", NONE)["paused"], true);
     assert_eq!(story.well("POST /site/resume", NONE)["paused"], false);
+    let named = story.well("PATCH /site", json!({"name": "field station", "proxy": "http://me:tops3cret@proxy:3128"}));
+    assert_eq!((named["name"].as_str(), named["proxy"].as_str()), (Some("field station"), Some("http://…@proxy:3128")));
+    assert_eq!(story.well("PATCH /site", json!({"name": "laptop", "proxy": null}))["proxy"], NONE);
+    story.fails("PATCH /site", json!({}), 400);
+    story.fails("PATCH /site", json!({"name": ""}), 400);
     let survey = story.well("POST /survey", json!({"url": story.url()}));
     assert_eq!((survey[1]["table"].as_str(), survey[1]["identity"].as_str()), (Some("team"), Some("assigned")), "{survey}");
     story.begin();
@@ -55,14 +61,20 @@ fn people(story: &Story) {
     let peer =
         story.well("POST /accounts", json!({"name": "field", "role": "peer", "password": "x", "push": false, "resources": ["team"]}));
     assert_eq!((peer["pull"].as_bool(), peer["push"].as_bool()), (Some(true), Some(false)));
-    assert_eq!(story.well("GET /accounts", NONE).as_array().unwrap().len(), 4);
+    assert_eq!(story.well("GET /accounts", NONE)["items"].as_array().unwrap().len(), 4);
+    let first = story.well("GET /accounts?limit=3", NONE);
+    let rest = story.well(&format!("GET /accounts?after={}", first["next"].as_str().unwrap()), NONE);
+    assert_eq!(
+        (rest["items"].as_array().unwrap().len(), rest["items"][0]["name"].as_str(), rest["next"].is_null()),
+        (1, Some("vera"), true)
+    );
     story.well("PUT /accounts/vera/password", json!({"password": "other"}));
     story.well("DELETE /accounts/field", NONE);
     let made = story.book.send(&story.laptop, &basic("root"), "POST /api/v1/tokens", &json!({"name": "backup", "scope": "read"}));
     assert_eq!(made.status, 201);
     assert!(made.json()["token"].as_str().unwrap().starts_with("entente_"));
     let own = story.book.send(&story.laptop, &basic("root"), "GET /api/v1/tokens", &NONE).json();
-    assert_eq!((own[0]["name"].as_str(), own.as_array().unwrap().len()), (Some("backup"), 1));
+    assert_eq!((own["items"][0]["name"].as_str(), own["items"].as_array().unwrap().len()), (Some("backup"), 1));
     story.fails("POST /tokens", json!({"name": "child", "scope": "read"}), 403);
     story.fails("DELETE /tokens/backup", NONE, 404);
     assert_eq!(story.book.send(&story.laptop, &basic("root"), "DELETE /api/v1/tokens/backup", &NONE).status, 204);
@@ -74,6 +86,12 @@ fn registered(story: &Story) {
     let tested = story.well("POST /repositories/hub/test", NONE);
     assert_eq!(tested["uuid"], story.hub.site.id.to_string());
     assert_eq!(tested["resources"], json!([{"name": "team", "mode": "both"}]));
+    let known = story.well("GET /repositories/hub", NONE);
+    assert_eq!((known["offer"].clone(), known["type"].as_str()), (json!([{"name": "team", "mode": "both"}]), Some("entente")));
+    assert!(known["offer_said"].is_string() && known["waiting_there_said"].is_string(), "{known}");
+    assert_eq!(story.well("PATCH /repositories/hub", json!({"type": "eden"}))["type"], "eden");
+    assert_eq!(story.well("PATCH /repositories/hub", json!({"type": "entente"}))["type"], "entente");
+    story.fails("PATCH /repositories/hub", json!({"type": "fax"}), 400);
     assert_eq!(story.well("PATCH /repositories/hub", json!({"accept_pushes": false, "proxy": null}))["accept_pushes"], false);
     story.fails("PATCH /repositories/hub", json!({}), 400);
     story.fails("PATCH /repositories/hub", json!({"user": "other"}), 400);
@@ -92,7 +110,7 @@ fn registered(story: &Story) {
 }
 
 fn shared(story: &Story) {
-    assert_eq!(story.well("GET /repositories/hub/resources", NONE)[0]["conflict"], "MANUAL");
+    assert_eq!(story.well("GET /repositories/hub/resources", NONE)["items"][0]["conflict"], "MANUAL");
     let rules = json!({"strategy": "create,update,delete", "filters": ["~.name__like=T*"]});
     assert_eq!(story.well("PATCH /repositories/hub/resources/team", rules)["strategy"], "create,update,delete");
     story.well("PATCH /repositories/hub/resources/team", json!({"filters": [], "strategy": "create,update,delete,merge"}));
@@ -102,12 +120,22 @@ fn shared(story: &Story) {
     story.fails("PATCH /repositories/hub/resources/team", json!({"filters": ["~.nothing=1"]}), 400);
     let spare = story.well("POST /repositories/hub/resources", json!({"name": "spare"}));
     assert!(spare["warning"].as_str().unwrap().contains("no table is attached"));
+    let page = story.well("GET /repositories/hub/resources?limit=1", NONE);
+    assert_eq!((page["items"][0]["name"].as_str(), page["next"].as_str()), (Some("spare"), Some("spare")));
+    assert_eq!(story.well("GET /repositories/hub/resources?after=spare", NONE)["items"][0]["name"], "team");
+    let page = story.well("GET /resources?limit=1", NONE);
+    let rest = story.well(&format!("GET /resources?after={}", page["next"].as_str().unwrap()), NONE);
+    assert_eq!(
+        (page["items"][0]["name"].as_str(), rest["items"][0]["name"].as_str(), rest["next"].is_null()),
+        (Some("team"), Some("spare"), true)
+    );
     story.well("DELETE /repositories/hub/resources/spare", NONE);
-    assert_eq!(story.well("GET /resources", NONE).as_array().unwrap().len(), 1);
+    assert_eq!(story.well("GET /resources", NONE)["items"].as_array().unwrap().len(), 1);
 }
 
 fn scheduled(story: &Story) {
     let jobs = story.well("GET /jobs?repository=hub", NONE);
+    let jobs = &jobs["items"];
     let id = jobs[0]["id"].as_i64().unwrap();
     assert_eq!(jobs[0]["next_runs"].as_array().unwrap().len(), 5);
     let set = story.well(&format!("PATCH /jobs/{id}"), json!({"priority": -3, "start": "2020-01-01T00:00:00+01:00", "end": null}));
@@ -119,9 +147,35 @@ fn scheduled(story: &Story) {
     }
     story.fails("POST /jobs", json!({"repository": "hub", "plan": {"every": 60, "cron": "* * * * *"}}), 400);
     let second = story.well("POST /jobs", json!({"repository": "hub", "plan": {"cron": "0 3 * * *", "enabled": false}}));
+    let page = story.well("GET /jobs?limit=1", NONE);
+    assert_eq!((page["items"][0]["id"].clone(), page["next"].as_str()), (json!(id), Some(id.to_string().as_str())));
+    assert_eq!(story.well(&format!("GET /jobs?limit=1&after={id}"), NONE), json!({"items": [second], "next": null}));
+    story.fails("GET /jobs?after=soon", NONE, 400);
     story.well(&format!("DELETE /jobs/{}", second["id"]), NONE);
     assert_eq!(story.well(&format!("POST /jobs/{id}/now"), NONE)["id"], id);
     story.work();
+}
+
+fn compared(story: &Story) {
+    story.there.insert(70..72);
+    story.well("POST /repositories/hub/test", NONE);
+    assert_eq!(story.well("GET /repositories", NONE)["items"][0]["waiting_there"], 2);
+    let found = story.well("POST /repositories/hub/verify", json!({"limit": 1}));
+    assert_eq!((found[0]["resource"].as_str(), found[0]["error"].is_null()), (Some("team"), true));
+    assert!(found[0]["differing"].as_i64() >= Some(2) && found[0]["reasons"].is_array(), "{found}");
+    assert_eq!(found[0]["differences"].as_array().unwrap().len(), 1);
+    let shown = story.well("POST /repositories/hub/resources/team/compare", json!({}));
+    let missing =
+        shown["differences"].as_array().unwrap().iter().find(|one| one["theirs"]["fields"]["name"] == "Team <70> & friends").unwrap();
+    assert_eq!((missing["how"].as_str(), missing["ours"].is_null()), (Some("missing_here"), true), "{shown}");
+    story.fails("POST /repositories/hub/verify", json!({"resources": ["nothing"]}), 404);
+    story.fails("POST /repositories/hub/resources/nothing/compare", json!({}), 404);
+    story.sync();
+    let known = story.well("GET /repositories/hub", NONE);
+    assert_eq!((known["waiting_here"].as_i64(), known["waiting_there"].as_i64()), (Some(0), Some(0)), "{known}");
+    let swept = story.well("POST /databases/app/sweep", NONE);
+    assert_eq!((swept[0]["resource"].as_str(), swept[0]["added"].as_i64()), (Some("team"), Some(0)));
+    story.fails("POST /databases/nothing/sweep", NONE, 404);
 }
 
 fn ran(story: &Story) {
@@ -262,7 +316,7 @@ fn undone(story: &Story) {
 }
 
 fn removed(story: &Story) {
-    let job = story.well("GET /jobs", NONE)[0]["id"].clone();
+    let job = story.well("GET /jobs", NONE)["items"][0]["id"].clone();
     story.well(&format!("PATCH /jobs/{job}"), json!({"enabled": false}));
     story.fails("POST /runs", json!({"repository": "nobody"}), 404);
     story.well("POST /site/pause", NONE);
@@ -272,6 +326,8 @@ fn removed(story: &Story) {
     story.well("DELETE /repositories/hub", NONE);
     story.well("DELETE /databases/app?drop_journal=true", NONE);
     story.well("DELETE /accounts/vera", NONE);
+    let before = story.laptop.site.id.to_string();
+    assert_ne!(story.well("POST /site/new-identity", NONE)["uuid"], before);
 }
 
 /// No operation takes a parameter that it does not know.

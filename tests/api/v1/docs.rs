@@ -49,7 +49,7 @@ fn the_examples_in_the_docs_work_as_they_stand() {
     let docs = std::fs::read_to_string("docs/api.md").unwrap();
     let examples: Vec<&str> =
         docs.split("```sh\n").skip(1).map(|rest| rest.split("```").next().unwrap()).filter(|code| code.contains("curl")).collect();
-    assert_eq!(examples.len(), 3);
+    assert_eq!(examples.len(), 4);
     for example in examples {
         let ran = Command::new("sh")
             .args(["-ec", example])

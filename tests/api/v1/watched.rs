@@ -72,7 +72,7 @@ fn the_metrics_tell_what_the_runs_did_and_what_waits() {
     assert_eq!(number(&text, r#"entente_pending_changes{repository="hub",resource="team"}"#), 0.0);
     story.here.execute_batch("INSERT INTO team (name) VALUES ('new'), ('newer')").unwrap();
     assert_eq!(number(&metrics(), r#"entente_pending_changes{repository="hub",resource="team"}"#), 2.0);
-    let job = story.well("GET /jobs", serde_json::Value::Null)[0]["id"].clone();
+    let job = story.well("GET /jobs", serde_json::Value::Null)["items"][0]["id"].clone();
     story.well(&format!("POST /jobs/{job}/now"), serde_json::Value::Null);
     let text = metrics();
     assert_eq!((number(&text, "entente_jobs_due"), number(&text, "entente_paused")), (1.0, 0.0));

@@ -4,7 +4,10 @@ use schemars::JsonSchema;
 use secrecy::SecretString;
 use serde::{Deserialize, Serialize};
 
-use super::operation::{Call, In, Method, Nothing, Operation};
+use super::{
+    operation::{Call, In, Method, Nothing, Operation},
+    page::{Page, Paging, limit},
+};
 use crate::{
     error::{Error, Result},
     model::{Account as Known, Grant, Role, Scope, SiteId},
@@ -48,8 +51,10 @@ impl From<Known> for Account {
     }
 }
 
-fn list(call: &Call<'_>, _: In) -> Result<Vec<Account>> {
-    Ok(call.site.store.read(accounts::list)?.into_iter().map(Account::from).collect())
+fn list(call: &Call<'_>, asked: In<Nothing, Paging>) -> Result<Page<Account>> {
+    let limit = limit(asked.query.limit)?;
+    let found = call.site.store.read(|c| accounts::page(c, asked.query.name(), i64::from(limit) + 1))?;
+    Ok(Page::of(found.into_iter().map(Account::from).collect(), limit, |one| one.name.clone()))
 }
 
 /// A new account.

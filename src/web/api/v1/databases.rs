@@ -8,9 +8,12 @@ use serde::{Deserialize, Serialize};
 use super::operation::{Call, In, Method, Nothing, Operation};
 use crate::{
     error::{Error, Result},
-    model::{AttachedTable, Identity, TableSpec},
+    model::{AttachedTable, Component, Identity, Scope, TableSpec},
     store::{Conn, attached, databases as stored},
-    sync::attach::{self, Journal},
+    sync::{
+        attach::{self, Journal},
+        housekeeping,
+    },
 };
 
 pub(super) fn operations() -> Vec<Operation> {
@@ -26,6 +29,13 @@ pub(super) fn operations() -> Vec<Operation> {
         Operation::new(Method::Post, "/survey", ("survey", "List the tables of a database and the identity each would get"), survey),
         Operation::new(Method::Get, "/databases/{database}", ("showDatabase", "Show an attached database with its tables"), show),
         Operation::new(Method::Delete, "/databases/{database}", ("detach", "Detach a database; its tables stay as they are"), detach),
+        Operation::new(
+            Method::Post,
+            "/databases/{database}/sweep",
+            ("sweep", "Find what programs wrote to a database without its triggers noticing; it travels at the next run"),
+            sweep,
+        )
+        .needs(Scope::Write),
         Operation::new(Method::Get, "/tables", ("listTables", "List the attached tables"), tables),
     ]
 }
@@ -173,6 +183,19 @@ struct TableWanted {
     /// Columns that are called otherwise at other sites: name here, name there.
     #[serde(default)]
     map: BTreeMap<String, String>,
+    /// Resources whose records belong to those of this table: a Sahana Eden gets them inside.
+    #[serde(default)]
+    components: Vec<ComponentOf>,
+}
+
+/// A resource whose records belong to those of another.
+#[derive(Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+struct ComponentOf {
+    /// The resource.
+    resource: String,
+    /// Its field that refers to the record that they belong to.
+    field: String,
 }
 
 impl TableWanted {
@@ -184,7 +207,7 @@ impl TableWanted {
             matching: self.r#match,
             omit: self.omit,
             map: self.map,
-            components: Vec::new(),
+            components: self.components.into_iter().map(|one| Component { resource: one.resource, field: one.field }).collect(),
         })
     }
 }
@@ -268,4 +291,35 @@ struct Table {
 fn tables(call: &Call<'_>, _: In) -> Result<Vec<Table>> {
     let attached = call.site.store.read(attached::list)?;
     Ok(attached.into_iter().map(|AttachedTable { resource, database, table }| Table { resource, database, table }).collect())
+}
+
+/// A table that was swept.
+#[derive(Serialize, JsonSchema)]
+struct SweptTable {
+    /// The resource.
+    resource: String,
+    /// Rows that were looked at.
+    rows: u64,
+    /// Rows that nobody had noticed before.
+    added: u64,
+    /// Rows that had changed unnoticed.
+    changed: u64,
+    /// Rows that had gone unnoticed.
+    removed: u64,
+    /// Whether the running sum was put right.
+    sum_mended: bool,
+}
+
+fn sweep(call: &Call<'_>, asked: In<DatabasePath>) -> Result<Vec<SweptTable>> {
+    let database = call.site.store.read(|c| stored::get(c, &asked.path.database))?;
+    let swept = housekeeping::sweep(call.site, &database, &mut |_, _, _| {})?;
+    let one = |table: housekeeping::SweptTable| SweptTable {
+        resource: table.resource,
+        rows: table.swept.rows,
+        added: table.swept.added,
+        changed: table.swept.changed,
+        removed: table.swept.removed,
+        sum_mended: table.swept.mended,
+    };
+    Ok(swept.into_iter().map(one).collect())
 }

@@ -1,10 +1,13 @@
 //! `/jobs`: schedules.
 
+use std::collections::HashMap;
+
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::{
     operation::{Call, In, Method, Nothing, Operation},
+    page::{Page, limit, number},
     repositories::named,
 };
 use crate::{
@@ -105,22 +108,22 @@ impl Job {
 struct JobListing {
     /// Only with this repository.
     repository: Option<String>,
+    /// Those after this one: `next` of the page before.
+    after: Option<String>,
+    /// How many at most [default: 50; 1 to 1000].
+    limit: Option<u32>,
 }
 
-fn list(call: &Call<'_>, asked: In<Nothing, JobListing>) -> Result<Vec<Job>> {
-    let now = call.site.now();
-    call.site.store.read(|c| {
-        let known = repositories::list(c, call.site.store.key())?;
-        let jobs = match &asked.query.repository {
-            Some(name) => {
-                let only = repositories::get(c, call.site.store.key(), name)?.id;
-                jobs::list_of(c, only)?
-            }
-            None => jobs::list(c)?,
-        };
-        let name = |job: &Known| known.iter().find(|one| one.id == job.repository).map_or("", |one| one.name.as_str());
-        Ok(jobs.into_iter().map(|job| Job::of(name(&job), job, now)).collect())
-    })
+fn list(call: &Call<'_>, asked: In<Nothing, JobListing>) -> Result<Page<Job>> {
+    let JobListing { repository, after, limit: wanted } = asked.query;
+    let (now, limit, after) = (call.site.now(), limit(wanted)?, number(after.as_deref())?);
+    let (names, jobs) = call.site.store.read(|c| {
+        let only = repository.map(|name| repositories::get(c, call.site.store.key(), &name)).transpose()?.map(|one| one.id);
+        Ok((repositories::names(c)?, jobs::page(c, only, after, i64::from(limit) + 1)?))
+    })?;
+    let names: HashMap<_, _> = names.iter().map(|(id, _, name)| (*id, name.as_str())).collect();
+    let name = |job: &Known| names.get(&job.repository).copied().unwrap_or_default();
+    Ok(Page::of(jobs.into_iter().map(|job| Job::of(name(&job), job, now)).collect(), limit, |job| job.id.to_string()))
 }
 
 /// When a job runs. `every` or `cron`, not both.

@@ -4,6 +4,7 @@
 //! OpenAPI document are both made of these, so neither can tell anything that the other does not know.
 
 mod accounts;
+mod compare;
 mod conflicts;
 mod databases;
 mod docs;

@@ -1,7 +1,7 @@
 //! Long lists, a page at a time.
 
 use schemars::JsonSchema;
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use crate::error::{Error, Result};
 
@@ -26,6 +26,33 @@ impl<T> Page<T> {
         let next = if more { items.last().map(name) } else { None };
         Page { items, next }
     }
+}
+
+/// Where a page begins, and how much of it.
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Paging {
+    /// Those after this one: `next` of the page before.
+    pub(super) after: Option<String>,
+    /// How many at most [default: 50; 1 to 1000].
+    pub(super) limit: Option<u32>,
+}
+
+impl Paging {
+    /// The name to begin after.
+    pub(super) fn name(&self) -> &str {
+        self.after.as_deref().unwrap_or_default()
+    }
+
+    /// The number to begin after.
+    pub(super) fn number(&self) -> Result<i64> {
+        number(self.after.as_deref())
+    }
+}
+
+/// The number to begin after.
+pub(super) fn number(after: Option<&str>) -> Result<i64> {
+    after.map_or(Ok(0), |text| text.parse().map_err(|_| Error::usage(format!("{text:?} is no `next` of a page"))))
 }
 
 /// How many are wanted: 50 unless it is said, 1,000 at most.

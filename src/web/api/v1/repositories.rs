@@ -5,7 +5,7 @@ mod state;
 use schemars::JsonSchema;
 use secrecy::SecretString;
 use serde::{Deserialize, Deserializer, Serialize};
-use state::{Repository, RepositoryDetail, Settings};
+use state::{Granted, Repository, RepositoryDetail, Settings};
 
 use super::{
     jobs::Job,
@@ -16,10 +16,10 @@ use super::{
 };
 use crate::{
     error::{Error, Result},
-    model::{Mode, Repository as Known, Scope, SiteId, Time},
+    model::{ApiType, Repository as Known, Scope, SiteId, Time},
     store::{jobs, log, repositories, resources, verified},
     sync::{
-        overview::{overview, state},
+        overview::{overview, state, waiting_here},
         register::{self, Added, Said},
     },
 };
@@ -80,8 +80,12 @@ fn list(call: &Call<'_>, asked: In<Nothing, Listing>) -> Result<Page<Repository>
     let mut states = overview(call.site)?.states;
     states.retain(|state| after.as_ref().is_none_or(|after| state.repository.name > *after));
     states.sort_by(|one, other| one.repository.name.cmp(&other.repository.name));
-    states.truncate(limit as usize + 1);
-    Ok(Page::of(states.into_iter().map(Repository::from).collect(), limit, |one| one.settings.name.clone()))
+    let more = states.len() > limit as usize;
+    states.truncate(limit as usize);
+    let waiting = waiting_here(call.site, &states)?;
+    let items: Vec<Repository> = states.into_iter().zip(waiting).map(|(state, here)| Repository::of(state, here)).collect();
+    let next = items.last().filter(|_| more).map(|last| last.settings.name.clone());
+    Ok(Page { items, next })
 }
 
 fn show(call: &Call<'_>, asked: In<RepositoryPath>) -> Result<RepositoryDetail> {
@@ -92,9 +96,12 @@ fn show(call: &Call<'_>, asked: In<RepositoryPath>) -> Result<RepositoryDetail> 
         Ok((known, schedule, runs, verified::all(c)?))
     })?;
     let state = state(call.site, known)?;
+    let here = waiting_here(call.site, [&state])?.into_iter().next().unwrap_or_default();
     Ok(RepositoryDetail {
+        offer: state.met.offer.as_ref().map(|(offer, _)| offer.iter().map(Granted::from).collect()),
+        offer_said: state.met.offer.as_ref().map(|(_, said)| *said),
         resources: state.resources.iter().map(|resource| Resource::of(name, resource.clone(), &equal)).collect(),
-        repository: Repository::from(state),
+        repository: Repository::of(state, here),
         jobs: schedule.into_iter().map(|job| Job::of(name, job, now)).collect(),
         runs: runs.into_iter().map(Entry::from).collect(),
     })
@@ -117,6 +124,8 @@ struct NewRepository {
     proxy: Option<String>,
     /// Its UUID, where registration cannot tell.
     uuid: Option<SiteId>,
+    /// The protocol it speaks [default: found out when this site registers there].
+    r#type: Option<ApiType>,
     /// Whether it may push to us [default: true].
     accept_pushes: Option<bool>,
 }
@@ -140,9 +149,9 @@ fn told(added: Added) -> ChangedRepository {
 }
 
 fn add(call: &Call<'_>, asked: In<Nothing, Nothing, NewRepository>) -> Result<ChangedRepository> {
-    let NewRepository { name, url, user, password, proxy, uuid, accept_pushes } = asked.body;
-    let new =
-        Known { url: url.map(trimmed), user, password, proxy, uuid, accept_pushes: accept_pushes.unwrap_or(true), ..Known::new(&name) };
+    let NewRepository { name, url, user, password, proxy, uuid, r#type, accept_pushes } = asked.body;
+    let (kind, accept_pushes) = (r#type.unwrap_or_default(), accept_pushes.unwrap_or(true));
+    let new = Known { url: url.map(trimmed), user, password, proxy, uuid, kind, accept_pushes, ..Known::new(&name) };
     register::add(call.site, &new).map(told)
 }
 
@@ -169,6 +178,8 @@ struct RepositoryChange {
     proxy: Option<Option<String>>,
     /// Its UUID.
     uuid: Option<SiteId>,
+    /// The protocol it speaks.
+    r#type: Option<ApiType>,
     /// Whether it may push to us.
     accept_pushes: Option<bool>,
     /// Whether there are runs with it; true also lets a site come again in whose name two machines came.
@@ -181,9 +192,9 @@ pub(super) fn named<'de, D: Deserializer<'de>, T: Deserialize<'de>>(from: D) -> 
 }
 
 fn set(call: &Call<'_>, asked: In<RepositoryPath, Nothing, RepositoryChange>) -> Result<ChangedRepository> {
-    let RepositoryChange { name, url, user, password, proxy, uuid, accept_pushes, enabled } = asked.body;
+    let RepositoryChange { name, url, user, password, proxy, uuid, r#type, accept_pushes, enabled } = asked.body;
     let reached = url.is_some() || user.is_some() || password.is_some() || proxy.is_some();
-    if !reached && name.is_none() && uuid.is_none() && accept_pushes.is_none() && enabled.is_none() {
+    if !reached && name.is_none() && uuid.is_none() && r#type.is_none() && accept_pushes.is_none() && enabled.is_none() {
         return Err(Error::usage("nothing to change is named").hint("/api/docs#setRepository lists what can be."));
     }
     if user.is_some() && password.is_none() {
@@ -200,7 +211,7 @@ fn set(call: &Call<'_>, asked: In<RepositoryPath, Nothing, RepositoryChange>) ->
         accept_pushes: accept_pushes.unwrap_or(known.accept_pushes),
         enabled: enabled.unwrap_or(known.enabled),
         id: known.id,
-        kind: known.kind,
+        kind: r#type.unwrap_or(known.kind),
         offered_name: known.offered_name,
     };
     register::set(call.site, changed, Said { reached, enabled: enabled == Some(true) }).map(told)
@@ -227,15 +238,6 @@ struct Tested {
     paused: bool,
     /// What it grants us.
     resources: Vec<Granted>,
-}
-
-/// A resource that is granted to us.
-#[derive(Serialize, JsonSchema)]
-struct Granted {
-    /// Its name.
-    name: String,
-    /// What we may do.
-    mode: Mode,
 }
 
 fn test(call: &Call<'_>, asked: In<RepositoryPath>) -> Result<Tested> {

@@ -7,6 +7,7 @@ use serde::{Deserialize, Serialize};
 
 use super::{
     operation::{Call, In, Method, Nothing, Operation},
+    page::{Page, Paging, limit},
     repositories::RepositoryPath,
     runs::{AskedRun, enter},
 };
@@ -79,23 +80,24 @@ impl Resource {
     }
 }
 
-fn every(call: &Call<'_>, _: In) -> Result<Vec<Resource>> {
+fn every(call: &Call<'_>, asked: In<Nothing, Paging>) -> Result<Page<Resource>> {
+    let (after, limit) = (asked.query.number()?, limit(asked.query.limit)?);
     let (names, all, verified) = call.site.store.read(|c| {
-        let names = repositories::list(c, call.site.store.key())?.into_iter().map(|one| (one.id, one.name));
-        Ok((names.collect::<HashMap<_, _>>(), resources::all(c)?, verified::all(c)?))
+        let names = repositories::names(c)?.into_iter().map(|(id, _, name)| (id, name));
+        Ok((names.collect::<HashMap<_, _>>(), resources::page(c, after, i64::from(limit) + 1)?, verified::all(c)?))
     })?;
-    let mut shared: Vec<Resource> =
-        all.into_iter().map(|one| Resource::of(names.get(&one.repository).map_or("", String::as_str), one, &verified)).collect();
-    shared.sort_by(|one, other| (&one.repository, &one.name).cmp(&(&other.repository, &other.name)));
-    Ok(shared)
+    let next = all.get(limit as usize).and_then(|_| all.get(limit as usize - 1)).map(|last| last.id.to_string());
+    let one = |shared: Known| Resource::of(names.get(&shared.repository).map_or("", String::as_str), shared, &verified);
+    Ok(Page { items: all.into_iter().take(limit as usize).map(one).collect(), next })
 }
 
-fn list(call: &Call<'_>, asked: In<RepositoryPath>) -> Result<Vec<Resource>> {
-    let name = &asked.path.repository;
+fn list(call: &Call<'_>, asked: In<RepositoryPath, Paging>) -> Result<Page<Resource>> {
+    let (name, limit) = (&asked.path.repository, limit(asked.query.limit)?);
     call.site.store.read(|c| {
         let repository = repositories::get(c, call.site.store.key(), name)?;
         let verified = verified::all(c)?;
-        Ok(resources::list(c, repository.id)?.into_iter().map(|one| Resource::of(name, one, &verified)).collect())
+        let shared = resources::page_of(c, repository.id, asked.query.name(), i64::from(limit) + 1)?;
+        Ok(Page::of(shared.into_iter().map(|one| Resource::of(name, one, &verified)).collect(), limit, |one| one.name.clone()))
     })
 }
 

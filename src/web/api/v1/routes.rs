@@ -9,7 +9,7 @@ use actix_web::{
 };
 
 use super::{
-    accounts, conflicts, databases, docs, document, health, history, jobs, log, metrics,
+    accounts, compare, conflicts, databases, docs, document, health, history, jobs, log, metrics,
     operation::{Method, Operation},
     problem, quarantine, repositories, resources, runs, site, tokens,
 };
@@ -25,6 +25,7 @@ pub(super) static OPERATIONS: LazyLock<Vec<Operation>> = LazyLock::new(|| {
         databases::operations(),
         repositories::operations(),
         resources::operations(),
+        compare::operations(),
         jobs::operations(),
         runs::operations(),
         log::operations(),

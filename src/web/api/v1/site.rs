@@ -6,17 +6,33 @@ use serde::{Deserialize, Serialize};
 use super::{
     databases::{Database, databases},
     operation::{Call, In, Method, Nothing, Operation},
+    repositories::named,
 };
 use crate::{
     error::{Error, Result},
-    model::{Scope, SiteId},
+    model::{Repository, Scope, SiteId},
     store::{repositories, setup_code, site as control, traffic as stored},
-    sync::pause::{self, Everything},
+    sync::{
+        attach,
+        pause::{self, Everything},
+    },
 };
 
 pub(super) fn operations() -> Vec<Operation> {
     vec![
         Operation::new(Method::Get, "/site", ("showSite", "Show this site"), show),
+        Operation::new(
+            Method::Patch,
+            "/site",
+            ("setSite", "Change this site's name, or the proxy by which it calls others; what is not named stays"),
+            set,
+        ),
+        Operation::new(
+            Method::Post,
+            "/site/new-identity",
+            ("newIdentity", "Give this site a new UUID: for the clone of a machine alone; restart its processes afterwards"),
+            new_identity,
+        ),
         Operation::new(Method::Get, "/site/traffic", ("showTraffic", "What travelled in each of the last hours, this hour last"), traffic),
         Operation::new(
             Method::Post,
@@ -44,6 +60,8 @@ struct Site {
     database: Option<String>,
     /// The address that is told to other sites.
     url: Option<String>,
+    /// The proxy by which others are called, without a password.
+    proxy: Option<String>,
     /// Whether everything is stopped.
     paused: bool,
     /// Whether the one-time code for the first administrator was not used yet.
@@ -59,9 +77,12 @@ fn show(call: &Call<'_>, _: In) -> Result<Site> {
     let (paused, databases, repositories, code) = site
         .store
         .read(|c| Ok((control::paused(c)?, databases(c)?, repositories::list(c, site.store.key())?.len(), setup_code::exists(c)?)))?;
+    let (row, proxy) = site.store.read(|c| Ok((control::find(c)?, control::proxy(c)?)))?;
     Ok(Site {
         uuid: site.id,
-        name: site.name.clone(),
+        // A name that was changed since this process began is the one that holds.
+        name: row.map_or_else(|| site.name.clone(), |row| row.name),
+        proxy: Repository { proxy: proxy.or_else(|| site.config.proxy.clone()), ..Repository::new("") }.bare_proxy(),
         version: env!("CARGO_PKG_VERSION").to_owned(),
         data: site.config.data.display().to_string(),
         database: site.store.database().map(ToString::to_string),
@@ -71,6 +92,44 @@ fn show(call: &Call<'_>, _: In) -> Result<Site> {
         repositories,
         databases,
     })
+}
+
+/// What to change of this site.
+#[derive(Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+struct SiteChange {
+    /// What it calls itself.
+    name: Option<String>,
+    /// The proxy by which other sites are called, where a repository has none of its own; null takes it away.
+    #[serde(default, deserialize_with = "named")]
+    #[schemars(with = "Option<String>")]
+    proxy: Option<Option<String>>,
+}
+
+fn set(call: &Call<'_>, asked: In<Nothing, Nothing, SiteChange>) -> Result<Site> {
+    let SiteChange { name, proxy } = asked.body;
+    if name.is_none() && proxy.is_none() {
+        return Err(Error::usage("nothing to change is named").hint("/api/docs#setSite lists what can be."));
+    }
+    if let Some(name) = &name {
+        Repository::new(name).validate()?;
+    }
+    call.site.store.write(|c| {
+        name.as_deref().map_or(Ok(()), |name| control::rename(c, name))?;
+        proxy.map_or(Ok(()), |proxy| control::set_proxy(c, proxy.as_deref()))
+    })?;
+    show(call, In { path: Nothing {}, query: Nothing {}, body: Nothing {} })
+}
+
+/// A site with a new identity.
+#[derive(Serialize, JsonSchema)]
+struct Identified {
+    /// Its UUID from now on.
+    uuid: SiteId,
+}
+
+fn new_identity(call: &Call<'_>, _: In) -> Result<Identified> {
+    attach::new_identity(call.site).map(|uuid| Identified { uuid })
 }
 
 /// How far back.

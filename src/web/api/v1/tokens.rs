@@ -4,7 +4,10 @@ use schemars::JsonSchema;
 use secrecy::ExposeSecret;
 use serde::{Deserialize, Serialize};
 
-use super::operation::{Call, In, Method, Nothing, Operation};
+use super::{
+    operation::{Call, In, Method, Nothing, Operation},
+    page::{Page, Paging, limit},
+};
 use crate::{
     error::{Error, Result},
     model::{ApiToken, Scope, Time},
@@ -44,13 +47,10 @@ impl From<ApiToken> for Token {
     }
 }
 
-fn own(call: &Call<'_>) -> Result<Vec<ApiToken>> {
-    let all = call.site.store.read(api_tokens::list)?;
-    Ok(all.into_iter().filter(|token| token.account.as_deref() == call.person.name()).collect())
-}
-
-fn list(call: &Call<'_>, _: In) -> Result<Vec<Token>> {
-    Ok(own(call)?.into_iter().map(Token::from).collect())
+fn list(call: &Call<'_>, asked: In<Nothing, Paging>) -> Result<Page<Token>> {
+    let limit = limit(asked.query.limit)?;
+    let found = call.site.store.read(|c| api_tokens::page(c, call.person.name(), asked.query.name(), i64::from(limit) + 1))?;
+    Ok(Page::of(found.into_iter().map(Token::from).collect(), limit, |one| one.name.clone()))
 }
 
 /// A new token.
@@ -99,7 +99,8 @@ struct TokenPath {
 
 fn remove(call: &Call<'_>, asked: In<TokenPath>) -> Result<Nothing> {
     let name = &asked.path.token;
-    if !own(call)?.iter().any(|token| token.name == *name) {
+    let all = call.site.store.read(api_tokens::list)?;
+    if !all.iter().any(|token| token.name == *name && token.account.as_deref() == call.person.name()) {
         return Err(Error::not_found(format!("You have no token {name:?}")).hint("GET /api/v1/tokens lists yours."));
     }
     call.site.store.write(|c| api_tokens::remove(c, name)).map(|()| Nothing {})

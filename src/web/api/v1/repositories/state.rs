@@ -4,7 +4,7 @@ use schemars::JsonSchema;
 use serde::Serialize;
 
 use crate::{
-    model::{Health, Repository as Known, SiteId, Time},
+    model::{ApiType, Health, Mode, Offer, Pending, Repository as Known, SiteId, Time},
     sync::overview::State,
     web::api::v1::{jobs::Job, log::Entry, resources::Resource, runs::RunningNow},
 };
@@ -16,6 +16,8 @@ pub(in crate::web::api::v1) struct Settings {
     pub(super) name: String,
     /// Its UUID, once it is known.
     uuid: Option<SiteId>,
+    /// The protocol it speaks: that of our own kind, or that of a Sahana Eden.
+    r#type: ApiType,
     /// Its address; null = it only calls us.
     url: Option<String>,
     /// Our account there.
@@ -33,6 +35,7 @@ impl From<&Known> for Settings {
         Settings {
             name: known.name.clone(),
             uuid: known.uuid,
+            r#type: known.kind,
             url: known.url.clone(),
             user: known.user.clone(),
             proxy: known.bare_proxy(),
@@ -77,6 +80,14 @@ pub(in crate::web::api::v1) struct Repository {
     quarantined: u64,
     /// Records that wait for another one.
     parked: u64,
+    /// How many records wait here for it, at most; null = they were not counted.
+    waiting_here: Option<u64>,
+    /// Whether more wait here than were counted.
+    waiting_here_more: bool,
+    /// How many records waited there for us when it last met us, at most; 1000000 = that many or more. Null = it did not say.
+    waiting_there: Option<u64>,
+    /// When it said so.
+    waiting_there_said: Option<Time>,
 }
 
 /// How a repository is.
@@ -104,9 +115,10 @@ impl From<Health> for Colour {
     }
 }
 
-impl From<State> for Repository {
-    fn from(state: State) -> Repository {
-        let State { repository, health, reason, condition, called, next_run, running, verified, trouble, .. } = state;
+impl Repository {
+    /// A repository, how it is, and what waits here for it.
+    pub(super) fn of(state: State, here: Pending) -> Repository {
+        let State { repository, health, reason, condition, called, next_run, running, verified, trouble, met, .. } = state;
         let last = condition.as_ref();
         Repository {
             health: health.into(),
@@ -124,6 +136,10 @@ impl From<State> for Repository {
             conflicts: trouble.conflicts,
             quarantined: trouble.quarantined,
             parked: trouble.parked,
+            waiting_here: (here.records > 0 || !here.more).then_some(here.records),
+            waiting_here_more: here.more,
+            waiting_there: met.waiting.map(|(records, _)| records),
+            waiting_there_said: met.waiting.map(|(_, said)| said),
             settings: Settings::from(&repository),
         }
     }
@@ -140,4 +156,23 @@ pub(in crate::web::api::v1) struct RepositoryDetail {
     pub(super) jobs: Vec<Job>,
     /// Its last runs, newest first.
     pub(super) runs: Vec<Entry>,
+    /// What it offers us, as it last said; null = it did not say. POST …/test asks it.
+    pub(super) offer: Option<Vec<Granted>>,
+    /// When it said so.
+    pub(super) offer_said: Option<Time>,
+}
+
+/// A resource that is granted to us.
+#[derive(Serialize, JsonSchema)]
+pub(in crate::web::api::v1) struct Granted {
+    /// Its name.
+    pub(super) name: String,
+    /// What we may do.
+    pub(super) mode: Mode,
+}
+
+impl From<&Offer> for Granted {
+    fn from(offer: &Offer) -> Granted {
+        Granted { name: offer.name.clone(), mode: offer.mode }
+    }
 }
