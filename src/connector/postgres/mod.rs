@@ -273,6 +273,12 @@ impl Connector for Postgres {
         self.uids_since(&layout, since)
     }
 
+    fn belonging(&mut self, table: &Table, field: &str, uids: &[String]) -> Result<Vec<String>> {
+        let layout = self.layout(table)?;
+        self.fold_gently(&layout)?;
+        self.uids_belonging(&layout, field, uids)
+    }
+
     fn notes(&mut self, table: &Table, peer: SiteId, uids: Option<&[String]>) -> Result<HashMap<String, String>> {
         self.read_notes(table.id, peer, uids)
     }

@@ -105,6 +105,7 @@ impl Postgres {
         fn visit(all: &[Arc<Layout>], id: i64, seen: &mut HashSet<i64>, order: &mut Vec<Arc<Layout>>) {
             let Some(layout) = all.iter().find(|layout| layout.table.id == id).filter(|_| seen.insert(id)) else { return };
             layout.references.iter().for_each(|link| visit(all, link.parent_id, seen, order));
+            layout.data.iter().filter_map(|data| data.list.as_ref()).for_each(|list| visit(all, list.id, seen, order));
             order.push(layout.clone());
         }
         let mut order = Vec::new();

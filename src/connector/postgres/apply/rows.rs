@@ -6,6 +6,7 @@ use super::{Transaction, together::Batch};
 use crate::{
     connector::{
         Effect, Found, Key, KeyPart, Target, Targets, Write,
+        eden::list_value,
         postgres::{
             args::{Arg, Columns},
             failure::{literal, quoted},
@@ -109,7 +110,11 @@ impl Transaction<'_> {
         let (mut values, mut held) = (Values::new(), HashSet::new());
         for (field, value) in record.fields().filter(|(field, _)| only.is_none_or(|only| only.iter().any(|name| name == field))) {
             if let Some(data) = layout.data.iter().find(|data| data.field == field) {
-                values.push((data.column.as_str(), self.take(data, value, batch.as_deref_mut())?));
+                let taken = match &data.list {
+                    Some(list) => list_value(&data.field, &list.resource, value, targets)?.map_or(Arg::Null, Into::into),
+                    None => self.take(data, value, batch.as_deref_mut())?,
+                };
+                values.push((data.column.as_str(), taken));
             } else if let Some(link) = layout.references.iter().find(|link| link.field == field) {
                 let mut set = self.link_values(link, record, targets)?;
                 if let Some(later) = set.take_if(|_| !link.deferrable && self.promised(link, value, targets)) {
