@@ -38,7 +38,7 @@ const LEASE: i64 = 30;
 const HEARTBEAT: Duration = Duration::from_secs(8);
 
 /// How often a worker looks whether something was made due: "run now" is to begin within a tenth of a second.
-const POLL: Duration = Duration::from_millis(50);
+const POLL: Duration = Duration::from_millis(20);
 
 /// A repository that was in use is tried again after so many seconds.
 const IN_USE: i64 = 5;

@@ -173,7 +173,9 @@ impl Site {
 
     /// A repository that is a stock Sahana Eden, as we call it.
     pub fn eden(&self, repository: &Repository) -> Result<Eden> {
-        Eden::new(self.line(repository)?)
+        let mut settings = self.line(repository)?;
+        settings.timeouts.idle = settings.timeouts.idle.max(Eden::PATIENCE);
+        Eden::new(settings)
     }
 
     /// The records of a resource in this state, where it was compared a moment ago.

@@ -134,6 +134,8 @@ struct Player {
 impl Player {
     fn start(words: &[&str]) -> Player {
         let mut command = Command::new(std::env::current_exe().unwrap());
+        // As `entente up` and the systemd unit start them.
+        command.env("MALLOC_ARENA_MAX", "2");
         let mut child = command.arg(ROLE).args(words).stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().unwrap();
         let (tell, hear) = (child.stdin.take().unwrap(), BufReader::new(child.stdout.take().unwrap()));
         Player { child, tell, hear }
@@ -182,6 +184,11 @@ impl Hub {
     pub(crate) fn peak(&self) -> f64 {
         self.player.peak()
     }
+
+    /// Where it is called.
+    pub(crate) fn url(&self) -> &str {
+        &self.url
+    }
 }
 
 /// The site that calls.
@@ -197,8 +204,13 @@ pub(crate) struct Ran {
 
 impl Caller {
     pub(crate) fn start(sites: &Sites, hub: &Hub) -> Caller {
+        Caller::start_at(sites, hub.url())
+    }
+
+    /// Calls the hub at another address: by a line of its own.
+    pub(crate) fn start_at(sites: &Sites, url: &str) -> Caller {
         let data = sites.folder.path().join(&sites.caller);
-        let mut player = Player::start(&["call", data.to_str().unwrap(), &hub.url]);
+        let mut player = Player::start(&["call", data.to_str().unwrap(), url]);
         assert_eq!(player.line(), "ready");
         Caller(player)
     }

@@ -104,12 +104,19 @@ impl Door {
     }
 }
 
+/// How many heaps a process of the GNU C library has at most (mallopt(3)).
+const ARENAS: &str = "MALLOC_ARENA_MAX";
+
 impl Part {
     /// Starts it. It ends when its stdin does, so also when this process is killed.
     fn start(&self) -> Result<Child> {
         let mut command = Command::new(&self.program);
         command.arg(self.verb).args(&self.flags).arg("--until-stdin-ends").stdin(Stdio::piped()).env_remove("NOTIFY_SOCKET");
         command.env("ENTENTE_DATABASE", self.database.expose_secret());
+        // The GNU allocator keeps what each thread gave back for that thread: pages of records pass many, and memory would grow with their number.
+        if std::env::var_os(ARENAS).is_none() {
+            command.env(ARENAS, "2");
+        }
         if self.speaks {
             command.stdout(Stdio::piped());
         }

@@ -128,7 +128,8 @@ macro_rules! battery {
                 an_attempt_that_is_kept_stays_and_another_can_follow;
             notes:
                 what_is_noted_of_a_peer_is_found_by_uid_and_the_last_note_counts
-                records_are_found_by_the_time_of_their_content;
+                records_are_found_by_the_time_of_their_content
+                records_are_found_by_what_they_refer_to;
             retract:
                 a_record_that_was_let_go_is_gone_and_nobody_is_told
                 a_version_that_comes_later_brings_a_record_back_that_was_let_go

@@ -73,6 +73,10 @@ pub struct Form {
     pub make: Make,
     /// Fields that say `T` or `F`.
     pub flags: Vec<String>,
+    /// Fields that hold several references, of tables whose own columns hold lists of keys.
+    pub lists: Vec<Reference>,
+    /// References to super-entities: they stand for one to the record whose entry that is.
+    pub supers: Vec<String>,
 }
 
 /// Whose habits a table follows.
@@ -333,6 +337,9 @@ pub trait Connector: Send {
 
     /// The uids of records whose content is of `since` or later, tombstones among them. It looks at the state of every record.
     fn since(&mut self, table: &Table, since: Time) -> Result<Vec<String>>;
+
+    /// The uids of living records of a table whose reference `field` leads to one of these. One query.
+    fn belonging(&mut self, table: &Table, field: &str, uids: &[String]) -> Result<Vec<String>>;
 
     /// What was noted of records that `peer` holds ([`Apply::set_notes`]), by uid; of all where no uids are given.
     fn notes(&mut self, table: &Table, peer: SiteId, uids: Option<&[String]>) -> Result<HashMap<String, String>>;
@@ -644,6 +651,10 @@ pub trait Apply {
 
     /// Notes what `peer` is known to hold of records: uid and note, in place of what was noted before.
     fn set_notes(&mut self, table: &Table, peer: SiteId, notes: &[(String, String)]) -> Result<()>;
+
+    /// Of records of an Eden's own table: the accounts and roles that these columns name, by what others call them: uid, column, name. One that is not
+    /// here is passed over.
+    fn set_accounts(&mut self, table: &Table, named: &[(String, String, String)]) -> Result<()>;
 
     /// The stored answer to a batch.
     fn answer(&mut self, batch: uuid::Uuid) -> Result<Option<String>>;

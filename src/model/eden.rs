@@ -4,7 +4,7 @@ use std::fmt::Write;
 
 use uuid::Uuid;
 
-use super::{Digest, Kind, Page, Policy, SiteId, Strategy, Time, Version};
+use super::{Digest, Kind, Page, Policy, SiteId, Strategy, Time, Value, Version};
 
 /// The name of the cell by which a nested element names the element it stands in.
 pub const PARENT: &str = "@parent";
@@ -28,6 +28,27 @@ pub const META: [&str; 16] = [
     "password",
     "registration_key",
 ];
+
+/// The resource and the uids of several references in one value; `None` for any other.
+pub fn several(value: Value<'_>) -> Option<(&str, Vec<&str>)> {
+    #[derive(serde::Deserialize)]
+    struct Several<'a> {
+        #[serde(borrow, rename = "@resource")]
+        resource: &'a str,
+        #[serde(borrow, rename = "@uuid")]
+        uids: Vec<&'a str>,
+    }
+    let may = matches!(value.kind, Kind::Text | Kind::Json) && value.text.starts_with("{\"@resource\"");
+    may.then(|| serde_json::from_str::<Several<'_>>(value.text).ok()).flatten().map(|several| (several.resource, several.uids))
+}
+
+/// Several references as one value.
+pub fn one_of_several(resource: &str, uids: &[&str]) -> String {
+    // In one order, whatever the maps of the library keep.
+    let quoted = |text: &str| serde_json::Value::from(text).to_string();
+    let uids: Vec<String> = uids.iter().map(|uid| quoted(uid)).collect();
+    format!("{{\"@resource\":{},\"@uuid\":[{}]}}", quoted(resource), uids.join(","))
+}
 
 /// Whether a resource holds accounts or the settings of synchronization, which never travel unless a person names them.
 pub fn is_private(resource: &str) -> bool {
@@ -75,8 +96,10 @@ pub struct EdenPull {
     pub resource: String,
     /// Only what is of this second or later.
     pub since: Option<Time>,
-    /// Terms of filters, without the name of the resource: `~.name__like=B*`.
+    /// Terms of filters, without the name of the resource: `~.name__like=B*`; also paths, `~.parent_id$name=B`.
     pub filters: Vec<String>,
+    /// Terms for what stands inside or comes along: its name, and the term.
+    pub along: Vec<(String, String)>,
     /// Records that stand inside others come along.
     pub components: Components,
     /// From this record on, counted from 0.
@@ -133,6 +156,10 @@ pub struct Feed {
     pub implied: Vec<(String, String)>,
     /// Fields that are not for the receiver, by resource: they refer to what it may not see.
     pub hidden: Vec<(String, String)>,
+    /// Of entries in super-entities, resource and uid: the resource of the records that they stand for.
+    pub instances: std::collections::HashMap<(String, String), String>,
+    /// Records that are held back, resource and uid: nothing refers to them.
+    pub absent: std::collections::HashSet<(String, String)>,
     /// Fields that were emptied, by uid: Eden leaves alone what is not named.
     pub cleared: std::collections::HashMap<String, Vec<String>>,
 }
@@ -250,6 +277,17 @@ impl Holding {
 mod tests {
     use super::*;
     use crate::model::Actor;
+
+    #[test]
+    fn several_references_are_told_from_other_texts() {
+        let text = one_of_several("org_sector", &["urn:1", "urn:2"]);
+        assert_eq!(text, r#"{"@resource":"org_sector","@uuid":["urn:1","urn:2"]}"#);
+        let value = |kind, text| Value { kind, resource: "", text };
+        assert_eq!(several(value(Kind::Text, &text)), Some(("org_sector", vec!["urn:1", "urn:2"])));
+        for other in ["", "{\"@resource\":1}", "{\"@resource\":\"a\"}", "[]"] {
+            assert_eq!(several(value(Kind::Text, other)), None, "{other}");
+        }
+    }
 
     #[test]
     fn a_holding_survives_being_written_and_nonsense_is_none() {

@@ -49,10 +49,12 @@ pub struct Eden {
 }
 
 impl Eden {
+    /// So long it may say nothing: it works on a table in one go.
+    pub const PATIENCE: std::time::Duration = std::time::Duration::from_secs(600);
+
     /// Prepares to call the site; nothing is sent yet. [`Kind::Usage`] if an address, the proxy or the file makes no sense.
     pub fn new(settings: Settings) -> Result<Eden> {
-        // It works on a table in one go, and says nothing meanwhile.
-        let timeouts = super::Timeouts { idle: settings.timeouts.idle.max(std::time::Duration::from_secs(600)), ..settings.timeouts };
+        let timeouts = settings.timeouts;
         let limits = Limits { body: DOCUMENT.max(settings.limits.body), ..settings.limits };
         let (url, proxy, ca_file, retries) = (settings.url, settings.proxy, settings.ca_file, settings.retries);
         let line = Line::open(LineSettings { url, proxy, ca_file, limits, retries, timeouts })?;

@@ -80,7 +80,8 @@ pub(crate) fn start() -> Server {
     certify(&data);
     // By TLS at a port, and in the folder.
     let mut settings = std::fs::read_to_string(data.join("postgresql.conf")).unwrap()
-        + "\nlisten_addresses = '127.0.0.1'\nssl = on\nmax_connections = 400\nshared_buffers = 64MB\nmax_wal_size = 4GB\n"
+        + "\nlisten_addresses = '127.0.0.1'\nssl = on\nmax_connections = 400\nmax_wal_size = 4GB\n"
+        + if DURABLE.load(Ordering::Relaxed) { "shared_buffers = 512MB\n" } else { "shared_buffers = 64MB\n" }
         + &format!("unix_socket_directories = '{}'\nport = {port}\n", folder.display());
     if !DURABLE.load(Ordering::Relaxed) {
         settings += "fsync = off\nfull_page_writes = off\n";

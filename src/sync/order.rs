@@ -8,7 +8,7 @@ pub(super) fn by_reference(tables: Vec<Table>) -> Vec<Table> {
         if std::mem::replace(&mut seen[at], true) {
             return;
         }
-        for reference in &tables[at].references {
+        for reference in tables[at].references.iter().chain(&tables[at].form.lists) {
             if let Some(parent) = tables.iter().position(|table| table.resource == reference.resource) {
                 visit(tables, parent, seen, order);
             }
@@ -16,7 +16,9 @@ pub(super) fn by_reference(tables: Vec<Table>) -> Vec<Table> {
         order.push(at);
     }
     let (mut seen, mut order) = (vec![false; tables.len()], Vec::new());
-    for at in 0..tables.len() {
+    // What refers to entries of a super-entity comes after the records whose entries those are, whichever they be.
+    let (last, first): (Vec<usize>, Vec<usize>) = (0..tables.len()).partition(|at| !tables[*at].form.supers.is_empty());
+    for at in first.into_iter().chain(last) {
         visit(&tables, at, &mut seen, &mut order);
     }
     let mut tables: Vec<Option<Table>> = tables.into_iter().map(Some).collect();
@@ -53,5 +55,8 @@ mod tests {
             ["team", "match", "score"]
         );
         assert_eq!(order(vec![table("a", &["b"]), table("b", &["a"]), table("c", &["c"])]), ["b", "a", "c"]);
+        let mut contact = table("contact", &["pentity"]);
+        contact.form.supers = vec!["pentity".into()];
+        assert_eq!(order(vec![contact, table("person", &[]), table("pentity", &[])]), ["person", "pentity", "contact"]);
     }
 }

@@ -11,10 +11,16 @@ use crate::{
 };
 
 /// How often databases are looked at.
-const LOOK: Duration = Duration::from_millis(100);
+const LOOK: Duration = Duration::from_millis(25);
 
 /// Looks between two readings of which databases there are.
-const REREAD: u32 = 50;
+const REREAD: u32 = 200;
+
+/// Looks between two times that it is asked whether a connection is still good.
+const STALE: u32 = 8;
+
+/// Looks that are left out where a database could not be reached.
+const REST: u32 = 40;
 
 /// Calls `changed` with the name of each resource that got new arrivals, until `stop` says so. Looking costs one read of a counter a database.
 pub fn watch(site: &Site, stop: &dyn Fn() -> bool, changed: &mut dyn FnMut(&str)) {
@@ -32,9 +38,11 @@ pub fn watch(site: &Site, stop: &dyn Fn() -> bool, changed: &mut dyn FnMut(&str)
         }
         round += 1;
         for (database, known) in &mut known {
-            if let Err(error) = look(site, database, known, changed) {
+            if known.rest > 0 {
+                known.rest -= 1;
+            } else if let Err(error) = look(site, database, known, changed) {
                 tracing::debug!(%database, "{database} could not be looked at: {}", error.chain());
-                known.pulse = None;
+                *known = Known { rest: REST, heads: std::mem::take(&mut known.heads), ..Known::default() };
             }
         }
         std::thread::sleep(LOOK);
@@ -52,10 +60,14 @@ struct Known {
     connector: Option<Box<dyn crate::connector::Connector>>,
     pulse: Option<i64>,
     heads: HashMap<String, i64>,
+    looks: u32,
+    /// Looks still to be left out.
+    rest: u32,
 }
 
 fn look(site: &Site, database: &str, known: &mut Known, changed: &mut dyn FnMut(&str)) -> Result<()> {
-    if known.connector.as_mut().is_none_or(|connector| connector.stale()) {
+    known.looks = known.looks.wrapping_add(1);
+    if known.connector.as_mut().is_none_or(|connector| known.looks.is_multiple_of(STALE) && connector.stale()) {
         let database = site.store.read(|c| crate::store::databases::get(c, database))?;
         known.connector = Some(site.connect(&database)?);
     }

@@ -299,6 +299,72 @@ fn c18_a_push_that_is_sent_elsewhere_is_refused() {
 }
 
 #[test]
+fn c18_whoever_says_nothing_or_cannot_be_trusted_ends_the_run() {
+    let (hub, eden, repository) = pair();
+    let caller = |url: String| {
+        let timeouts = entente::peer::Timeouts { connect: std::time::Duration::from_secs(1), idle: std::time::Duration::from_millis(300) };
+        let (user, password) = (Some("a".into()), Some("b".into()));
+        let (proxy, ca_file, formerly, limits) = (None, None, None, entente::model::Limits::default());
+        let settings =
+            entente::peer::Settings { url, user, password, proxy, ca_file, own: hub.site.id, formerly, limits, retries: 0, timeouts };
+        entente::peer::Eden::new(settings).unwrap()
+    };
+    // One that takes the call and never answers, one that is not there, and one that speaks no TLS (certificates: tests/api/lines.rs).
+    let silent = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let nobody = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+    let (begun, urls) = (
+        std::time::Instant::now(),
+        [
+            format!("http://{}/eden", silent.local_addr().unwrap()),
+            format!("http://{nobody}/eden"),
+            format!("https://{}/eden", eden.address),
+        ],
+    );
+    for url in urls {
+        let error = caller(url.clone()).test().unwrap_err();
+        assert!(matches!(error.kind(), Kind::Unreachable | Kind::Timeout), "{url}: {}", error.chain());
+    }
+    assert!(begun.elapsed().as_secs() < 20);
+    // A pull that is sent elsewhere takes nothing from there.
+    put(&eden, 1, MID, "Alpha");
+    eden.instead("GET /sync/sync.xml?resource=org_organisation", 302, "text/html", "");
+    let report = hub.sync(&repository, &Ask::default()).unwrap();
+    assert!(report.resources.iter().any(|part| part.direction == "pull" && part.error.is_some()));
+    assert_eq!(named(&hub, 1), "no row");
+}
+
+#[test]
+fn c20_of_two_runs_at_once_one_works_and_one_that_crashed_holds_nobody_up() {
+    let (hub, eden, repository) = pair();
+    (0..300).for_each(|number| put(&eden, number, MID, "x"));
+    let known = hub.site.store.read(|c| repositories::by_id(c, hub.site.store.key(), repository.id)).unwrap();
+    let run = |site: std::sync::Arc<entente::site::Site>, known: entente::model::Repository| {
+        let mut control = entente::sync::run::Control { stop: &|| None, progress: &mut |_| {} };
+        entente::sync::run::run(&site, &known, &Ask::default(), &mut control).map(drop).map_err(|error| error.kind())
+    };
+    let ended: Vec<_> = [(); 3]
+        .map(|()| {
+            let (site, known) = (hub.site.clone(), known.clone());
+            std::thread::spawn(move || run(site, known))
+        })
+        .into_iter()
+        .map(|thread| thread.join().unwrap())
+        .collect();
+    assert!(ended.iter().any(Result::is_ok), "{ended:?}");
+    assert!(ended.iter().all(|end| matches!(end, Ok(()) | Err(Kind::Busy))), "{ended:?}");
+    assert_eq!(hub.one("SELECT count(*) FROM org_organisation"), "300");
+    // A process that is gone left its lease behind: one with another number, dead by now.
+    let (me, now) = (entente::store::holder::me(), hub.site.now());
+    let (process, start) = me.rsplit_once(':').unwrap();
+    let gone = format!("{process}:{}", start.parse::<u64>().unwrap() + 1);
+    let held = hub.site.store.write(|c| entente::store::leases::take(c, repository.id, &gone, now, now.plus_seconds(600))).unwrap();
+    assert!(matches!(held, entente::store::leases::Taken::Yes(_)));
+    put(&eden, 1_000, NEW, "after the crash");
+    hub.syncs(&repository);
+    assert_eq!(named(&hub, 1_000), "after the crash");
+}
+
+#[test]
 fn c19_c20_a_transfer_that_broke_off_goes_on_and_one_run_at_a_time_holds_the_repository() {
     let (hub, eden, repository) = pair();
     for number in 0..1_500 {

@@ -53,6 +53,46 @@ fn an_edens_own_database_on_a_server_is_kept_as_an_eden_keeps_it() {
 }
 
 #[test]
+fn the_people_of_an_eden_on_a_server_keep_their_entries_lists_and_accounts() {
+    let mut database = TestDatabase::new();
+    let schema = crate::own::PEOPLE.replace("INTEGER PRIMARY KEY AUTOINCREMENT", "SERIAL PRIMARY KEY");
+    database.sql(&schema.replace("CHAR(1)", "CHARACTER(1)").replace("CHAR(", "VARCHAR("));
+    let hub = Hub::at(&database.url(), &crate::own::people());
+    hub.register();
+    let push = |resource: &str, inside: &str| {
+        let answer = hub.push(resource, "", inside);
+        assert_eq!((answer.json()["status"].as_str(), answer.json().get("tree")), (Some("success"), None), "{}", answer.body);
+    };
+    let element = |table: &str, number: u32, more: &str, inside: &str| {
+        format!(
+            "<resource name=\"{table}\" uuid=\"{}\" mci=\"1\" modified_on=\"2026-01-02T00:00:00\"{more}>{inside}</resource>",
+            uid(number)
+        )
+    };
+    let list =
+        format!("<reference field=\"sector_ids\" resource=\"org_sector\" uuid=\"[&quot;{}&quot;, &quot;{}&quot;]\"/>", uid(12), uid(11));
+    let accounts = " created_by=\"ana@example.org\" modified_by=\"carl@example.org\" owned_by_group=\"Editors\"";
+    let office = element("org_office", 1, accounts, &format!("{}{list}", named("HQ")));
+    push("org_office", &[office, element("org_sector", 11, "", &named("Food")), element("org_sector", 12, "", &named("Water"))].concat());
+    let offices = "SELECT o.name, p.instance_type, s.name, o.created_by, o.modified_by, o.owned_by_group,
+        (SELECT string_agg(x.name, ',' ORDER BY x.name) FROM org_sector x WHERE o.sector_ids LIKE '%|' || x.id || '|%')
+        FROM org_office o JOIN pr_pentity p ON p.pe_id = o.pe_id AND p.uuid = o.uuid JOIN org_site s ON s.site_id = o.site_id AND s.uuid = o.uuid";
+    assert_eq!(database.rows(offices), "HQ|org_office|HQ|1|-|1|Food,Water");
+    let given = hub.pull("org_office", "");
+    assert!(given.body.contains(&format!("uuid='[\"{}\",\"{}\"]'", uid(12), uid(11))), "{}", given.body);
+    let contact = element("pr_contact", 21, "", "<data field=\"value\">ana@x</data>");
+    push("pr_person", &element("pr_person", 2, "", &format!("<data field=\"first_name\">Ana</data>{contact}")));
+    assert_eq!(database.rows("SELECT first_name, value FROM pr_contact c JOIN pr_person p ON p.pe_id = c.pe_id"), "Ana|ana@x");
+    let nested = hub.pull("pr_person", "&[~]contact.value__like=ana*");
+    assert!(nested.body.contains("name=\"pr_contact\"") && !nested.body.contains("pe_id"), "{}", nested.body);
+    let alone = hub.pull("pr_contact", "");
+    assert!(alone.body.contains(&format!("<reference field=\"pe_id\" resource=\"pr_person\" uuid=\"{}\"/>", uid(2))), "{}", alone.body);
+    database.sql("UPDATE pr_contact SET value = 'b@x', modified_on = now()");
+    let changed = hub.pull("pr_person", "&msince=2026-01-03T00:00:00");
+    assert_eq!((changed.uids("pr_person"), changed.body.contains("b@x")), (vec![uid(2)], true), "{}", changed.body);
+}
+
+#[test]
 fn every_type_of_a_server_comes_back_from_an_eden_as_it_went() {
     let schema = "CREATE TABLE org_organisation (uuid uuid PRIMARY KEY, name text NOT NULL, small smallint, big bigint, price numeric(10,2), real8 double precision,
       flag boolean, day date, moment timestamp, instant timestamptz, clock time, doc jsonb, raw json, parent uuid REFERENCES org_organisation (uuid))";

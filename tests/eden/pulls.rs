@@ -111,11 +111,76 @@ fn s20_s21_filters_hold_and_unknown_ones_are_refused() {
     let both = hub.pull("org_organisation", "&[~]~.name__like=B%2A&[~]~.name__like=%2Aeta");
     assert_eq!(both.uids("org_organisation"), [uid(1)]);
     assert_eq!(hub.pull("org_organisation", "&[org_organisation]~.name=Zeta").uids("org_organisation"), [uid(3)]);
-    for wrong in ["&[~]~.nothing=1", "&[~]name=1", "&[org_office]~.name=x", "&[~]~.sector_id$name=x"] {
+    for wrong in [
+        "&[~]~.nothing=1",
+        "&[~]name=1",
+        "&[org_nothing]~.name=x",
+        "&[org_office]~.nothing=x",
+        "&[~]~.sector_id$name=x",
+        "&[~]~.parent_id$nothing=x",
+        "&[~]~.name|parent_id$name=x",
+        "&[~]site.name=x",
+    ] {
         hub.pull("org_organisation", wrong).fails(400);
     }
     let controller = hub.get(&format!("/org/organisation/sync.xml?repository={}&~.name__like=Z%2A", eden()));
     assert_eq!(controller.uids("org_organisation"), [uid(3)]);
+}
+
+#[test]
+fn filters_look_along_references_and_into_what_stands_inside() {
+    let hub = Hub::new();
+    hub.register();
+    for (number, name) in [(1, "Alpha"), (2, "Beta"), (3, "Gamma")] {
+        hub.organisation(number, name);
+    }
+    hub.sql("UPDATE org_organisation SET parent_id = id - 1 WHERE id > 1");
+    for (number, name, of) in [(11, "HQ", 1), (12, "Branch", 1), (13, "HQ", 2)] {
+        hub.sql(&format!("INSERT INTO org_office (uuid, name, organisation_id) VALUES ('{}', '{name}', {of})", uid(number)));
+    }
+    let organisations = |filter: &str| hub.pull("org_organisation", filter).uids("org_organisation");
+    let offices = |filter: &str| hub.pull("org_office", filter).uids("org_office");
+    assert_eq!(offices("&[~]~.organisation_id$name__like=a*"), [uid(11), uid(12)]);
+    assert_eq!(offices("&[~]~.organisation_id$parent_id$name=Alpha"), [uid(13)]);
+    assert_eq!(offices("&[~]~.organisation_id$parent_id$name=NONE"), [uid(11), uid(12)], "nothing is found at the end");
+    assert_eq!(organisations("&[~]office.name=Branch"), [uid(1)]);
+    assert_eq!(organisations("&[~]org_office.name=HQ&[~]~.name=Beta"), [uid(2)]);
+    // Those that only come along have to pass the filter, too.
+    assert_eq!(organisations("&[~]~.name=Gamma"), [uid(3)]);
+    assert!(!hub.pull("org_organisation", "&[~]~.name=Gamma").body.contains("parent_id"));
+    let some = hub.pull("org_organisation", "&[org_office]office.name=HQ");
+    assert_eq!(some.uids("org_organisation").len(), 3);
+    assert!(some.body.contains(&uid(11)) && !some.body.contains(&uid(12)), "{}", some.body);
+    // What matches only now comes though nothing of it changed.
+    let first = hub.pull("org_office", "&[~]~.organisation_id$name=Omega");
+    assert!(first.uids("org_office").is_empty());
+    hub.sql("UPDATE org_organisation SET name = 'Omega' WHERE id = 2");
+    assert_eq!(hub.pull("org_office", "&msince=2999-01-01T00:00:00&[~]~.organisation_id$name=Omega").uids("org_office"), [uid(13)]);
+}
+
+#[test]
+fn only_what_belongs_to_the_answer_is_read_of_components() {
+    let hub = Hub::new();
+    hub.register();
+    for number in 1..=50 {
+        hub.organisation(number, "x");
+        hub.sql(&format!("INSERT INTO org_office (uuid, name, organisation_id) VALUES ('{}', 'o', {number})", uid(100 + number)));
+    }
+    let newest = |answer: &crate::hub::Answer| {
+        answer.body.split("modified_on=\"").skip(1).filter_map(|rest| rest.get(..19)).max().unwrap().to_owned()
+    };
+    let first = hub.pull("org_organisation", "");
+    let since = format!("&msince={}", plus(&newest(&first), 2));
+    assert!(hub.pull("org_organisation", &since).uids("org_organisation").is_empty(), "it has everything");
+    let office = |name: &str, number: u32| hub.sql(&format!("UPDATE org_office SET name = '{name}' WHERE organisation_id = {number}"));
+    office("a", 7);
+    let changed = hub.pull("org_organisation", &since);
+    assert_eq!((changed.uids("org_organisation"), changed.body.matches("name=\"org_office\"").count()), (vec![uid(7)], 1));
+    // It was not said that this arrived: the same comes again, and what is new.
+    office("b", 8);
+    let mut again = hub.pull("org_organisation", &since).uids("org_organisation");
+    again.sort();
+    assert_eq!(again, [uid(7), uid(8)]);
 }
 
 #[test]
@@ -152,10 +217,10 @@ fn s24_s25_components_stand_in_their_masters_and_bring_them_when_they_change() {
             .map(|node| node.attribute("uuid").unwrap().to_owned())
             .collect()
     };
+    assert!(nested(&hub.pull("org_organisation", "&mcomponents=None")).is_empty());
     let first = hub.pull("org_organisation", "");
     assert_eq!(nested(&first), [uid(11), uid(12)]);
     assert_eq!(first.uids("org_sector"), [uid(10)], "what a link leads to stands at the root");
-    assert!(nested(&hub.pull("org_organisation", "&mcomponents=None")).is_empty());
     let second = plus(&time_of(&first, &uid(1)), 2);
     assert!(hub.pull("org_organisation", &format!("&msince={second}")).uids("org_organisation").is_empty());
     std::thread::sleep(std::time::Duration::from_millis(1_100));
@@ -182,6 +247,44 @@ fn s26_parts_of_a_feed_meet_though_records_change_in_between() {
     let document = answer.xml();
     assert_eq!((document.root_element().attribute("start"), document.root_element().attribute("limit")), (Some("4"), Some("4")));
     hub.pull("org_organisation", "&limit=many").fails(400);
+}
+
+#[test]
+fn s26_parts_meet_while_others_write_all_the_time() {
+    let hub = Hub::new();
+    (0..200).for_each(|number| hub.organisation(number, "x"));
+    let path = hub.db.path().unwrap().to_owned();
+    let done = std::sync::atomic::AtomicBool::new(false);
+    std::thread::scope(|scope| {
+        for writer in 0..2_u32 {
+            let (path, done) = (&path, &done);
+            scope.spawn(move || {
+                let db = rusqlite::Connection::open(path).unwrap();
+                db.busy_timeout(std::time::Duration::from_secs(20)).unwrap();
+                for round in 0.. {
+                    if done.load(std::sync::atomic::Ordering::Relaxed) {
+                        return;
+                    }
+                    let (changed, new) = (uid((round * 7 + writer) % 200), uid(1_000 + 2 * round + writer));
+                    db.execute("UPDATE org_organisation SET name = name || 'y' WHERE uuid = ?1", [changed]).unwrap();
+                    db.execute("INSERT INTO org_organisation (uuid, name) VALUES (?1, 'new')", [new]).unwrap();
+                    std::thread::sleep(std::time::Duration::from_millis(2));
+                }
+            });
+        }
+        let mut all: Vec<String> = Vec::new();
+        loop {
+            let part = hub.pull("org_organisation", &format!("&start={}&limit=30", all.len())).uids("org_organisation");
+            all.extend(part.iter().cloned());
+            if all.len() > 220 {
+                break;
+            }
+        }
+        done.store(true, std::sync::atomic::Ordering::Relaxed);
+        for number in 0..200 {
+            assert_eq!(all.iter().filter(|known| **known == uid(number)).count(), 1, "{number} is there once");
+        }
+    });
 }
 
 #[test]

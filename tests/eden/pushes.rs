@@ -243,6 +243,26 @@ fn s47_of_two_records_that_became_one_the_survivor_stays() {
 }
 
 #[test]
+fn what_refers_to_a_record_that_became_one_with_a_greater_uid_refers_to_that() {
+    let hub = ready();
+    for number in [3, 4] {
+        push(&hub, "", number, MID, &format!("O{number}"));
+    }
+    // The Eden knows nothing of this one.
+    hub.sql("INSERT INTO org_office (uuid, name, organisation_id) SELECT 'urn:uuid:0d1e2f30-0000-4000-8000-000000000060', 'HQ', id FROM org_organisation WHERE name = 'O3'");
+    let merge = format!(
+        "<resource name=\"org_organisation\" uuid=\"{}\" deleted=\"True\" modified_on=\"{NEW}\" replaced_by=\"{}\"/>",
+        uid(3),
+        uid(4)
+    );
+    assert_eq!(hub.push("org_organisation", "", &merge).json()["status"], "success");
+    hub.pull("org_organisation", "");
+    assert_eq!(hub.one("SELECT o.name FROM org_office f JOIN org_organisation o ON o.id = f.organisation_id"), "O4");
+    assert_eq!((name(&hub, 3), name(&hub, 4)), ("no row".into(), "O4".into()));
+    assert!(hub.pull("org_office", "").body.contains(&format!("resource=\"org_organisation\" uuid=\"{}\"", uid(4))));
+}
+
+#[test]
 fn s48_s49_one_bad_record_is_named_and_spares_the_others() {
     let hub = ready();
     let with_year = |number: u32, year: &str| organisation(number, NEW, &format!("{}<data field=\"year\" value=\"{year}\"/>", named("O")));

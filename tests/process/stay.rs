@@ -82,6 +82,18 @@ fn what_ends_is_started_again_and_what_is_left_alone_ends() {
 }
 
 #[test]
+fn what_is_kept_alive_keeps_little_memory_that_it_does_not_use() {
+    let house = House::new();
+    let up = house.start("site", "up --listen 127.0.0.1:0");
+    until("both are there", || child(up.id(), "serve").is_some() && child(up.id(), "worker").is_some());
+    for verb in ["serve", "worker"] {
+        let process = child(up.id(), verb).unwrap();
+        let environment = std::fs::read(format!("/proc/{process}/environ")).unwrap();
+        assert!(environment.split(|byte| *byte == 0).any(|setting| setting == b"MALLOC_ARENA_MAX=2"), "{verb}");
+    }
+}
+
+#[test]
 fn what_cannot_begin_is_not_tried_for_ever() {
     let house = House::new();
     let taken = std::net::TcpListener::bind("127.0.0.1:0").unwrap();

@@ -74,6 +74,7 @@ impl Connector for Driver {
         fn export(table: &Table, after: i64, peer: SiteId, extent: Extent, now: Time, page: &mut Page) -> (i64, bool);
         fn lookup(table: &Table, uids: &[String], page: &mut Page) -> ();
         fn since(table: &Table, since: Time) -> Vec<String>;
+        fn belonging(table: &Table, field: &str, uids: &[String]) -> Vec<String>;
         fn notes(table: &Table, peer: SiteId, uids: Option<&[String]>) -> std::collections::HashMap<String, String>;
         fn sample(table: &Table, limit: usize) -> Vec<String>;
         fn waits() -> bool;
@@ -114,6 +115,7 @@ impl Apply for Transaction<'_> {
         fn share(table: &Table, peer: SiteId, part: Part) -> Share;
         fn set_notes(table: &Table, peer: SiteId, notes: &[(String, String)]) -> ();
         fn set_share(table: &Table, peer: SiteId, part: Part, share: &Share) -> ();
+        fn set_accounts(table: &Table, named: &[(String, String, String)]) -> ();
         fn answer(batch: uuid::Uuid) -> Option<String>;
         fn set_answer(batch: uuid::Uuid, peer: SiteId, now: Time, answer: &str) -> ();
         fn fold(table: &Table) -> ();

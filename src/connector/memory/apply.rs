@@ -190,6 +190,11 @@ impl Apply for Transaction<'_> {
         Ok(())
     }
 
+    fn set_accounts(&mut self, _: &Table, _: &[(String, String, String)]) -> Result<()> {
+        // It has no tables of an Eden's.
+        Ok(())
+    }
+
     fn answer(&mut self, batch: uuid::Uuid) -> Result<Option<String>> {
         Ok(self.state.answers.get(&batch).map(|(_, answer)| answer.clone()))
     }

@@ -17,7 +17,7 @@ use super::{
 };
 use crate::{
     error::{Error, Kind as Fault, Result},
-    model::{Identity, Kind, Page, Pending, SiteId, Sum, TableSpec, Time},
+    model::{Identity, Kind, Page, Pending, RecordView, SiteId, Sum, TableSpec, Time},
 };
 
 /// A table as its application makes it.
@@ -333,6 +333,14 @@ impl Connector for Memory {
         self.state.fold(at)?;
         let of_then = self.state.tables[at].entries.iter().filter(|entry| entry.modified_on >= since && !entry.held && !entry.retracted);
         Ok(of_then.filter_map(|entry| entry.uid.clone()).collect())
+    }
+
+    fn belonging(&mut self, table: &Table, field: &str, uids: &[String]) -> Result<Vec<String>> {
+        let living: Vec<String> = self.sample(table, usize::MAX)?;
+        let mut page = Page::new(&table.resource);
+        self.lookup(table, &living, &mut page)?;
+        let leads = |view: &RecordView<'_>| view.get(field).is_some_and(|value| uids.iter().any(|uid| uid == value.text));
+        Ok(page.views().filter(leads).map(|view| view.uid().to_owned()).collect())
     }
 
     fn notes(&mut self, table: &Table, peer: SiteId, uids: Option<&[String]>) -> Result<HashMap<String, String>> {

@@ -1,6 +1,6 @@
 //! Values on their way into statements, as text that the server reads for whatever type it wants, and rows as they come back.
 
-use std::{borrow::Cow, error::Error as StdError, fmt::Write};
+use std::{borrow::Cow, error::Error as StdError};
 
 use postgres::{
     Row,
@@ -9,6 +9,8 @@ use postgres::{
 
 use super::failure::Told;
 use crate::{connector::KeyPart, error::Result};
+
+const HEX: &[u8; 16] = b"0123456789abcdef";
 
 type Failed = Box<dyn StdError + Sync + Send>;
 
@@ -47,6 +49,18 @@ impl<'a> Arg<'a> {
         }
     }
 
+    /// That outlives what it was made of.
+    pub(super) fn into_owned(self) -> Arg<'static> {
+        match self {
+            Arg::Null => Arg::Null,
+            Arg::Flag(value) => Arg::Flag(value),
+            Arg::Int(value) => Arg::Int(value),
+            Arg::Text(text) => Arg::Text(Cow::Owned(text.into_owned())),
+            Arg::Bytes(bytes) => Arg::Bytes(Cow::Owned(bytes.into_owned())),
+            Arg::List(items) => Arg::List(items.into_iter().map(Arg::into_owned).collect()),
+        }
+    }
+
     /// As the text that the server would read.
     pub(super) fn as_text(&self) -> Arg<'static> {
         if *self == Arg::Null {
@@ -78,8 +92,8 @@ impl<'a> Arg<'a> {
             Arg::Bytes(bytes) => {
                 out.push_str("\\x");
                 for byte in bytes.iter() {
-                    // Writing into a String cannot fail.
-                    let _ = write!(out, "{byte:02x}");
+                    out.push(char::from(HEX[usize::from(byte >> 4)]));
+                    out.push(char::from(HEX[usize::from(byte & 15)]));
                 }
             }
             Arg::List(items) => write_list(items, out),
@@ -96,21 +110,28 @@ fn write_list(items: &[Arg<'_>], out: &mut String) {
         match item {
             Arg::Null => out.push_str("NULL"),
             Arg::Int(_) | Arg::Flag(_) => item.write(out),
-            _ => {
+            Arg::Text(text) => write_item(text, out),
+            Arg::Bytes(_) | Arg::List(_) => {
                 let mut text = String::new();
                 item.write(&mut text);
-                out.push('"');
-                for letter in text.chars() {
-                    if matches!(letter, '"' | '\\') {
-                        out.push('\\');
-                    }
-                    out.push(letter);
-                }
-                out.push('"');
+                write_item(&text, out);
             }
         }
     }
     out.push('}');
+}
+
+fn write_item(text: &str, out: &mut String) {
+    out.push('"');
+    let mut rest = text;
+    while let Some(at) = rest.bytes().position(|byte| matches!(byte, b'"' | b'\\')) {
+        out.push_str(&rest[..at]);
+        out.push('\\');
+        out.push(char::from(rest.as_bytes()[at]));
+        rest = &rest[at + 1..];
+    }
+    out.push_str(rest);
+    out.push('"');
 }
 
 impl From<i64> for Arg<'_> {

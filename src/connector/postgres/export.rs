@@ -1,5 +1,7 @@
 //! The feed: records in the order of their arrival (SYNC.md 3).
 
+use std::ops::ControlFlow;
+
 use super::{
     Postgres,
     args::{Arg, Columns},
@@ -9,7 +11,7 @@ use super::{
 use crate::{
     connector::{Extent, Waiting, WaitingEntry, known::broken, stored},
     error::Result,
-    model::{Page, SiteId, Time},
+    model::{Digest, Page, SiteId, Time},
 };
 
 /// The most bytes of text in one record: with room for what the wire adds, what a peer takes at all.
@@ -45,7 +47,10 @@ impl Postgres {
             self.fold_gently(layout)?;
             let done = self.snapshot(|db| db.read_window(layout, after, peer, extent, page))?;
             match done {
-                Window::Read { upto, more, withheld } => {
+                Window::Read { upto, more, withheld, incomplete } => {
+                    if !incomplete.is_empty() {
+                        self.transaction(|db| db.note_digests(layout, &incomplete, "s.own IS NULL AND s.digest IS NULL"))?;
+                    }
                     if !withheld.is_empty() {
                         self.withhold(layout, page, &withheld, now)?;
                     }
@@ -55,7 +60,6 @@ impl Postgres {
                 Window::Vanished(arrivals) => {
                     self.transaction(|db| db.bury(layout, &arrivals, now))?;
                 }
-                Window::Incomplete(arrivals) => self.transaction(|db| db.complete(layout, &arrivals))?,
             }
             page.truncate(before);
         }
@@ -83,24 +87,24 @@ impl Postgres {
             span = limit.max(span).min(WINDOW);
             let end = upto.saturating_add(span).min(head);
             let args = [upto.into(), end.into(), peer.into(), limit.into()];
-            let rows = self.link.query(&layout.sql.feed, &args, "read the feed")?;
-            for row in &rows {
+            let mut looked = 0;
+            let sites = &self.sites;
+            self.link.each(&layout.sql.feed, &args, "read the feed", |row| {
+                looked += 1;
                 let before = page.text_len();
-                let seen = layout.read(row, &names, &self.sites, me, page)?;
+                let seen = layout.read(row, &names, sites, me, page)?;
                 upto = seen.arrival;
                 if seen.vanished {
                     vanished.push(seen.arrival);
                 } else if let Some(reason) = unfit(&seen, page.text_len() - before) {
                     withheld.push((page.records.len() - 1, reason));
                 } else if seen.present && seen.digest.is_none() {
-                    incomplete.push(seen.arrival);
+                    incomplete.extend(page.records.last().map(|record| (seen.arrival, page.view(record).digest())));
                 }
                 full = page.records.len() - first >= extent.records || page.text_len() >= extent.bytes;
-                if full {
-                    break;
-                }
-            }
-            if (rows.len() as i64) < limit && !full {
+                Ok(if full { ControlFlow::Break(()) } else { ControlFlow::Continue(()) })
+            })?;
+            if looked < limit && !full {
                 upto = end;
                 span *= 4;
             }
@@ -109,9 +113,10 @@ impl Postgres {
             return Ok(Window::Vanished(vanished));
         }
         if !incomplete.is_empty() {
-            return Ok(Window::Incomplete(incomplete));
+            let noted = self.noted_among(layout, incomplete.iter().map(|(arrival, _)| *arrival).collect())?;
+            incomplete.retain(|(arrival, _)| !noted.contains(arrival));
         }
-        Ok(Window::Read { upto: upto.max(after), more: upto < head, withheld })
+        Ok(Window::Read { upto: upto.max(after), more: upto < head, withheld, incomplete })
     }
 
     /// Takes records that cannot travel out of a page; they wait until they can. Their content is in the table, so only its name is kept.
@@ -213,11 +218,11 @@ enum Window {
         upto: i64,
         more: bool,
         withheld: Vec<(usize, String)>,
+        /// Records that became versions while what they refer to was none yet, and is by now: their digests, still to be noted.
+        incomplete: Vec<(i64, Digest)>,
     },
     /// Local edits have an arrival and are no versions yet.
     Unfolded,
     /// Rows that went without a trigger noticing.
     Vanished(Vec<i64>),
-    /// Records that became versions while what they refer to was none yet, and is by now: their digests are still to be noted.
-    Incomplete(Vec<i64>),
 }

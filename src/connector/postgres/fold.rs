@@ -15,7 +15,7 @@ use super::{
 };
 use crate::{
     error::Result,
-    model::{Actor, Page, RecordView, Uid, Version},
+    model::{Actor, Digest, Page, RecordView, Uid, Version},
 };
 
 /// Rows folded in one transaction.
@@ -93,14 +93,40 @@ impl Postgres {
         if arrivals.is_empty() {
             return Ok(());
         }
-        let sql = format!("{} WHERE s.arrival = ANY($1::bigint[]) AND s.own IS NULL", layout.select(&layout.state_and_row()));
+        // What was edited a moment ago is no longer what the version says.
+        let sql = format!(
+            "{} WHERE s.arrival = ANY($1::bigint[]) AND s.own IS NULL AND NOT EXISTS ({})",
+            layout.select(&layout.state_and_row()),
+            layout.notes_of_state()
+        );
         let mut page = Page::default();
         let seen = self.read_rows(layout, &sql, &[Arg::ints(arrivals)], &mut page)?;
         let known = seen.iter().zip(page.views()).filter(|(noted, _)| noted.whole());
+        let known: Vec<(i64, Digest)> = known.map(|(noted, record)| (noted.arrival, record.digest())).collect();
+        self.note_digests(layout, &known, "s.own IS NULL")
+    }
+
+    /// Of states that were read in this transaction: the arrivals of those whose rows were edited before, and not taken over yet. What such a row
+    /// holds is not what its version says.
+    pub(super) fn noted_among(&mut self, layout: &Layout, arrivals: Vec<i64>) -> Result<HashSet<i64>> {
+        let sql = format!(
+            "SELECT s.arrival FROM {} s WHERE s.arrival = ANY($1::bigint[]) AND EXISTS ({})",
+            layout.state(),
+            layout.notes_of_state()
+        );
+        let rows = self.link.query(&sql, &[Arg::ints(&arrivals)], "read the journal")?;
+        rows.iter().map(|row| row.int(0).map(|arrival| arrival.unwrap_or(0))).collect()
+    }
+
+    /// Notes the digests of versions that `still` fit: what their rows held in a snapshot in which no edit of them was noted.
+    pub(super) fn note_digests(&mut self, layout: &Layout, known: &[(i64, Digest)], still: &str) -> Result<()> {
         let (arrivals, digests): (Vec<i64>, Vec<Arg<'_>>) =
-            known.map(|(noted, record)| (noted.arrival, Arg::Bytes(record.digest().0.to_vec().into()))).unzip();
-        let from = "SELECT * FROM unnest($1::bigint[], $2::bytea[]) n(arrival, digest)";
-        self.change(layout, &layout.change("digest = w.digest", from), &[Arg::ints(&arrivals), Arg::List(digests)])
+            known.iter().map(|(arrival, digest)| (*arrival, Arg::Bytes(digest.0.to_vec().into()))).unzip();
+        let from = format!(
+            "SELECT n.* FROM unnest($1::bigint[], $2::bytea[]) n(arrival, digest) JOIN {} s ON s.arrival = n.arrival AND {still}",
+            layout.state()
+        );
+        self.change(layout, &layout.change("digest = w.digest", &from), &[Arg::ints(&arrivals), Arg::List(digests)])
     }
 
     /// Folds some edits. Returns the arrivals of records that refer to something without a uid.

@@ -8,6 +8,7 @@ use super::{
     Postgres,
     args::{Arg, Columns},
     layout::Layout,
+    rows::Seen,
 };
 use crate::{
     connector::{
@@ -285,6 +286,7 @@ impl Postgres {
         let make =
             format!("CREATE TABLE IF NOT EXISTS {} (uid text COLLATE \"C\" PRIMARY KEY, record text NOT NULL)", base_of(layout.table.id));
         self.transaction(|db| db.link.batch(&make, "write the journal"))?;
+        self.refresh()?;
         self.fold_gently(layout)?;
         let layout = &*self.layout(&layout.table)?;
         let sql = format!(
@@ -303,7 +305,9 @@ impl Postgres {
                 db.gather(&db.with_parents(layout))?;
                 let mut page = Page::default();
                 let seen = db.read_each(layout, &uids, &mut page)?;
-                let left: Vec<usize> = (0..seen.len()).filter(|at| seen[*at].own.is_some() || !seen[*at].whole()).collect();
+                let noted = db.noted_among(layout, seen.iter().map(|seen| seen.arrival).collect())?;
+                let known = |seen: &Seen| seen.own.is_none() && seen.whole() && !noted.contains(&seen.arrival);
+                let left: Vec<usize> = (0..seen.len()).filter(|at| !known(&seen[*at])).collect();
                 page.remove(&left);
                 db.note_bases(layout, &page)
             })?;

@@ -54,6 +54,15 @@ pub(super) struct Data {
     pub(super) default: Option<String>,
     /// It holds the uid; it travels only where it cannot be told from the uid.
     pub(super) is_identity: bool,
+    /// It holds keys of another table, `|1|2|`, and travels as what they stand for.
+    pub(super) list: Option<Listed>,
+}
+
+/// Whose keys a list holds.
+#[derive(Debug, Clone)]
+pub(super) struct Listed {
+    pub(super) id: i64,
+    pub(super) resource: String,
 }
 
 /// A foreign key that travels as a reference.
@@ -132,11 +141,24 @@ impl Layout {
         };
         let own_key = key.len() == 1 && key[0].form == Form::Integer && !held.contains(&key[0].name) && !in_identity(&key[0].name);
         let in_key = |column: &Column| key.iter().any(|key| key.name == column.name);
+        let looks = looks(shape);
+        let tables: Vec<String> = all.iter().map(|other| other.shape.name.clone()).collect();
+        let list = |column: &Column| {
+            let table = looks.listed(&column.name, &column.declared, &tables)?;
+            let other = all.iter().find(|other| other.shape.name == *table && other.key().len() == 1)?;
+            Some(Listed { id: other.id, resource: other.spec.resource.clone() })
+        };
         let travels = |column: &&Column| {
             let own = if in_key(column) { own_key } else { column.identity == "a" };
-            !(own || column.generated || spec.omit.contains(&column.name) || held.contains(&column.name))
+            let stays = looks.stays(&column.name, &column.declared, &tables);
+            !(own || stays || column.generated || spec.omit.contains(&column.name) || held.contains(&column.name))
         };
-        let data: Vec<Data> = shape.columns.iter().filter(travels).map(|column| field(spec, column, identity_column.as_ref())).collect();
+        let data: Vec<Data> = shape
+            .columns
+            .iter()
+            .filter(travels)
+            .map(|column| Data { list: list(column), ..field(spec, column, identity_column.as_ref()) })
+            .collect();
         let natural = natural_fields(&identity, &data, &references).map_err(refuse)?;
         check_unique(shape, &identity, &spec.matching, &key).map_err(refuse)?;
         let required = shape.columns.iter().filter(|column| column.not_null && column.default.is_none() && column.identity.is_empty());
@@ -150,7 +172,6 @@ impl Layout {
             return Err(refuse(format!("two of its columns would travel as {twice:?}")));
         }
         let hash = blake3::hash(described(&data, &references).as_bytes()).to_hex();
-        let looks = looks(shape);
         let flag = |data: &Data| looks.flags().contains(&data.column.as_str());
         let kind = |data: &Data| if flag(data) { crate::model::Kind::Boolean } else { data.form.kind() };
         let kinds = data.iter().map(|data| (data.field.clone(), kind(data))).collect();
@@ -158,6 +179,10 @@ impl Layout {
         let make = if looks.is_eden() { Make::Eden } else { Make::Plain };
         let single = |data: &&Data| !data.is_identity && shape.is_unique(std::slice::from_ref(&data.column));
         let unique = data.iter().filter(single).map(|data| data.field.clone()).collect();
+        let listed = |data: &Data| Some(Reference { field: data.field.clone(), resource: data.list.as_ref()?.resource.clone() });
+        let lists = data.iter().filter_map(listed).collect();
+        let supers =
+            references.iter().filter(|link| make == Make::Eden && link.columns == link.to).map(|link| link.field.clone()).collect();
         let table = Table {
             id: entry.id,
             name: shape.name.clone(),
@@ -170,7 +195,7 @@ impl Layout {
             fingerprint: hash[..16].to_owned(),
             ready: entry.ready,
             bases: entry.bases,
-            form: Public { kinds, unique, components: spec.components.clone(), make, flags },
+            form: Public { kinds, unique, components: spec.components.clone(), make, flags, lists, supers },
         };
         let (rel, parts, sql) = (shape.sql(), shape.parts.clone(), Statements::default());
         let once = shape.immediate.iter().any(|unique| unique.iter().all(|column| key.iter().any(|key| key.name == *column)));
@@ -209,12 +234,14 @@ fn field(spec: &TableSpec, column: &Column, identity: Option<&Column>) -> Data {
         declared: column.declared.clone(),
         default: column.default.clone(),
         is_identity: identity.is_some_and(|own| own.name == column.name),
+        list: None,
     }
 }
 
 /// What tells whose table it is.
 pub(super) fn looks(shape: &Shape) -> Looks<'_> {
     Looks {
+        name: &shape.name,
         columns: shape.columns.iter().map(|column| (column.name.as_str(), column.declared.as_str())).collect(),
         foreign: shape.foreign.iter().map(|key| (key.columns.as_slice(), key.parent_name.as_str(), key.to.as_slice())).collect(),
     }

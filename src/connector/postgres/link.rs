@@ -1,8 +1,8 @@
 //! One connection: opened with the settings by which values are written in one way only, and its prepared statements.
 
-use std::{collections::HashMap, time::Duration};
+use std::{collections::HashMap, ops::ControlFlow, time::Duration};
 
-use postgres::{Client, Config, NoTls, Row, Statement, types::ToSql};
+use postgres::{Client, Config, NoTls, Row, Statement, fallible_iterator::FallibleIterator as _, types::ToSql};
 
 use super::{args::Arg, failure::Told};
 use crate::{
@@ -104,6 +104,25 @@ impl Link {
         let statement = self.prepare(sql, doing)?;
         let args: Vec<&(dyn ToSql + Sync)> = args.iter().map(|arg| arg as &(dyn ToSql + Sync)).collect();
         self.client()?.query(&statement, &args).told(doing)
+    }
+
+    /// Takes the rows of a query one by one as they come, until one is the last that is wanted.
+    pub(super) fn each(
+        &mut self,
+        sql: &str,
+        args: &[Arg<'_>],
+        doing: &str,
+        mut take: impl FnMut(&Row) -> Result<ControlFlow<()>>,
+    ) -> Result<()> {
+        let statement = self.prepare(sql, doing)?;
+        let args = args.iter().map(|arg| arg as &(dyn ToSql + Sync));
+        let mut rows = self.client()?.query_raw(&statement, args).told(doing)?;
+        while let Some(row) = rows.next().told(doing)? {
+            if take(&row)?.is_break() {
+                break;
+            }
+        }
+        Ok(())
     }
 
     /// The one row of a query that has at most one.

@@ -53,6 +53,8 @@ pub struct Postgres {
     unsettled: HashMap<i64, String>,
     /// The schema that the layouts were made for.
     schema: Option<String>,
+    /// The schema was looked at since this connection was taken to be used.
+    looked: bool,
     sites: Sites,
     /// What the transaction that is open adds to the tables' sums.
     tally: HashMap<i64, Sum>,
@@ -73,6 +75,7 @@ impl Postgres {
             layouts: Vec::new(),
             unsettled: HashMap::new(),
             schema: None,
+            looked: false,
             sites,
             tally,
             spare_keys: HashMap::new(),
@@ -110,6 +113,7 @@ impl Postgres {
 
 impl Connector for Postgres {
     fn stale(&mut self) -> bool {
+        self.looked = false;
         self.link.lost()
     }
 
@@ -158,13 +162,13 @@ impl Connector for Postgres {
     }
 
     fn share(&mut self, table: &Table, peer: SiteId, part: Part) -> Result<Share> {
-        self.refresh()?;
+        self.look()?;
         self.sites.load(&mut self.link)?;
         self.read_share(table.id, peer, part)
     }
 
     fn set_share(&mut self, table: &Table, peer: SiteId, part: Part, share: &Share, added_runs: u64) -> Result<()> {
-        self.refresh()?;
+        self.look()?;
         self.transaction(|db| {
             db.write_share(table.id, peer, part, share)?;
             let added = i64::try_from(added_runs).unwrap_or(0);
@@ -227,6 +231,7 @@ impl Connector for Postgres {
     }
 
     fn sweep(&mut self, table: &Table, now: Time, progress: Progress<'_>) -> Result<Swept> {
+        self.refresh()?;
         let layout = self.layout(table)?;
         self.sweep_table(&layout, now, progress)
     }
@@ -251,6 +256,7 @@ impl Connector for Postgres {
     }
 
     fn export(&mut self, table: &Table, after: i64, peer: SiteId, extent: Extent, now: Time, page: &mut Page) -> Result<(i64, bool)> {
+        self.refresh()?;
         let layout = self.layout(table)?;
         self.read_feed(&layout, after, peer, extent, now, page)
     }
@@ -265,6 +271,12 @@ impl Connector for Postgres {
         let layout = self.layout(table)?;
         self.fold_gently(&layout)?;
         self.uids_since(&layout, since)
+    }
+
+    fn belonging(&mut self, table: &Table, field: &str, uids: &[String]) -> Result<Vec<String>> {
+        let layout = self.layout(table)?;
+        self.fold_gently(&layout)?;
+        self.uids_belonging(&layout, field, uids)
     }
 
     fn notes(&mut self, table: &Table, peer: SiteId, uids: Option<&[String]>) -> Result<HashMap<String, String>> {

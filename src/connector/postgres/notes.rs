@@ -5,7 +5,9 @@ use std::collections::HashMap;
 use super::{
     Postgres,
     args::{Arg, Columns},
+    failure::quoted,
     layout::Layout,
+    sql::{on_key, state_of},
 };
 use crate::{
     error::Result,
@@ -43,5 +45,28 @@ impl Postgres {
     pub(super) fn uids_since(&mut self, layout: &Layout, since: Time) -> Result<Vec<String>> {
         let sql = format!("SELECT uid FROM {} WHERE modified_on >= $1::bigint AND uid IS NOT NULL AND held IS NULL", layout.state());
         self.link.query(&sql, &[since.0.into()], "read the journal")?.iter().map(|row| row.owned(0)).collect()
+    }
+
+    pub(super) fn uids_belonging(&mut self, layout: &Layout, field: &str, uids: &[String]) -> Result<Vec<String>> {
+        let Some(link) = layout.references.iter().find(|link| link.field == field) else { return Ok(Vec::new()) };
+        let (mut through, mut row) = (String::new(), link.to.clone());
+        if link.by_key() {
+            let part = |to: &String| format!("q.k{}", link.parent_key.iter().position(|key| key == to).unwrap_or(0) + 1);
+            row = row.iter().map(part).collect();
+        } else {
+            through = format!(" JOIN {} r ON {}", link.parent, on_key(&link.parent_key, "r", "q"));
+            row = row.iter().map(|to| format!("r.{}", quoted(to))).collect();
+        }
+        let on: Vec<String> = link.columns.iter().zip(&row).map(|(column, to)| format!("t.{} = {to}", quoted(column))).collect();
+        let sql = format!(
+            "SELECT s.uid FROM {} q{through} JOIN {} t ON {} JOIN {} s ON {} AND NOT s.deleted AND s.uid IS NOT NULL AND s.held IS NULL
+             WHERE q.uid = ANY($1::text[]) AND NOT q.deleted",
+            state_of(link.parent_id),
+            layout.rel,
+            on.join(" AND "),
+            layout.state(),
+            layout.on_key("t", "s")
+        );
+        self.link.query(&sql, &[Arg::texts(uids)], "read the records")?.iter().map(|row| row.owned(0)).collect()
     }
 }

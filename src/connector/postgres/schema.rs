@@ -33,6 +33,11 @@ impl Postgres {
         Ok(Actor { site: row.owned(0)?.parse()?, incarnation: row.int(1)?.and_then(|i| u32::try_from(i).ok()).unwrap_or(0) })
     }
 
+    /// The layouts of all attached tables, looked at since the connection was taken to be used. Whoever begins a page looks again: [`Self::refresh`].
+    pub(super) fn look(&mut self) -> Result<()> {
+        if self.looked && self.schema.is_some() { Ok(()) } else { self.refresh() }
+    }
+
     /// The layouts of all attached tables, made anew when the schema changed.
     pub(super) fn refresh(&mut self) -> Result<()> {
         // What was there is most likely there still: then one look is enough.
@@ -42,6 +47,7 @@ impl Postgres {
             None if self.installed()? => Some(self.fingerprint()?),
             None => None,
         };
+        self.looked = true;
         if schema.is_some() && schema == self.schema {
             return Ok(());
         }
@@ -85,7 +91,7 @@ impl Postgres {
     }
 
     pub(super) fn layout(&mut self, table: &Table) -> Result<Arc<Layout>> {
-        self.refresh()?;
+        self.look()?;
         self.refuse_unsettled(table)?;
         let found = self.layouts.iter().find(|layout| layout.table.id == table.id);
         found.cloned().ok_or_else(|| {
@@ -99,6 +105,7 @@ impl Postgres {
         fn visit(all: &[Arc<Layout>], id: i64, seen: &mut HashSet<i64>, order: &mut Vec<Arc<Layout>>) {
             let Some(layout) = all.iter().find(|layout| layout.table.id == id).filter(|_| seen.insert(id)) else { return };
             layout.references.iter().for_each(|link| visit(all, link.parent_id, seen, order));
+            layout.data.iter().filter_map(|data| data.list.as_ref()).for_each(|list| visit(all, list.id, seen, order));
             order.push(layout.clone());
         }
         let mut order = Vec::new();

@@ -1,9 +1,9 @@
 //! The SQL that follows from a table's layout.
 
 use super::{
-    failure::quoted,
+    failure::{literal, quoted},
     form::Form,
-    layout::{LET_GO, Layout},
+    layout::{LET_GO, Layout, Listed},
 };
 
 /// The statements that are run for each record or page, written once.
@@ -79,9 +79,18 @@ impl Layout {
         )
     }
 
+    /// The notes of a state `s` that are not taken over yet.
+    pub(super) fn notes_of_state(&self) -> String {
+        format!("SELECT 1 FROM {} n WHERE {} AND {}", self.note(), self.note_on_state(), self.ungathered())
+    }
+
+    fn note_on_state(&self) -> String {
+        let same: Vec<String> = (1..=self.key.len()).map(|at| format!("s.k{at} = n.k{at}")).collect();
+        same.join(" AND ")
+    }
+
     fn gather(&self) -> String {
         let (state, note, id) = (self.state(), self.note(), self.table.id);
-        let same: Vec<String> = (1..=self.key.len()).map(|at| format!("s.k{at} = n.k{at}")).collect();
         format!(
             "WITH noted AS (
                SELECT {ks}, n.at, s.arrival AS before, t.{first} IS NOT NULL AS here
@@ -97,7 +106,7 @@ impl Layout {
              INSERT INTO {state} (arrival, {plain}, own) SELECT arrival, {plain}, at FROM numbered WHERE before IS NULL",
             ks = self.ks("n."),
             plain = self.ks(""),
-            same = same.join(" AND "),
+            same = self.note_on_state(),
             rel = self.rel,
             on = self.on_key("t", "n"),
             ungathered = self.ungathered(),
@@ -135,7 +144,8 @@ impl Layout {
     pub(super) fn select(&self, from: &str) -> String {
         let mut columns = format!("{STATE_COLUMNS}, t.{} IS NOT NULL", quoted(&self.key[0].name));
         for data in &self.data {
-            columns.push_str(&format!(", {}", data.form.read(&format!("t.{}", quoted(&data.column)))));
+            let column = format!("t.{}", quoted(&data.column));
+            columns.push_str(&format!(", {}", data.list.as_ref().map_or_else(|| data.form.read(&column), |list| list.read(&column))));
         }
         let mut joins = String::new();
         for (at, link) in self.references.iter().enumerate() {
@@ -193,12 +203,26 @@ impl Layout {
     }
 }
 
+impl Listed {
+    /// What stands in a column with a list, as several references: those to records that are here.
+    fn read(&self, column: &str) -> String {
+        let resource = literal(&format!("{{\"@resource\":{},\"@uuid\":[", serde_json::Value::from(self.resource.as_str())));
+        format!(
+            "(SELECT {resource} || string_agg(to_json(p.uid)::text, ',' ORDER BY j.at) || ']}}'
+              FROM unnest(string_to_array(btrim({column}, '|'), '|')) WITH ORDINALITY j(key, at)
+              JOIN {} p ON p.k1 = CASE WHEN j.key ~ '^[0-9]{{1,18}}$' THEN j.key::bigint END AND NOT p.deleted)",
+            state_of(self.id)
+        )
+    }
+}
+
 /// The name of a state table.
 pub(super) fn state_of(id: i64) -> String {
     format!("entente.state_{id}")
 }
 
-fn on_key(key: &[String], row: &str, state: &str) -> String {
+/// `row.column = state.k1 AND …`
+pub(super) fn on_key(key: &[String], row: &str, state: &str) -> String {
     let pairs: Vec<String> = key.iter().enumerate().map(|(at, column)| format!("{row}.{} = {state}.k{}", quoted(column), at + 1)).collect();
     pairs.join(" AND ")
 }

@@ -14,7 +14,7 @@ use super::{
 use crate::{
     connector::{Extent, Waiting, WaitingEntry, stored},
     error::{Error, Result},
-    model::{Page, SiteId, Time},
+    model::{Digest, Page, SiteId, Time},
 };
 
 /// The most bytes of text in one record: with room for what the wire adds, what a peer takes at all.
@@ -47,7 +47,10 @@ impl Sqlite {
             self.fold_gently(layout)?;
             let done = self.snapshot(|db| db.read_window(layout, after, peer, extent, page))?;
             match done {
-                Window::Read { upto, more, withheld } => {
+                Window::Read { upto, more, withheld, incomplete } => {
+                    if !incomplete.is_empty() {
+                        self.transaction(|db| db.note_digests(layout, &incomplete, "own IS NULL AND digest IS NULL"))?;
+                    }
                     if !withheld.is_empty() {
                         self.withhold(layout, page, &withheld, now)?;
                     }
@@ -57,7 +60,6 @@ impl Sqlite {
                 Window::Vanished(arrivals) => {
                     self.transaction(|db| db.bury(layout, &arrivals, now))?;
                 }
-                Window::Incomplete(arrivals) => self.transaction(|db| db.complete(layout, &arrivals))?,
             }
             page.truncate(before);
         }
@@ -99,7 +101,7 @@ impl Sqlite {
                 } else if let Some(reason) = unfit(&seen, page.text_len() - before) {
                     withheld.push((page.records.len() - 1, reason));
                 } else if seen.present && seen.digest.is_none() {
-                    incomplete.push(seen.arrival);
+                    incomplete.extend(page.records.last().map(|record| (seen.arrival, page.view(record).digest())));
                 }
                 full = page.records.len() - first >= extent.records || page.text_len() >= extent.bytes;
                 if full {
@@ -115,10 +117,7 @@ impl Sqlite {
         if !vanished.is_empty() {
             return Ok(Window::Vanished(vanished));
         }
-        if !incomplete.is_empty() {
-            return Ok(Window::Incomplete(incomplete));
-        }
-        Ok(Window::Read { upto: upto.max(after), more: upto < head, withheld })
+        Ok(Window::Read { upto: upto.max(after), more: upto < head, withheld, incomplete })
     }
 
     /// Takes records that cannot travel out of a page; they wait until they can. Their content is in the table, so only its name is kept.
@@ -236,11 +235,11 @@ enum Window {
         upto: i64,
         more: bool,
         withheld: Vec<(usize, String)>,
+        /// Records that became versions while what they refer to was none yet, and is by now: their digests, still to be noted.
+        incomplete: Vec<(i64, Digest)>,
     },
     /// An application wrote in between.
     Unfolded,
     /// Rows that went without a trigger noticing.
     Vanished(Vec<i64>),
-    /// Records that became versions while what they refer to was none yet, and is by now: their digests are still to be noted.
-    Incomplete(Vec<i64>),
 }

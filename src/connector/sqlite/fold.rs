@@ -16,7 +16,7 @@ use super::{
 };
 use crate::{
     error::Result,
-    model::{Actor, Page, RecordView, Time, Uid, Version},
+    model::{Actor, Digest, Page, RecordView, Time, Uid, Version},
 };
 
 /// Rows folded in one transaction: few enough that an application which writes at the same time hardly waits.
@@ -79,10 +79,17 @@ impl Sqlite {
                 seen.push(layout.read(row, &names, &self.sites, me, &mut page)?);
             }
         }
-        let sql = format!("UPDATE {} SET digest = ?2 WHERE arrival = ?1", layout.state());
-        for (noted, record) in seen.iter().zip(page.views()).filter(|(noted, _)| noted.dangling.is_none()) {
+        let known = seen.iter().zip(page.views()).filter(|(noted, _)| noted.dangling.is_none());
+        let known: Vec<(i64, Digest)> = known.map(|(noted, record)| (noted.arrival, record.digest())).collect();
+        self.note_digests(layout, &known, "own IS NULL")
+    }
+
+    /// Notes the digests of versions that `still` fit: what their rows held in a snapshot in which no edit of them was noted.
+    pub(super) fn note_digests(&mut self, layout: &Layout, known: &[(i64, Digest)], still: &str) -> Result<()> {
+        let sql = format!("UPDATE {} SET digest = ?2 WHERE arrival = ?1 AND {still}", layout.state());
+        for (arrival, digest) in known {
             let mut statement = self.conn.prepare_cached(&sql).told("write the journal")?;
-            statement.execute(params![noted.arrival, record.digest().0.as_slice()]).told("write the journal")?;
+            statement.execute(params![arrival, digest.0.as_slice()]).told("write the journal")?;
         }
         Ok(())
     }

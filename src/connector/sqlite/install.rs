@@ -139,7 +139,9 @@ impl Sqlite {
             spec.identity = entry.spec.identity.clone();
         }
         let attached = |table: &str| all.iter().any(|spec| spec.table == table) || known.iter().any(|entry| entry.shape.name == table);
-        super::layout::looks(&shape).complete(&mut spec, &attached);
+        let tables: Vec<String> =
+            all.iter().map(|spec| spec.table.clone()).chain(known.iter().map(|entry| entry.shape.name.clone())).collect();
+        super::layout::looks(&shape).complete(&mut spec, &attached, &tables);
         // What is proposed today is what the journal's uids are made of from now on.
         spec.identity = Some(spec.identity.unwrap_or_else(|| super::layout::propose(&shape)));
         let text = serde_json::to_string(&spec).map_err(|e| Error::internal("a table's settings could not be written").because(e))?;

@@ -4,6 +4,7 @@ use std::collections::BTreeSet;
 
 use super::{
     failure::quoted,
+    lists,
     shape::{Column, Shape},
     values::Affinity,
 };
@@ -68,6 +69,15 @@ pub(super) struct Data {
     pub(super) default: Option<String>,
     /// It holds the uid; it travels only where it cannot be told from the uid.
     pub(super) is_identity: bool,
+    /// It holds keys of another table, `|1|2|`, and travels as what they stand for.
+    pub(super) list: Option<Listed>,
+}
+
+/// Whose keys a list holds.
+#[derive(Debug, Clone)]
+pub(super) struct Listed {
+    pub(super) id: i64,
+    pub(super) resource: String,
 }
 
 /// A foreign key that travels as a reference.
@@ -151,9 +161,19 @@ impl Layout {
             && shape.column(&key[0]).is_some_and(|column| column.affinity == Affinity::Integer)
             && !held.contains(&key[0].to_lowercase())
             && !in_identity(&key[0]);
+        let looks = looks(shape);
+        let tables: Vec<String> = all.iter().map(|other| other.shape.name.clone()).collect();
+        let list = |column: &Column| {
+            let table = looks.listed(&column.name, &column.declared, &tables)?;
+            let other = all.iter().find(|other| other.shape.name == *table && other.key().len() == 1)?;
+            Some(Listed { id: other.id, resource: other.spec.resource.clone() })
+        };
         let travels = |column: &&Column| {
             let name = column.name.to_lowercase();
-            let stays = column.generated || omitted.contains(&name) || own_key && column.name.eq_ignore_ascii_case(&key[0]);
+            let stays = looks.stays(&column.name, &column.declared, &tables)
+                || column.generated
+                || omitted.contains(&name)
+                || own_key && column.name.eq_ignore_ascii_case(&key[0]);
             !stays && !held.contains(&name)
         };
         let data: Vec<Data> = shape
@@ -167,6 +187,7 @@ impl Layout {
                 declared: declared_for(&column.declared, column.affinity),
                 default: column.default.clone(),
                 is_identity: identity_column.as_ref().is_some_and(|own| own.name == column.name),
+                list: list(column),
             })
             .collect();
         let natural = natural_fields(&identity, &data, &references).map_err(refuse)?;
@@ -189,7 +210,6 @@ impl Layout {
         }
         let fingerprint = fingerprint(&data, &references);
         let single = |data: &&Data| shape.is_unique(std::slice::from_ref(&data.column));
-        let looks = looks(shape);
         let flag = |data: &Data| looks.flags().contains(&data.column.as_str());
         let kind = |data: &Data| if flag(data) { crate::model::Kind::Boolean } else { data.declared };
         let form = Form {
@@ -198,6 +218,11 @@ impl Layout {
             kinds: data.iter().map(|data| (data.field.clone(), kind(data))).collect(),
             unique: data.iter().filter(|data| !data.is_identity).filter(single).map(|data| data.field.clone()).collect(),
             components: entry.spec.components.clone(),
+            lists: data
+                .iter()
+                .filter_map(|data| Some(Reference { field: data.field.clone(), resource: data.list.as_ref()?.resource.clone() }))
+                .collect(),
+            supers: references.iter().filter(|link| looks.is_eden() && link.columns == link.to).map(|link| link.field.clone()).collect(),
         };
         let table = Table {
             id: entry.id,
@@ -285,7 +310,10 @@ impl Layout {
         let mut columns = String::from(STATE_COLUMNS);
         columns.push_str(&format!(", t.{} IS NOT NULL", quoted(&self.key[0])));
         for data in &self.data {
-            columns.push_str(&format!(", t.{}", quoted(&data.column)));
+            columns.push_str(&match &data.list {
+                Some(list) => format!(", {}", lists::read(list, &format!("t.{}", quoted(&data.column)))),
+                None => format!(", t.{}", quoted(&data.column)),
+            });
         }
         let mut joins = String::new();
         for (at, link) in self.references.iter().enumerate() {
@@ -331,7 +359,8 @@ pub(super) fn state_of(id: i64) -> String {
     format!("entente_state_{id}")
 }
 
-fn on_key(key: &[String], row: &str, state: &str) -> String {
+/// `row.column = state.k1 AND …`
+pub(super) fn on_key(key: &[String], row: &str, state: &str) -> String {
     let pairs: Vec<String> = key.iter().enumerate().map(|(at, column)| format!("{row}.{} = {state}.k{}", quoted(column), at + 1)).collect();
     pairs.join(" AND ")
 }
@@ -371,6 +400,7 @@ pub(super) fn propose(shape: &Shape) -> Identity {
 /// What tells whose table it is.
 pub(super) fn looks(shape: &Shape) -> Looks<'_> {
     Looks {
+        name: &shape.name,
         columns: shape.columns.iter().map(|column| (column.name.as_str(), column.declared.as_str())).collect(),
         foreign: shape.foreign.iter().map(|key| (key.columns.as_slice(), key.parent.as_str(), key.to.as_slice())).collect(),
     }

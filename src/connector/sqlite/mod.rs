@@ -9,6 +9,7 @@ mod fold;
 mod install;
 mod kept;
 mod layout;
+mod lists;
 mod notes;
 mod rows;
 mod shape;
@@ -116,6 +117,7 @@ impl Sqlite {
             .told("open the database")?;
         let (sites, tally) = (Sites::default(), Tally::default());
         sums::register(&conn, &tally, &sites.shared())?;
+        lists::register(&conn)?;
         let mut db = Sqlite {
             conn,
             layouts: Vec::new(),
@@ -221,8 +223,9 @@ impl Sqlite {
             }
             seen.push(id);
             if let Some(layout) = all.iter().find(|layout| layout.table.id == id) {
-                for link in &layout.references {
-                    visit(all, link.parent_id, seen, order);
+                let lists = layout.data.iter().filter_map(|data| data.list.as_ref()).map(|list| list.id);
+                for id in layout.references.iter().map(|link| link.parent_id).chain(lists) {
+                    visit(all, id, seen, order);
                 }
                 order.push(layout.clone());
             }
@@ -519,6 +522,12 @@ impl Connector for Sqlite {
         let layout = self.layout(table)?;
         self.fold_gently(&layout)?;
         self.uids_since(&layout, since)
+    }
+
+    fn belonging(&mut self, table: &Table, field: &str, uids: &[String]) -> Result<Vec<String>> {
+        let layout = self.layout(table)?;
+        self.fold_gently(&layout)?;
+        self.uids_belonging(&layout, field, uids)
     }
 
     fn notes(&mut self, table: &Table, peer: SiteId, uids: Option<&[String]>) -> Result<HashMap<String, String>> {

@@ -2,12 +2,12 @@
 
 use std::{collections::HashMap, rc::Rc};
 
-use rusqlite::params;
+use rusqlite::{Rows, params};
 
 use super::{
     Sqlite,
-    failure::Told,
-    layout::Layout,
+    failure::{Told, quoted},
+    layout::{Layout, on_key, state_of},
     values::{push_uid, stored_uid},
 };
 use crate::{
@@ -53,13 +53,41 @@ impl Sqlite {
     pub(super) fn uids_since(&mut self, layout: &Layout, since: Time) -> Result<Vec<String>> {
         let sql = format!("SELECT uid FROM {} WHERE modified_on >= ?1 AND uid IS NOT NULL AND held IS NULL", layout.state());
         let mut statement = self.conn.prepare_cached(&sql).told("read the journal")?;
-        let mut rows = statement.query([since.0]).told("read the journal")?;
-        let (mut uids, mut page) = (Vec::new(), Page::default());
-        while let Some(row) = rows.next().told("read the journal")? {
-            page.clear();
-            let uid = push_uid(row.get_ref(0).told("read the journal")?, &mut page);
-            uids.push(page.text(uid).to_owned());
-        }
-        Ok(uids)
+        let rows = statement.query([since.0]).told("read the journal")?;
+        uids_in(rows)
     }
+
+    pub(super) fn uids_belonging(&mut self, layout: &Layout, field: &str, uids: &[String]) -> Result<Vec<String>> {
+        let Some(link) = layout.references.iter().find(|link| link.field == field) else { return Ok(Vec::new()) };
+        let (state, table, parent) = (layout.state(), quoted(&layout.table.name), state_of(link.parent_id));
+        let (mut through, mut row) = (String::new(), link.to.clone());
+        if link.by_key() {
+            let part = |to: &String| format!("q.k{}", link.parent_key.iter().position(|key| key == to).unwrap_or(0) + 1);
+            row = row.iter().map(part).collect();
+        } else {
+            through = format!(" CROSS JOIN {} r ON {}", quoted(&link.parent), on_key(&link.parent_key, "r", "q"));
+            row = row.iter().map(|to| format!("r.{}", quoted(to))).collect();
+        }
+        let on: Vec<String> = link.columns.iter().zip(&row).map(|(column, to)| format!("t.{} = {to}", quoted(column))).collect();
+        let sql = format!(
+            "SELECT s.uid FROM rarray(?1) w CROSS JOIN {parent} q ON q.uid = w.value AND q.deleted = 0{through} CROSS JOIN {table} t ON {}
+             CROSS JOIN {state} s ON {} WHERE s.deleted = 0 AND s.uid IS NOT NULL AND s.held IS NULL",
+            on.join(" AND "),
+            layout.by_key("t", "s")
+        );
+        let mut statement = self.conn.prepare_cached(&sql).told("read the records")?;
+        let wanted: Vec<_> = uids.iter().map(|uid| stored_uid(uid)).collect();
+        let rows = statement.query([Rc::new(wanted)]).told("read the records")?;
+        uids_in(rows)
+    }
+}
+
+fn uids_in(mut rows: Rows<'_>) -> Result<Vec<String>> {
+    let (mut uids, mut page) = (Vec::new(), Page::default());
+    while let Some(row) = rows.next().told("read the journal")? {
+        page.clear();
+        let uid = push_uid(row.get_ref(0).told("read the journal")?, &mut page);
+        uids.push(page.text(uid).to_owned());
+    }
+    Ok(uids)
 }

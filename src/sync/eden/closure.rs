@@ -2,23 +2,25 @@
 
 use std::collections::{BTreeMap, HashMap, HashSet};
 
-use super::shape::as_told;
+use super::{
+    ledger::Ledger,
+    shape::as_told,
+    sieve::{Filters, keep},
+};
 use crate::{
-    connector::{Extent, Table},
+    connector::{Extent, Make, Table},
+    decide::filter::Filter,
     error::Result,
-    model::{
-        Kind, Page, RecordView, SiteId,
-        eden::{Feed, Holding, Known},
-    },
+    model::{Component, Kind, Page, RecordView, SiteId, eden::Feed},
     site::{Door, Site},
-    sync::epoch,
+    sync::{epoch, import::targets_of},
 };
 
 /// How far references are followed.
 const DEPTH: usize = 10;
 
 /// The most uids in one question.
-const MANY: usize = 5_000;
+pub(super) const MANY: usize = 5_000;
 
 /// The tables that an exchange needs, each opened once.
 pub(in crate::sync) struct Tables<'s, 'a> {
@@ -54,62 +56,65 @@ pub(super) fn everything(site: &Site, door: &mut Door<'_>, table: &Table, after:
     Ok(after)
 }
 
-/// A component's records, and which of them the other side was not given as they are.
-pub(super) struct Part {
-    pub(super) page: Page,
-    pub(super) field: String,
-    /// By index.
-    pub(super) due: Vec<bool>,
-}
-
-/// The records that belong to those of `table`, whoever's they are.
-pub(super) fn parts(
+/// The uids of the records of `table` inside which something changed since the other side had everything, and notes how far that is known from now on.
+pub(super) fn stirred(
     site: &Site,
     tables: &mut Tables<'_, '_>,
-    table: &Table,
+    components: &[Component],
+    ledger: &mut Ledger,
     peer: SiteId,
-    arrived: crate::model::Time,
-) -> Result<Vec<Part>> {
-    let mut parts = Vec::new();
-    for component in &table.form.components {
+) -> Result<HashSet<String>> {
+    let mut uids = HashSet::new();
+    for component in components {
         let Some((door, other)) = tables.of(&component.resource) else { continue };
         let mut page = Page::new(&component.resource);
-        everything(site, door, other, 0, SiteId(uuid::Uuid::nil()), &mut page)?;
-        let notes = door.notes(other, peer, None)?;
-        let due = page.views().map(|view| is_due(view, &notes, arrived)).collect();
-        parts.push(Part { page, field: component.field.clone(), due });
+        let after = ledger.parts.get(&component.resource).map_or(0, |(confirmed, _)| *confirmed);
+        let head = everything(site, door, other, after, peer, &mut page)?;
+        let masters = page.views().filter_map(|view| view.get(&component.field)).filter(|value| value.kind == Kind::Reference);
+        uids.extend(masters.map(|value| value.text.to_owned()));
+        ledger.parts.insert(component.resource.clone(), (after, head));
     }
-    Ok(parts)
+    Ok(uids)
 }
 
-fn is_due(view: RecordView<'_>, notes: &HashMap<String, String>, arrived: crate::model::Time) -> bool {
-    let held = notes.get(view.uid()).and_then(|note| Holding::read(note));
-    held.is_none_or(|held| held.version != view.record.version || held.known == Known::Given && held.at > arrived)
+/// Notes how far everything inside is known that is about to be read.
+pub(super) fn all_parts(tables: &mut Tables<'_, '_>, components: &[Component], ledger: &mut Ledger) -> Result<()> {
+    for component in components {
+        let Some((door, other)) = tables.of(&component.resource) else { continue };
+        ledger.parts.insert(component.resource.clone(), (0, door.head(other)?));
+    }
+    Ok(())
 }
 
-/// Puts the records of components into their masters. A tombstone no longer says whose it was, and stays out.
-pub(super) fn nest(parts: Vec<Part>, feed: &mut Feed) {
-    let masters: HashMap<&str, usize> =
-        feed.masters.views().enumerate().filter(|(_, view)| view.record.lives()).map(|(at, view)| (view.uid(), at)).collect();
-    for part in parts {
-        let (mut page, mut within) = (Page::new(&part.page.resource), Vec::new());
-        for view in part.page.views() {
-            let master = view.get(&part.field).and_then(|value| masters.get(value.text));
-            if let Some(master) = master {
-                page.copy(view);
-                within.push(*master);
+/// Puts the records of components into their masters, as far as filters let them through. A tombstone no longer says whose it was, and stays out.
+pub(super) fn nest(feed: &mut Feed, components: &[Component], filters: &Filters, tables: &mut Tables<'_, '_>) -> Result<()> {
+    let living = feed.masters.views().enumerate().filter(|(_, view)| view.record.lives());
+    let masters: HashMap<&str, usize> = living.map(|(at, view)| (view.uid(), at)).collect();
+    let uids: Vec<String> = masters.keys().map(|uid| (*uid).to_owned()).collect();
+    for component in components {
+        feed.implied.push((component.resource.clone(), component.field.clone()));
+        let Some((door, table)) = tables.of(&component.resource) else { continue };
+        let (mut page, everything) = (Page::new(&component.resource), Filter::default());
+        for some in uids.chunks(MANY) {
+            for own in door.belonging(table, &component.field, some)?.chunks(MANY) {
+                door.lookup(table, own, &mut page)?;
             }
         }
-        feed.implied.push((page.resource.clone(), part.field));
+        as_told(table, &mut page);
+        let filter = filters.get(&component.resource).unwrap_or(&everything);
+        let of = |view: RecordView<'_>| view.get(&component.field).and_then(|value| masters.get(value.text)).copied();
+        keep(&mut page, |view| of(view).is_some() && filter.matches(view));
+        let within: Vec<usize> = page.views().filter_map(of).collect();
         if !page.records.is_empty() {
             feed.nested.push((page, within));
         }
     }
+    Ok(())
 }
 
-/// Adds what the records of a feed refer to, up to ten steps away, each once; and names the fields whose targets are not for the other side, and those
-/// that hold unique keys.
-pub(in crate::sync) fn close(feed: &mut Feed, tables: &mut Tables<'_, '_>) -> Result<()> {
+/// Adds what the records of a feed refer to, up to ten steps away, each once, as far as filters let it through; and names the fields whose targets are not
+/// for the other side, and those that hold unique keys.
+pub(in crate::sync) fn close(feed: &mut Feed, filters: &Filters, tables: &mut Tables<'_, '_>) -> Result<()> {
     let mut known: HashSet<(String, String)> = HashSet::new();
     let mut next: BTreeMap<String, HashSet<String>> = BTreeMap::new();
     for page in std::iter::once(&feed.masters).chain(feed.nested.iter().map(|(page, _)| page)) {
@@ -130,8 +135,16 @@ pub(in crate::sync) fn close(feed: &mut Feed, tables: &mut Tables<'_, '_>) -> Re
                 door.lookup(table, some, &mut page)?;
             }
             as_told(table, &mut page);
-            let gone: Vec<usize> = page.views().enumerate().filter(|(_, view)| view.record.deleted).map(|(at, _)| at).collect();
-            page.remove(&gone);
+            keep(&mut page, |view| !view.record.deleted);
+            if is_super(table) {
+                follow_supers(&page, &known, &mut next, &mut feed.instances);
+                continue;
+            }
+            if let Some(filter) = filters.get(&resource) {
+                let held_back = page.views().filter(|view| !filter.matches(*view)).map(|view| (resource.clone(), view.uid().to_owned()));
+                feed.absent.extend(held_back);
+                keep(&mut page, |view| filter.matches(view));
+            }
             found.push(page);
         }
         for page in &found {
@@ -144,6 +157,30 @@ pub(in crate::sync) fn close(feed: &mut Feed, tables: &mut Tables<'_, '_>) -> Re
     }
     describe(feed, tables);
     Ok(())
+}
+
+/// Whether the records of a table are entries of other records.
+fn is_super(table: &Table) -> bool {
+    table.form.make == Make::Plain && table.knows("uuid") && table.knows("instance_type")
+}
+
+/// Eden knows references to the records alone whose entries these are.
+fn follow_supers(
+    page: &Page,
+    known: &HashSet<(String, String)>,
+    next: &mut BTreeMap<String, HashSet<String>>,
+    instances: &mut HashMap<(String, String), String>,
+) {
+    for view in page.views() {
+        let Some(of) = view.get("instance_type").filter(|value| !value.text.is_empty()).map(|value| value.text.to_owned()) else {
+            continue;
+        };
+        let target = (of.clone(), view.uid().to_owned());
+        if !known.contains(&target) {
+            next.entry(target.0).or_default().insert(target.1);
+        }
+        instances.insert((page.resource.clone(), view.uid().to_owned()), of);
+    }
 }
 
 /// A resource's records in one page.
@@ -162,16 +199,7 @@ fn note_references(view: RecordView<'_>, known: &HashSet<(String, String)>, next
         }
     };
     for (_, value) in view.fields() {
-        match value.kind {
-            Kind::Reference => note(value.resource, value.text),
-            Kind::Json | Kind::Text if value.text.starts_with("{\"@resource\"") => {
-                let Ok(many) = serde_json::from_str::<serde_json::Value>(value.text) else { continue };
-                let resource = many["@resource"].as_str().unwrap_or_default();
-                let uids = many["@uuid"].as_array().into_iter().flatten().filter_map(serde_json::Value::as_str);
-                uids.for_each(|uid| note(resource, uid));
-            }
-            _ => {}
-        }
+        targets_of(value).for_each(|(resource, uid)| note(resource, uid));
     }
 }
 
@@ -181,7 +209,7 @@ fn describe(feed: &mut Feed, tables: &mut Tables<'_, '_>) {
     for resource in resources {
         let Some((_, table)) = tables.of(&resource) else { continue };
         let keys: Vec<String> = table.form.unique.iter().filter(|field| table.form.kind(field) == Some(Kind::Text)).cloned().collect();
-        let references = table.references.clone();
+        let references: Vec<_> = table.references.iter().chain(&table.form.lists).cloned().collect();
         feed.keys.push((resource.clone(), keys));
         feed.kinds.push((resource.clone(), table.form.kinds.clone()));
         for reference in references {

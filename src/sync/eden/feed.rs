@@ -3,13 +3,13 @@
 use std::collections::{HashMap, HashSet};
 
 use super::{
-    closure::{Tables, close, everything, nest, parts},
+    closure::{Tables, all_parts, close, everything, nest, stirred},
     ledger::{Due, Ledger},
     shape::as_told,
+    sieve::{Sieve, keep},
 };
 use crate::{
     connector::{Part, Table},
-    decide::filter::Filter,
     error::{Error, Result},
     model::{
         Action, Direction, Kind, LogEntry, Mode, Page, RecordView, SiteId, Time,
@@ -17,7 +17,7 @@ use crate::{
     },
     site::{Door, Site},
     store::{self, log},
-    sync::{admit::Caller, filters, serve::granted},
+    sync::{admit::Caller, serve::granted},
 };
 
 /// Whether a resource may be exchanged with the Eden that calls: it is granted, and accounts and settings only if a person named them for it.
@@ -36,42 +36,43 @@ pub fn feed(site: &Site, caller: &Caller, pull: &EdenPull) -> Result<Feed> {
     super::receive::decide_deletions(site, caller, &mut door, &table)?;
     let mut share = door.share(&table, caller.uuid, Part::Passive)?;
     let mut ledger = Ledger::read(&share.pull);
-    let own = site.store.read(|c| store::resources::get(c, caller.repository.id, &table.resource))?;
-    let filter = filters::for_caller(&table, own.as_ref(), &filters::read(&table, &pull.filters)?)?;
+    let entries = site.store.read(|c| store::resources::list(c, caller.repository.id))?;
+    let allowed = |resource: &str| may(site, caller, resource).unwrap_or(false);
+    let mut tables = Tables::new(site, &allowed);
+    let sieve = Sieve::read(&table, &entries, pull, &mut tables)?;
+    let components = match pull.components {
+        Components::Nested => table.form.components.as_slice(),
+        Components::Omitted => &[],
+    };
     let since = pull.since.map(|since| since.0.div_euclid(1_000_000));
     let partial = pull.start.is_some() || pull.limit.is_some();
-    let due =
-        if partial { since.map_or(Due::All, |_| Due::After(0)) } else { ledger.ask(&door.journal()?.epoch, &filter.to_string(), since) };
+    let due = match (partial, sieve.looks_far()) {
+        (true, _) => since.map_or(Due::All, |_| Due::After(0)),
+        // What is asked of has to be noted, whatever is given.
+        (false, far) => Some(ledger.ask(&door.journal()?.epoch, &sieve.text, since)).filter(|_| !far).unwrap_or(Due::All),
+    };
     let at = site.now();
     let mut masters = Page::new(&table.resource);
     let head = match (due, pull.since) {
         (Due::After(after), Some(since)) => changed(site, &mut door, &table, after, since, partial, caller.uuid, &mut masters)?,
-        _ => everything(site, &mut door, &table, 0, SiteId(uuid::Uuid::nil()), &mut masters)?,
-    };
-    let allowed = |resource: &str| may(site, caller, resource).unwrap_or(false);
-    let mut tables = Tables::new(site, &allowed);
-    let components = match pull.components {
-        Components::Nested if !table.form.components.is_empty() => parts(site, &mut tables, &table, caller.uuid, ledger.arrived)?,
-        _ => Vec::new(),
+        _ => {
+            all_parts(&mut tables, components, &mut ledger)?;
+            everything(site, &mut door, &table, 0, SiteId(uuid::Uuid::nil()), &mut masters)?
+        }
     };
     if due != Due::All && !partial {
-        let mut uids: HashSet<String> = HashSet::new();
-        for part in &components {
-            let due = part.page.views().zip(&part.due).filter(|(_, due)| **due);
-            uids.extend(due.filter_map(|(view, _)| view.get(&part.field)).map(|value| value.text.to_owned()));
-        }
+        let mut uids = stirred(site, &mut tables, components, &mut ledger, caller.uuid)?;
         for view in masters.views() {
             uids.remove(view.uid());
         }
-        let uids: Vec<String> = uids.into_iter().collect();
-        door.lookup(&table, &uids, &mut masters)?;
+        door.lookup(&table, &uids.into_iter().collect::<Vec<_>>(), &mut masters)?;
     }
     as_told(&table, &mut masters);
-    sift(&filter, &mut masters);
+    sieve.sift(&mut masters, &mut tables)?;
     let mut feed = Feed { results: masters.records.len(), ..Feed::default() };
     feed.masters = ordered(masters, pull, &mut feed.start, &mut feed.limit);
-    nest(components, &mut feed);
-    close(&mut feed, &mut tables)?;
+    nest(&mut feed, components, &sieve.along, &mut tables)?;
+    close(&mut feed, &sieve.along, &mut tables)?;
     given(&mut door, &table, &feed, caller.uuid, at, &mut tables)?;
     if !partial {
         (ledger.head, ledger.at) = (head, at);
@@ -98,20 +99,14 @@ fn changed(
     page: &mut Page,
 ) -> Result<i64> {
     let head = if partial { 0 } else { everything(site, door, table, after, peer, page)? };
+    let uids: Vec<String> = page.views().map(|view| view.uid().to_owned()).collect();
+    let notes = door.notes(table, peer, Some(&uids))?;
+    // What it showed us last is no news to it, even where a row here has more columns.
+    keep(page, |view| held(&notes, view.uid()).is_none_or(|held| held.known != Known::Shown || held.version != view.record.version));
     let known: HashSet<String> = page.views().map(|view| view.uid().to_owned()).collect();
     let rest: Vec<String> = door.since(table, since)?.into_iter().filter(|uid| !known.contains(uid)).collect();
     door.lookup(table, &rest, page)?;
     Ok(head)
-}
-
-fn sift(filter: &Filter, page: &mut Page) {
-    let mut out: Vec<usize> = (0..page.records.len()).filter(|at| page.records[*at].retracted).collect();
-    if !filter.is_everything() {
-        out.extend((0..page.records.len()).filter(|at| !page.records[*at].deleted && !filter.matches(page.view(&page.records[*at]))));
-        out.sort_unstable();
-        out.dedup();
-    }
-    page.remove(&out);
 }
 
 /// The records in the order of their times, or, where only some are wanted, of their uids: a change then moves none to another place.

@@ -1,7 +1,8 @@
 //! Documents in files: for a first load, and for sites with no network.
 
 use super::{
-    closure::{Tables, close, everything, nest, parts},
+    closure::{Tables, close, everything, nest},
+    sieve::Filters,
     take::{Exchange, take},
 };
 use crate::{
@@ -61,12 +62,12 @@ pub fn export(site: &Site, wanted: &Wanted) -> Result<Feed> {
     let allowed = |resource: &str| !is_private(resource);
     let mut tables = Tables::new(site, &allowed);
     let components = match wanted.components {
-        Components::Nested => parts(site, &mut tables, &table, SiteId(uuid::Uuid::nil()), Time(i64::MIN))?,
-        Components::Omitted => Vec::new(),
+        Components::Nested => table.form.components.as_slice(),
+        Components::Omitted => &[],
     };
     let mut feed = Feed { results: masters.records.len(), masters, ..Feed::default() };
-    nest(components, &mut feed);
-    close(&mut feed, &mut tables)?;
+    nest(&mut feed, components, &Filters::new(), &mut tables)?;
+    close(&mut feed, &Filters::new(), &mut tables)?;
     Ok(feed)
 }
 

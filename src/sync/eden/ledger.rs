@@ -1,5 +1,9 @@
 //! What an Eden that pulls was given of a resource (docs/eden.md): its cursor is a time, and what came late with an older one would never be seen.
 
+use std::collections::BTreeMap;
+
+use percent_encoding::{NON_ALPHANUMERIC, percent_decode_str, utf8_percent_encode};
+
 use crate::model::Time;
 
 /// How far an Eden is.
@@ -21,6 +25,8 @@ pub(super) struct Ledger {
     pub(super) arrived: Time,
     /// Under which filter.
     pub(super) filter: String,
+    /// Of what stands inside, by resource: it has everything up to the first arrival, and the second is that after the last answer.
+    pub(super) parts: BTreeMap<String, (i64, i64)>,
 }
 
 /// What an Eden gets.
@@ -36,13 +42,14 @@ impl Ledger {
     /// As it stands in the journal; nothing for what is none.
     pub(super) fn read(text: &str) -> Ledger {
         let parse = || {
-            let mut words = text.strip_prefix("eden ")?.splitn(8, ' ');
+            let mut words = text.strip_prefix("eden2 ")?.splitn(9, ' ');
             let epoch = words.next()?.to_owned();
             let mut number = || words.next().map(|word| word.parse::<i64>().ok());
             let (confirmed, head) = (number()??, number()??);
             let (since, newest) = (number()?, number()?);
             let (at, arrived) = (Time(number()??), Time(number()??));
-            Some(Ledger { epoch, confirmed, head, since, newest, at, arrived, filter: words.next()?.to_owned() })
+            let parts = words.next()?.split(',').filter(|part| !part.is_empty()).map(part).collect::<Option<_>>()?;
+            Some(Ledger { epoch, confirmed, head, since, newest, at, arrived, parts, filter: words.next()?.to_owned() })
         };
         parse().unwrap_or_default()
     }
@@ -51,7 +58,12 @@ impl Ledger {
     pub(super) fn write(&self) -> String {
         let maybe = |second: Option<i64>| second.map_or("-".to_owned(), |second| second.to_string());
         let (since, newest) = (maybe(self.since), maybe(self.newest));
-        format!("eden {} {} {} {since} {newest} {} {} {}", self.epoch, self.confirmed, self.head, self.at.0, self.arrived.0, self.filter)
+        let part = |(name, (confirmed, head)): (&String, &(i64, i64))| {
+            format!("{}:{confirmed}:{head}", utf8_percent_encode(name, NON_ALPHANUMERIC))
+        };
+        let parts: Vec<String> = self.parts.iter().map(part).collect();
+        let (epoch, filter, parts) = (&self.epoch, &self.filter, parts.join(","));
+        format!("eden2 {epoch} {} {} {since} {newest} {} {} {parts} {filter}", self.confirmed, self.head, self.at.0, self.arrived.0)
     }
 
     /// Notes what the next question says of the last answer, and what is due now. The last answer arrived if the cursor stands where an Eden's would
@@ -66,6 +78,7 @@ impl Ledger {
                 };
                 if arrived {
                     (self.confirmed, self.arrived) = (self.head, self.at);
+                    self.parts.values_mut().for_each(|(confirmed, head)| *confirmed = *head);
                 }
                 let back = !arrived && self.since.is_some_and(|before| since < before);
                 if back { Due::All } else { Due::After(self.confirmed) }
@@ -74,10 +87,17 @@ impl Ledger {
         };
         if due == Due::All {
             self.confirmed = 0;
+            self.parts.clear();
         }
         (self.epoch, self.filter, self.since) = (epoch.to_owned(), filter.to_owned(), since);
         due
     }
+}
+
+fn part(text: &str) -> Option<(String, (i64, i64))> {
+    let mut words = text.split(':');
+    let name = percent_decode_str(words.next()?).decode_utf8().ok()?.into_owned();
+    Some((name, (words.next()?.parse().ok()?, words.next()?.parse().ok()?)))
 }
 
 #[cfg(test)]
@@ -86,16 +106,26 @@ mod tests {
 
     fn given(since: Option<i64>, newest: Option<i64>) -> Ledger {
         let (epoch, filter) = ("e".to_owned(), "~.a__eq=x y".to_owned());
-        Ledger { epoch, confirmed: 3, head: 9, since, newest, at: Time(5), arrived: Time(4), filter }
+        Ledger {
+            epoch,
+            confirmed: 3,
+            head: 9,
+            since,
+            newest,
+            at: Time(5),
+            arrived: Time(4),
+            filter,
+            parts: BTreeMap::from([("a b_c".to_owned(), (2, 7))]),
+        }
     }
 
     #[test]
     fn a_ledger_survives_being_written_and_nonsense_is_none() {
-        for ledger in [given(Some(7), None), given(None, Some(8))] {
+        for ledger in [given(Some(7), None), given(None, Some(8)), Ledger { parts: BTreeMap::new(), ..given(None, None) }] {
             assert_eq!(Ledger::read(&ledger.write()), ledger);
         }
         assert_eq!(Ledger::read(""), Ledger::default());
-        assert_eq!(Ledger::read("eden e x"), Ledger::default());
+        assert_eq!(Ledger::read("eden2 e x"), Ledger::default());
     }
 
     #[test]
@@ -117,6 +147,15 @@ mod tests {
         ] {
             let mut asked = ledger.clone();
             assert_eq!(asked.ask("e", "~.a__eq=x y", since), want, "{since:?} after {ledger:?}");
+            let inside = asked.parts.get("a b_c").copied();
+            assert_eq!(
+                inside,
+                match want {
+                    Due::All => None,
+                    Due::After(9) => Some((7, 7)),
+                    Due::After(_) => Some((2, 7)),
+                }
+            );
         }
         assert_eq!(given(None, Some(20)).ask("other", "~.a__eq=x y", Some(21)), Due::All);
         assert_eq!(given(None, Some(20)).ask("e", "", Some(21)), Due::All);

@@ -7,6 +7,7 @@ pub mod files;
 mod ledger;
 mod receive;
 mod shape;
+mod sieve;
 mod take;
 
 pub(in crate::sync) use closure::{Tables, close};
@@ -14,4 +15,5 @@ pub use feed::feed;
 pub(in crate::sync) use feed::{held, holding};
 pub use receive::receive;
 pub(in crate::sync) use shape::as_told;
+pub(in crate::sync) use sieve::Filters;
 pub(in crate::sync) use take::{Exchange, take};

@@ -14,12 +14,17 @@ use crate::{
 pub(super) struct Shaped {
     pub(super) page: Page,
     pub(super) seconds: Vec<Option<i64>>,
+    /// Of records of an Eden's own: uid, and whose they are.
+    pub(super) accounts: Vec<(String, Accounts)>,
 }
+
+/// Columns, and the names of the accounts and roles in them.
+pub(super) type Accounts = Vec<(String, String)>;
 
 /// Makes a page of a document one of `table`, which came from `peer`. Fields that Eden keeps for itself go, what stands inside another record refers to
 /// it, and times are not in the future.
 pub(super) fn shaped(table: &Table, page: &Page, peer: SiteId, now: Time, outcome: &mut Outcome) -> Shaped {
-    let mut made = Shaped { page: Page::new(&table.resource), seconds: Vec::with_capacity(page.records.len()) };
+    let mut made = Shaped { page: Page::new(&table.resource), seconds: Vec::with_capacity(page.records.len()), accounts: Vec::new() };
     let mut ahead = 0;
     for view in page.views() {
         let mark = made.page.mark();
@@ -40,6 +45,13 @@ pub(super) fn shaped(table: &Table, page: &Page, peer: SiteId, now: Time, outcom
         record.heir = view.heir().filter(|heir| *heir < view.uid()).map(|heir| made.page.put(heir));
         if table.form.make == Make::Eden {
             own_columns(table, view, &mut record, &mut made.page);
+            let named = |(name, value): (&str, Value<'_>)| {
+                ACCOUNTS.iter().find(|own| **own == name).map(|own| (own[1..].to_owned(), value.text.to_owned()))
+            };
+            let accounts: Accounts = view.fields().filter_map(named).collect();
+            if !accounts.is_empty() {
+                made.accounts.push((view.uid().to_owned(), accounts));
+            }
         }
         fields(table, view, &mut made.page);
         made.page.finish(record, mark);
@@ -53,6 +65,9 @@ pub(super) fn shaped(table: &Table, page: &Page, peer: SiteId, now: Time, outcom
     }
     made
 }
+
+/// Attributes that name accounts and roles.
+const ACCOUNTS: [&str; 4] = ["@created_by", "@modified_by", "@owned_by_user", "@owned_by_group"];
 
 /// By so many seconds may a clock be ahead without a word.
 const SLACK: i64 = 30;
@@ -96,13 +111,14 @@ pub(super) fn is_gone(view: RecordView<'_>) -> bool {
 fn fields(table: &Table, view: RecordView<'_>, page: &mut Page) {
     for (name, value) in view.fields() {
         if name == PARENT {
-            let field =
-                table.references.iter().find(|reference| reference.resource == value.resource).map(|reference| reference.field.clone());
-            if let Some(field) = field.filter(|field| view.get(field).is_none()) {
-                put(page, &field, value.resource, Kind::Reference, value.text);
+            let own = table.references.iter().find(|reference| reference.resource == value.resource);
+            // Else it stands in what has an entry in a super-entity.
+            let own = own.or_else(|| table.references.iter().find(|reference| table.form.supers.contains(&reference.field)));
+            if let Some(own) = own.filter(|own| view.get(&own.field).is_none()) {
+                put(page, &own.field, &own.resource, Kind::Reference, value.text);
             }
         } else if let Some(name) = name.strip_prefix('@') {
-            // An Eden's own database knows these columns; whose the accounts are, it alone knows.
+            // An Eden's own database knows these columns; the accounts are named apart.
             if matches!(name, "mci" | "created_on") && table.knows(name) {
                 let (kind, text) = coerced(value, table.form.kind(name));
                 put(page, name, "", kind, &text);

@@ -2,22 +2,22 @@
 
 use std::collections::{HashMap, HashSet};
 
-use super::shape::{Shaped, as_told, is_gone, shaped};
+use super::shape::{Accounts, Shaped, as_told, is_gone, shaped};
 use crate::{
-    connector::{Apply, Make, Table, Target},
+    connector::{Apply, Make, Table, Target, Waiting, Which},
     decide::{
         Source,
         eden::{Given, Shown, Stands, version},
     },
     error::Result,
     model::{
-        Counts, Digest, Kind, Page, RecordView, SiteId, Time,
-        eden::{Holding, Known, NOBODY},
+        Counts, Digest, Kind, Page, RecordView, SiteId, Time, Value,
+        eden::{Holding, Known, NOBODY, one_of_several, several},
     },
     site::Door,
     sync::{
         Bracket, Outcome, Terms,
-        import::{Fields, adopt, import, references},
+        import::{Fields, adopt, import, references, targets_of},
     },
 };
 
@@ -61,10 +61,36 @@ pub(in crate::sync) fn take(
         };
         all.add(outcome);
         if end == count {
+            lead_on(door, table, page, exchange.terms.peer)?;
             return Ok(all);
         }
         first = end;
     }
+}
+
+/// So many waiting versions of one record are looked at.
+const SEVERAL: usize = 100;
+
+/// Where two records became the one with the greater uid, the other is just gone. What refers to it here, and holds that up, refers to the one that stayed.
+fn lead_on(door: &mut Door<'_>, table: &Table, page: &Page, peer: SiteId) -> Result<()> {
+    let merged: Vec<(&str, &str)> =
+        page.views().filter_map(|view| view.heir().filter(|heir| *heir > view.uid()).map(|heir| (view.uid(), heir))).collect();
+    if merged.is_empty() {
+        return Ok(());
+    }
+    let mut tx = door.begin()?;
+    for (gone, stayed) in merged {
+        let waits =
+            tx.waiters(Which::Of(table, gone), SEVERAL)?.iter().any(|waiter| waiter.kind == Waiting::Deletion && waiter.site == peer);
+        let here = tx.locals(table, &[gone, stayed], peer)?;
+        if let ([Some(gone), Some(stayed)], true) = (here.found.as_slice(), waits)
+            && gone.living
+            && stayed.living
+        {
+            tx.repoint(table, *gone, *stayed)?;
+        }
+    }
+    tx.commit()
 }
 
 /// Records with the versions they stand for.
@@ -77,6 +103,8 @@ struct Batch {
     notes: Vec<(String, String)>,
     /// Those with nothing new.
     unchanged: u64,
+    /// Whose the records are that are to be decided: uid, column, name.
+    accounts: Vec<(String, String, String)>,
 }
 
 impl Batch {
@@ -93,7 +121,9 @@ impl Batch {
             whole: Page::new(&table.resource),
             notes: Vec::with_capacity(uids.len()),
             unchanged: 0,
+            accounts: Vec::new(),
         };
+        let own: HashMap<&str, &Accounts> = made.accounts.iter().map(|(uid, accounts)| (uid.as_str(), accounts)).collect();
         for (at, uid) in of.iter().zip(&uids) {
             let (view, second) = (made.page.view(&made.page.records[*at]), made.seconds[*at]);
             let held = notes.get(uid).and_then(|note| Holding::read(note));
@@ -106,7 +136,7 @@ impl Batch {
             // Whose copy a record is, and since when, was settled when it came.
             let settled = local.filter(|local| !local.record.deleted).map(|_| {
                 let mut page = Page::new(&table.resource);
-                without(view, &["mci", "created_on"], &mut page);
+                altered(view, &mut page, |name, _| if matches!(name, "mci" | "created_on") { Part::Leave } else { Part::Keep });
                 page
             });
             let view = settled.as_ref().map_or(view, |page| page.view(&page.records[0]));
@@ -117,6 +147,9 @@ impl Batch {
                 Stands::Decide(version) if table.form.make == Make::Eden && local.is_none() && is_gone(view) => Stands::For(version),
                 stands => stands,
             };
+            if let (Stands::Decide(_), Some(accounts)) = (&stands, own.get(uid.as_str())) {
+                batch.accounts.extend(accounts.iter().map(|(column, name)| (uid.clone(), column.clone(), name.clone())));
+            }
             batch.add(view, local, second, stands, terms);
         }
         batch.set_aside(door, table)?;
@@ -154,7 +187,7 @@ impl Batch {
 
     /// Takes references out that lead nowhere yet, and keeps the records whole beside, as a version more.
     fn set_aside(&mut self, door: &mut Door<'_>, table: &Table) -> Result<()> {
-        let own = |field: &str| table.references.iter().any(|reference| reference.field == field);
+        let own = |field: &str| table.references.iter().chain(&table.form.lists).any(|reference| reference.field == field);
         let coming: HashSet<&str> = self.page.views().filter(|view| view.record.lives()).map(RecordView::uid).collect();
         let wanted: Vec<(&str, &str)> =
             self.page.views().flat_map(references).filter(|(resource, uid)| *resource != table.resource || !coming.contains(uid)).collect();
@@ -172,7 +205,7 @@ impl Batch {
         for view in self.page.views() {
             let lost: Vec<&str> = view
                 .fields()
-                .filter(|(name, value)| value.kind == Kind::Reference && own(name) && astray(value.resource, value.text))
+                .filter(|(name, value)| own(name) && targets_of(*value).any(|(resource, uid)| astray(resource, uid)))
                 .map(|(name, _)| name)
                 .collect();
             if lost.is_empty() || view.record.deleted {
@@ -180,10 +213,20 @@ impl Batch {
                 continue;
             }
             self.whole.copy(view);
-            without(view, &lost, &mut page);
+            altered(view, &mut page, |name, value| match several(value).filter(|_| lost.contains(&name)) {
+                // Of several, those that lead somewhere.
+                Some((resource, uids)) => {
+                    let here: Vec<&str> = uids.into_iter().filter(|uid| !astray(resource, uid)).collect();
+                    if here.is_empty() { Part::Leave } else { Part::Put(one_of_several(resource, &here)) }
+                }
+                None if lost.contains(&name) => Part::Leave,
+                None => Part::Keep,
+            });
             if let Some(record) = self.whole.records.last_mut() {
                 let next: Vec<_> = record.version.iter().filter(|(actor, _)| actor.site == record.author).collect();
                 next.into_iter().for_each(|(actor, counter)| record.version.set(actor, counter + 1));
+                // Where the record won by its time against an edit of ours, it wins again.
+                record.modified_on = Time(record.modified_on.0.saturating_add(1));
             }
         }
         // What the Eden holds is the whole record.
@@ -199,7 +242,7 @@ impl Batch {
 
     fn apply(self, door: &mut Door<'_>, table: &Table, exchange: &Exchange<'_>, bracket: &mut dyn Bracket) -> Result<Outcome> {
         let terms = Terms { source: Source::Fetched, fields: Fields::Some, ..exchange.terms.clone() };
-        let mut noted = Noted { table, peer: terms.peer, notes: &self.notes, inner: bracket };
+        let mut noted = Noted { table, peer: terms.peer, notes: &self.notes, page: &self.page, accounts: &self.accounts, inner: bracket };
         let mut all = import(&mut **door, table, &self.page, &terms, &mut noted)?;
         if !self.whole.records.is_empty() {
             let mut outcome = import(&mut **door, table, &self.whole, &terms, &mut crate::sync::Bare)?;
@@ -228,11 +271,24 @@ fn as_told_in_time(table: &Table, page: &mut Page) {
     page.records.iter_mut().zip(living).for_each(|(record, deleted)| record.deleted = deleted);
 }
 
-/// Appends a record that does not name these fields: what is there stays.
-fn without(view: RecordView<'_>, fields: &[&str], page: &mut Page) {
+/// What becomes of a field of a record that is copied.
+enum Part {
+    Keep,
+    /// It is not named: what is there stays.
+    Leave,
+    Put(String),
+}
+
+/// Appends a record with some fields changed.
+fn altered<'v>(view: RecordView<'v>, page: &mut Page, change: impl Fn(&str, Value<'v>) -> Part) {
     let mark = page.mark();
-    for (name, value) in view.fields().filter(|(name, _)| !fields.contains(name)) {
-        let (Some(field), resource, text) = (page.name(name), page.name_or_zero(value.resource), page.put(value.text)) else { continue };
+    for (name, value) in view.fields() {
+        let text = match change(name, value) {
+            Part::Keep => page.put(value.text),
+            Part::Leave => continue,
+            Part::Put(text) => page.put(&text),
+        };
+        let (Some(field), resource) = (page.name(name), page.name_or_zero(value.resource)) else { continue };
         page.cell(crate::model::Cell { field, resource: if value.kind == Kind::Reference { resource } else { 0 }, kind: value.kind, text });
     }
     let mut record = view.record.clone();
@@ -245,7 +301,29 @@ struct Noted<'a> {
     table: &'a Table,
     peer: SiteId,
     notes: &'a [(String, String)],
+    page: &'a Page,
+    accounts: &'a [(String, String, String)],
     inner: &'a mut dyn Bracket,
+}
+
+impl Noted<'_> {
+    /// Names the accounts of those records whose content is what the Eden showed.
+    fn name_accounts(&self, tx: &mut dyn Apply) -> Result<()> {
+        if self.accounts.is_empty() {
+            return Ok(());
+        }
+        let uids: Vec<&str> = self.page.views().map(RecordView::uid).collect();
+        let here = tx.locals(self.table, &uids, self.peer)?;
+        let mut taken: HashSet<&str> = HashSet::new();
+        for (view, found) in self.page.views().zip(&here.found) {
+            let local = found.and_then(|found| here.page.records.get(found.at));
+            if local.is_some_and(|local| (local.author, local.modified_on) == (self.peer, view.record.modified_on)) {
+                taken.insert(view.uid());
+            }
+        }
+        let named: Vec<_> = self.accounts.iter().filter(|(uid, ..)| taken.contains(uid.as_str())).cloned().collect();
+        if named.is_empty() { Ok(()) } else { tx.set_accounts(self.table, &named) }
+    }
 }
 
 impl Bracket for Noted<'_> {
@@ -255,6 +333,7 @@ impl Bracket for Noted<'_> {
 
     fn after(&mut self, tx: &mut dyn Apply, outcome: &Outcome) -> Result<()> {
         tx.set_notes(self.table, self.peer, self.notes)?;
+        self.name_accounts(tx)?;
         self.inner.after(tx, outcome)
     }
 }

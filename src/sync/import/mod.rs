@@ -14,7 +14,7 @@ use crate::{
     connector::{Apply, Clash, Connector, Effect, Found, Locals, Lost, Table, Target, Targets, Wait, Waiter, Waiting, Which, Write},
     decide::{Content, Decider, Decision, Given, Local, Rule, Side, Source},
     error::{Error, Kind, Result},
-    model::{NewState, Page, Quarantined, RecordView, Rules, SiteId, Time, Version},
+    model::{NewState, Page, Quarantined, RecordView, Rules, SiteId, Time, Value, Version, eden::several},
 };
 
 /// The most waiting records looked at in one transaction.
@@ -585,8 +585,14 @@ impl<'t> Import<'t> {
 
 /// The records that a record refers to: resource and uid.
 pub(in crate::sync) fn references(view: RecordView<'_>) -> impl Iterator<Item = (&str, &str)> {
-    let cells = view.cells().iter().filter(|cell| cell.kind == crate::model::Kind::Reference);
-    cells.map(move |cell| view.value(cell)).map(|value| (value.resource, value.text))
+    view.cells().iter().flat_map(move |cell| targets_of(view.value(cell)))
+}
+
+/// The records that a value refers to.
+pub(in crate::sync) fn targets_of(value: Value<'_>) -> impl Iterator<Item = (&str, &str)> {
+    let one = (value.kind == crate::model::Kind::Reference).then_some((value.resource, value.text));
+    let several = several(value).into_iter().flat_map(|(resource, uids)| uids.into_iter().map(move |uid| (resource, uid)));
+    one.into_iter().chain(several)
 }
 
 /// What a record was when it was last exchanged, and its version then.
@@ -597,9 +603,9 @@ fn base_of(locals: &Locals, found: Found) -> Option<(RecordView<'_>, &Version)> 
 
 /// Those of them that the table here has, too; what is kept aside may lead anywhere.
 fn references_of<'a>(table: &'a Table, view: RecordView<'a>) -> impl Iterator<Item = (&'a str, &'a str)> {
-    let known = |cell: &&crate::model::Cell| table.references.iter().any(|own| own.field == view.page.name_of(cell.field));
-    let cells = view.cells().iter().filter(|cell| cell.kind == crate::model::Kind::Reference);
-    cells.filter(known).map(move |cell| view.value(cell)).map(|value| (value.resource, value.text))
+    let all = || table.references.iter().chain(&table.form.lists);
+    let known = move |cell: &&crate::model::Cell| all().any(|own| own.field == view.page.name_of(cell.field));
+    view.cells().iter().filter(known).flat_map(move |cell| targets_of(view.value(cell)))
 }
 
 fn local_of(locals: &Locals, place: usize) -> Option<(Found, RecordView<'_>)> {

@@ -10,7 +10,7 @@ use crate::{
     error::{Error, Kind as Trouble, Result},
     model::{
         Kind, Limits, SiteId, Time, Uid,
-        eden::{NOBODY, UNDATED},
+        eden::{NOBODY, UNDATED, one_of_several},
     },
     wire::{reader::tag::Attributes, xml::is_name},
 };
@@ -228,8 +228,9 @@ impl<'a> Builder<'a> {
                 // An empty list leaves what is there (docs/eden.md).
                 Some(list) if list.is_empty() => {}
                 Some(list) => {
-                    let many = serde_json::json!({ "@resource": self.names[resource], "@uuid": list });
-                    let text = self.put(&many.to_string());
+                    let list: Vec<&str> = list.iter().map(String::as_str).collect();
+                    let many = one_of_several(&self.names[resource], &list);
+                    let text = self.put(&many);
                     self.elements[of].cells.push(raw(text, Kind::Json, false));
                 }
                 None => self.refuse(of, field, "the list of references is no JSON"),

@@ -39,14 +39,33 @@ pub fn parse_pull(pairs: &Pairs, named: Option<&str>) -> Result<EdenPull> {
         (renamed.unwrap_or(name), value)
     };
     let all: Vec<(String, String)> = pairs.iter().cloned().chain(bracketed).map(own).collect();
+    let (all, others): (Vec<_>, Vec<_>) =
+        all.into_iter().partition(|(name, _)| matches!(of(name), None | Some("~" | "")) || of(name) == Some(&resource));
+    let mut along = Vec::new();
+    for (name, value) in others {
+        let of = of(&name).unwrap_or_default().to_owned();
+        let short = of.split_once('_').map_or(of.as_str(), |(_, short)| short);
+        // Its fields may be named after it, in full or without the first word.
+        let term = name.split_once(']').map_or("", |(_, term)| term);
+        let plain =
+            [of.as_str(), short].iter().find_map(|name| term.strip_prefix(*name)?.strip_prefix('.')).map(|field| format!("~.{field}"));
+        let pair = (format!("[~]{}", plain.as_deref().unwrap_or(term)), value);
+        along.extend(filters(&[pair], &of)?.into_iter().map(|term| (of.clone(), term)));
+    }
     Ok(EdenPull {
         since: since(pairs)?,
         filters: filters(&all, &resource)?,
+        along,
         components: if omitted { Components::Omitted } else { Components::Nested },
         start: number("start")?,
         limit: number("limit")?,
         resource,
     })
+}
+
+/// What a filter is for.
+fn of(name: &str) -> Option<&str> {
+    name.strip_prefix('[')?.split_once(']').map(|(of, _)| of)
 }
 
 /// Reads the query of a push.
@@ -126,6 +145,9 @@ mod tests {
             ("t_t", Policy::This, Policy::Newer, "create")
         );
         assert!(parse_pull(&pairs(&[("resource", "mixed")]), None).is_err() && parse_pull(&pairs(&[]), None).is_err());
+        let along = parse_pull(&pairs(&[("resource", "t_t"), ("[t_u]u.name__like", "B*"), ("[u]~.a", "1")]), None).unwrap();
+        assert_eq!(along.along, [("t_u".into(), "~.name__like=B*".into()), ("u".to_owned(), "~.a=1".to_owned())]);
+        assert!(along.filters.is_empty());
         assert_eq!(parse_pull(&pairs(&[("~.name", "x")]), Some("t_t")).unwrap().filters, ["~.name=x"]);
         assert_eq!(parse_pull(&pairs(&[("resource", "t_t"), ("[]t.name", "x")]), None).unwrap().filters, ["~.name=x"]);
     }

@@ -182,11 +182,25 @@ impl Writer<'_> {
     }
 
     fn reference(&mut self, field: &str, resource: &str, uid: &str, out: &mut String) {
+        let instances = &self.feed.instances;
+        let resource = if instances.is_empty() {
+            resource
+        } else {
+            instances.get(&(resource.to_owned(), uid.to_owned())).map_or(resource, String::as_str)
+        };
+        if self.is_absent(resource, uid) {
+            return;
+        }
         out.push_str("<reference");
         self.attribute("field", field, out);
         self.attribute("resource", resource, out);
         self.attribute("uuid", uid, out);
         out.push_str("/>");
+    }
+
+    /// Whether a record is held back.
+    fn is_absent(&self, resource: &str, uid: &str) -> bool {
+        !self.feed.absent.is_empty() && self.feed.absent.contains(&(resource.to_owned(), uid.to_owned()))
     }
 
     /// JSON; several references as they came.
@@ -195,9 +209,9 @@ impl Writer<'_> {
             self.lossy.unsent.insert(field.to_owned());
             return;
         };
-        if let (Some(resource), Some(uids)) =
-            (json.get("@resource").and_then(Json::as_str), json.get("@uuid").filter(|uids| uids.is_array()))
-        {
+        if let (Some(resource), Some(uids)) = (json.get("@resource").and_then(Json::as_str), json.get("@uuid").and_then(Json::as_array)) {
+            let there = uids.iter().filter(|uid| !self.is_absent(resource, uid.as_str().unwrap_or_default()));
+            let uids = Json::Array(there.cloned().collect());
             out.push_str("<reference");
             self.attribute("field", field, out);
             self.attribute("resource", resource, out);

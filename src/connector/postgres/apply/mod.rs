@@ -2,6 +2,7 @@
 
 mod alias;
 mod aside;
+mod eden;
 mod find;
 mod retract;
 mod rows;
@@ -58,6 +59,8 @@ pub(super) struct Transaction<'a> {
     caught_up: BTreeSet<i64>,
     /// Uids of records whose agreed content is to be noted, by table.
     based: HashMap<i64, Vec<String>>,
+    /// Rows of an Eden's own tables, which may want entries elsewhere.
+    entered: eden::Entered,
     /// How many keys sequences gave.
     taken_keys: usize,
     /// Of records that were looked up and live: the keys of their rows, by table and arrival.
@@ -98,6 +101,7 @@ impl<'a> Transaction<'a> {
             last_arrival: None,
             caught_up: BTreeSet::new(),
             based: HashMap::new(),
+            entered: eden::Entered::new(),
             taken_keys: 0,
             keys: HashMap::new(),
             moved: false,
@@ -167,6 +171,12 @@ impl Apply for Transaction<'_> {
 
     fn set_notes(&mut self, table: &Table, peer: SiteId, notes: &[(String, String)]) -> Result<()> {
         self.db.write_notes(table.id, peer, notes)
+    }
+
+    fn set_accounts(&mut self, table: &Table, named: &[(String, String, String)]) -> Result<()> {
+        self.flush()?;
+        let layout = self.layout(table)?;
+        self.name_accounts(&layout, named)
     }
 
     fn answer(&mut self, batch: uuid::Uuid) -> Result<Option<String>> {
@@ -245,7 +255,9 @@ impl Apply for Transaction<'_> {
             if layout.table.bases {
                 self.based.entry(layout.table.id).or_default().push(write.uid.to_owned());
             }
-            return self.write_later(&layout, write, peer, targets);
+            let key = self.write_later(&layout, write, peer, targets)?;
+            self.entered(&layout, key.as_ref());
+            return Ok(key);
         }
         self.flush()?;
         let later = self.later.len();
@@ -263,6 +275,9 @@ impl Apply for Transaction<'_> {
             Ok(_) if layout.table.bases => self.based.entry(layout.table.id).or_default().push(write.uid.to_owned()),
             Ok(_) => {}
             Err(_) => self.later.truncate(later),
+        }
+        if let Ok(key) = &done {
+            self.entered(&layout, key.as_ref());
         }
         done
     }
@@ -384,6 +399,7 @@ impl Apply for Transaction<'_> {
             self.db.link.run(&sql, &args, "let records refer to each other")?;
         }
         self.note_agreed()?;
+        self.enter_supers()?;
         self.db.commit("commit the page")?;
         self.done = true;
         Ok(())

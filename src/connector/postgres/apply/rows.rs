@@ -6,6 +6,7 @@ use super::{Transaction, together::Batch};
 use crate::{
     connector::{
         Effect, Found, Key, KeyPart, Target, Targets, Write,
+        eden::list_value,
         postgres::{
             args::{Arg, Columns},
             failure::{literal, quoted},
@@ -109,7 +110,11 @@ impl Transaction<'_> {
         let (mut values, mut held) = (Values::new(), HashSet::new());
         for (field, value) in record.fields().filter(|(field, _)| only.is_none_or(|only| only.iter().any(|name| name == field))) {
             if let Some(data) = layout.data.iter().find(|data| data.field == field) {
-                values.push((data.column.as_str(), self.take(data, value, batch.as_deref_mut())?));
+                let taken = match &data.list {
+                    Some(list) => list_value(&data.field, &list.resource, value, targets)?.map_or(Arg::Null, Into::into),
+                    None => self.take(data, value, batch.as_deref_mut())?,
+                };
+                values.push((data.column.as_str(), taken));
             } else if let Some(link) = layout.references.iter().find(|link| link.field == field) {
                 let mut set = self.link_values(link, record, targets)?;
                 if let Some(later) = set.take_if(|_| !link.deferrable && self.promised(link, value, targets)) {
@@ -148,7 +153,8 @@ impl Transaction<'_> {
     }
 
     fn insert(&mut self, layout: &Layout, record: RecordView<'_>, values: Values<'_>, key: &Key) -> Result<u64> {
-        let (columns, args) = self.whole_row(layout, record, values, key)?;
+        let (columns, args): (Vec<&str>, Vec<Arg<'_>>) = self.whole_row(layout, record, values, key)?.into_iter().unzip();
+        let columns: Vec<String> = columns.into_iter().map(quoted).collect();
         let marks: Vec<String> = (1..=columns.len()).map(|at| format!("${at}")).collect();
         let sql = match columns.is_empty() {
             true => format!("INSERT INTO {} DEFAULT VALUES", layout.rel),
@@ -157,25 +163,21 @@ impl Transaction<'_> {
         self.db.link.run(&sql, &args, "add the row")
     }
 
-    /// The columns of a new row, as SQL writes them, and their values: with its identity and the key that we chose.
+    /// The columns of a new row and their values: with its identity and the key that we chose.
     pub(super) fn whole_row<'v>(
         &self,
-        layout: &Layout,
+        layout: &'v Layout,
         record: RecordView<'_>,
-        values: Values<'v>,
+        mut values: Values<'v>,
         key: &'v Key,
-    ) -> Result<(Vec<String>, Vec<Arg<'v>>)> {
-        let (mut columns, mut args): (Vec<String>, Vec<Arg<'v>>) =
-            values.into_iter().map(|(column, value)| (quoted(column), value)).unzip();
-        if let Some(identity) = layout.identity.as_ref().filter(|identity| !columns.contains(&quoted(&identity.name))) {
-            columns.push(quoted(&identity.name));
-            args.push(layout.identity_value(record.uid())?);
+    ) -> Result<Values<'v>> {
+        if let Some(identity) = layout.identity.as_ref().filter(|identity| values.iter().all(|(column, _)| *column != identity.name)) {
+            values.push((&identity.name, layout.identity_value(record.uid())?));
         }
         if layout.own_key {
-            columns.push(quoted(&layout.key[0].name));
-            args.extend(key.0.iter().map(Arg::of_key));
+            values.extend(key.0.first().map(|key| (layout.key[0].name.as_str(), Arg::of_key(key))));
         }
-        Ok((columns, args))
+        Ok(values)
     }
 
     /// The key of a row that is to be added.

@@ -1,6 +1,9 @@
 //! The states of records that were written.
 
-use super::Transaction;
+use super::{
+    Transaction,
+    together::{STATE, push_line},
+};
 use crate::{
     connector::{
         Effect, Found, Key, KeyPart, Write,
@@ -15,13 +18,48 @@ use crate::{
     model::{Page, Record, RecordView, SiteId, Time, Version},
 };
 
+/// New states: the columns of [`STATE`], then the key.
+pub(super) enum Added {
+    Rows(Vec<Vec<Arg<'static>>>),
+    /// As COPY wants them, and their keys.
+    Lines {
+        text: String,
+        keys: Vec<Vec<Arg<'static>>>,
+    },
+}
+
+impl Default for Added {
+    fn default() -> Added {
+        Added::Rows(Vec::new())
+    }
+}
+
+impl Added {
+    fn push(&mut self, state: Vec<Arg<'_>>, key: Vec<Arg<'static>>) {
+        match self {
+            Added::Rows(rows) => rows.push(state.into_iter().map(Arg::into_owned).chain(key).collect()),
+            Added::Lines { text, keys } => {
+                push_line(state.iter().chain(&key), text);
+                keys.push(key);
+            }
+        }
+    }
+}
+
 /// States to be stored together.
 #[derive(Default)]
 pub(super) struct States {
-    pub(super) added: Vec<Vec<Arg<'static>>>,
+    pub(super) added: Added,
     pub(super) changed: Vec<Vec<Arg<'static>>>,
     /// New keys of states that had no row, or whose row got another key, by their new arrival.
     pub(super) keyed: Vec<Vec<Arg<'static>>>,
+}
+
+impl States {
+    /// States of which the new ones are to be stored by COPY.
+    pub(super) fn lines() -> States {
+        States { added: Added::Lines { text: String::new(), keys: Vec::new() }, ..States::default() }
+    }
 }
 
 impl Transaction<'_> {
@@ -55,10 +93,10 @@ impl Transaction<'_> {
         let (origin, author) = (db.sites.id(&mut db.link, write.state.origin)?, db.sites.id(&mut db.link, write.state.author)?);
         let settled = db.sites.write_set(&mut db.link, &write.state.settled)?;
         let from = if write.state.shared { Some(db.sites.id(&mut db.link, peer)?) } else { None };
-        let heir = write.heir.map(str::to_owned);
-        let digest = Arg::Bytes(write.digest.0.to_vec().into());
+        let heir = write.heir.map(Arg::text).unwrap_or(Arg::Null);
+        let digest = Arg::Bytes(write.digest.0.as_slice().into());
         let run = Arg::Int(i64::try_from(write.run).unwrap_or(i64::MAX));
-        let common = [
+        let common: [Arg<'_>; 8] = [
             write.deleted.into(),
             write.state.modified_on.0.into(),
             text.into(),
@@ -66,24 +104,23 @@ impl Transaction<'_> {
             author.into(),
             settled.into(),
             from.into(),
-            heir.into(),
+            heir,
         ];
         match write.local {
             None => {
-                let mut state: Vec<Arg<'static>> = vec![arrival.into(), write.uid.to_owned().into()];
+                let mut state: Vec<Arg<'_>> = Vec::with_capacity(14);
+                state.extend([arrival.into(), Arg::text(write.uid)]);
                 state.extend(common);
-                state.extend([extra.flatten().into(), digest, run]);
-                match key {
-                    Some(key) => state.extend(key.0.iter().map(owned)),
-                    None => state.extend(vec![Arg::Null; layout.key.len()]),
-                }
-                states.added.push(state);
+                // The run comes once more, as the one that made the record.
+                state.extend([extra.flatten().into(), digest, run.clone(), run]);
+                let none = || vec![Arg::Null; layout.key.len()];
+                states.added.push(state, key.map_or_else(none, |key| key.0.iter().map(owned).collect()));
             }
             Some(found) => {
                 let replace = extra.is_some();
                 let mut state: Vec<Arg<'static>> = vec![found.arrival.into(), arrival.into()];
-                state.extend(common);
-                state.extend([extra.flatten().into(), replace.into(), digest, run]);
+                state.extend(common.into_iter().map(Arg::into_owned));
+                state.extend([extra.flatten().into(), replace.into(), digest.into_owned(), run]);
                 states.changed.push(state);
                 if let Some(key) = key.filter(|_| !found.living || self.moved) {
                     states.keyed.push(std::iter::once(arrival.into()).chain(key.0.iter().map(owned)).collect());
@@ -99,9 +136,12 @@ impl Transaction<'_> {
         if layout.own_key {
             return Ok(());
         }
-        let added = states.added.iter().map(|state| &state[state.len() - count..]);
-        let keys: Vec<Vec<Arg<'_>>> =
-            added.chain(states.keyed.iter().map(|state| &state[1..])).filter(|key| !key.contains(&Arg::Null)).map(<[_]>::to_vec).collect();
+        let added: Vec<&[Arg<'_>]> = match &states.added {
+            Added::Rows(rows) => rows.iter().map(|state| &state[state.len() - count..]).collect(),
+            Added::Lines { keys, .. } => keys.iter().map(Vec::as_slice).collect(),
+        };
+        let keys = added.into_iter().chain(states.keyed.iter().map(|state| &state[1..]));
+        let keys: Vec<Vec<Arg<'_>>> = keys.filter(|key| !key.contains(&Arg::Null)).map(<[_]>::to_vec).collect();
         if keys.is_empty() {
             return Ok(());
         }
@@ -126,17 +166,17 @@ impl Transaction<'_> {
         let keys = |first: usize| -> String {
             layout.key.iter().enumerate().map(|(at, key)| format!(", ${}::{}[]", first + at, key.bare())).collect()
         };
-        if !states.added.is_empty() {
+        if let Added::Rows(added) = states.added
+            && !added.is_empty()
+        {
             let sql = format!(
-                "INSERT INTO {state} (arrival, uid, deleted, modified_on, version, origin, author, settled, received_from, heir, extra, digest, run, made, {ks})
-                 SELECT arrival, uid, deleted, modified_on, version, origin, author, settled, received_from, heir, extra, digest, run, run, {ks}
+                "INSERT INTO {state} ({STATE}, {ks}) SELECT {STATE}, {ks}
                  FROM unnest($1::bigint[], $2::text[], $3::boolean[], $4::bigint[], $5::text[], $6::bigint[], $7::bigint[], $8::text[], $9::bigint[],
-                   $10::text[], $11::text[], $12::bytea[], $13::bigint[]{})
-                   w(arrival, uid, deleted, modified_on, version, origin, author, settled, received_from, heir, extra, digest, run, {ks})
+                   $10::text[], $11::text[], $12::bytea[], $13::bigint[], $14::bigint[]{}) w({STATE}, {ks})
                  RETURNING NULL::text, NULL::text, NULL::bytea, uid, version, digest",
-                keys(14)
+                keys(15)
             );
-            self.db.change(layout, &sql, &columns(states.added))?;
+            self.db.change(layout, &sql, &columns(added))?;
         }
         if !states.changed.is_empty() {
             let from = "SELECT * FROM unnest($1::bigint[], $2::bigint[], $3::boolean[], $4::bigint[], $5::text[], $6::bigint[], $7::bigint[], $8::text[],
@@ -191,11 +231,5 @@ impl Transaction<'_> {
 
 /// A key part that outlives its key.
 pub(super) fn owned(part: &KeyPart) -> Arg<'static> {
-    match Arg::of_key(part) {
-        Arg::Text(text) => text.into_owned().into(),
-        Arg::Bytes(bytes) => Arg::Bytes(bytes.into_owned().into()),
-        Arg::Int(value) => Arg::Int(value),
-        Arg::Flag(value) => Arg::Flag(value),
-        Arg::Null | Arg::List(_) => Arg::Null,
-    }
+    Arg::of_key(part).into_owned()
 }

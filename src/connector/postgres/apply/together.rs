@@ -8,13 +8,14 @@ use std::{io::Write as _, sync::Arc};
 use super::{
     Transaction,
     rows::{Values, moved},
-    states::{States, owned},
+    states::{Added, States, owned},
 };
 use crate::{
     connector::{
         Effect, Key, Targets, Write,
         postgres::{
             args::{Arg, Columns},
+            failure::quoted,
             fold::columns,
             layout::{Data, Layout},
             link::Link,
@@ -24,20 +25,24 @@ use crate::{
     model::{SiteId, Sum},
 };
 
-/// The columns of a new state but its key, in the order of [`States::added`].
-const STATE: &str = "arrival, uid, deleted, modified_on, version, origin, author, settled, received_from, heir, extra, digest, run";
-
-/// Where the run stands among them.
-const RUN: usize = 12;
+/// The columns of a new state but its key, in the order of [`Added`].
+pub(super) const STATE: &str =
+    "arrival, uid, deleted, modified_on, version, origin, author, settled, received_from, heir, extra, digest, run, made";
 
 /// Rows of values.
 type Rows = Vec<Vec<Arg<'static>>>;
 
+/// New rows that have the same columns, as COPY wants them.
+struct Inserts {
+    columns: Vec<String>,
+    lines: String,
+    count: u64,
+}
+
 /// What waits to be written, of one table.
 pub(super) struct Batch {
     layout: Arc<Layout>,
-    /// By columns: the rows as COPY wants them, and how many there are.
-    inserts: Vec<(Vec<String>, String, u64)>,
+    inserts: Vec<Inserts>,
     /// By columns with their types: the new values, then the key.
     updates: Vec<(Vec<(String, String)>, Rows)>,
     deletes: Rows,
@@ -50,7 +55,7 @@ pub(super) struct Batch {
 impl Batch {
     fn new(layout: Arc<Layout>) -> Batch {
         let (inserts, updates, deletes, asks) = (Vec::new(), Vec::new(), Vec::new(), Vec::new());
-        Batch { layout, inserts, updates, deletes, asks, states: States::default(), came: Sum::default() }
+        Batch { layout, inserts, updates, deletes, asks, states: States::lines(), came: Sum::default() }
     }
 
     /// Has a text read back later.
@@ -61,13 +66,15 @@ impl Batch {
         }
     }
 
-    fn insert(&mut self, columns: Vec<String>, values: &[Arg<'_>]) {
-        let at = self.inserts.iter().position(|(known, ..)| *known == columns).unwrap_or_else(|| {
-            self.inserts.push((columns, String::new(), 0));
+    fn insert(&mut self, values: &Values<'_>) {
+        let same = |known: &Inserts| known.columns.len() == values.len() && known.columns.iter().zip(values).all(|(a, (b, _))| a == b);
+        let at = self.inserts.iter().position(same).unwrap_or_else(|| {
+            let columns = values.iter().map(|(column, _)| (*column).to_owned()).collect();
+            self.inserts.push(Inserts { columns, lines: String::new(), count: 0 });
             self.inserts.len() - 1
         });
-        push_line(values, &mut self.inserts[at].1);
-        self.inserts[at].2 += 1;
+        push_line(values.iter().map(|(_, value)| value), &mut self.inserts[at].lines);
+        self.inserts[at].count += 1;
     }
 
     fn update(&mut self, columns: Vec<(String, String)>, values: Vec<Arg<'static>>) {
@@ -131,8 +138,9 @@ impl Transaction<'_> {
                     Some(after)
                 }
                 false => {
-                    let (columns, args) = self.whole_row(layout, record, values, &own)?;
-                    batch.insert(columns, &args);
+                    let values = self.whole_row(layout, record, values, &own)?;
+                    batch.insert(&values);
+                    drop(values);
                     Some(own)
                 }
             };
@@ -164,19 +172,15 @@ impl Transaction<'_> {
         for (columns, rows) in std::mem::take(&mut batch.updates) {
             self.update_all(&layout, &columns, rows)?;
         }
-        for (columns, text, count) in &batch.inserts {
-            all_of(copy(&mut self.db.link, &layout.rel, &columns.join(", "), text, "add the rows")?, *count)?;
+        for inserts in &batch.inserts {
+            let columns: Vec<String> = inserts.columns.iter().map(|column| quoted(column)).collect();
+            all_of(copy(&mut self.db.link, &layout.rel, &columns.join(", "), &inserts.lines, "add the rows")?, inserts.count)?;
         }
         self.free_keys(&layout, &batch.states)?;
-        let added = std::mem::take(&mut batch.states.added);
-        if !added.is_empty() {
-            let mut text = String::new();
-            for mut state in added {
-                // The run comes once more, as the one that made the record.
-                state.insert(RUN + 1, state[RUN].clone());
-                push_line(&state, &mut text);
-            }
-            let columns = format!("{STATE}, made, {}", layout.ks(""));
+        if let Added::Lines { text, .. } = std::mem::take(&mut batch.states.added)
+            && !text.is_empty()
+        {
+            let columns = format!("{STATE}, {}", layout.ks(""));
             copy(&mut self.db.link, &layout.state(), &columns, &text, "write the journal")?;
         }
         self.db.count(layout.table.id, Sum::default(), batch.came);
@@ -188,7 +192,7 @@ impl Transaction<'_> {
             return Ok(());
         }
         let mut text = String::new();
-        lost.iter().for_each(|version| push_line(version, &mut text));
+        lost.iter().for_each(|version| push_line(version.iter(), &mut text));
         copy(&mut self.db.link, "entente.history", "tab, uid, at, site, run, side, rule, record", &text, "write the history").map(drop)
     }
 
@@ -245,29 +249,39 @@ fn all_of(done: u64, wanted: u64) -> Result<()> {
 }
 
 /// Appends a row as COPY reads it.
-fn push_line(values: &[Arg<'_>], out: &mut String) {
-    let mut text = String::new();
-    for (at, value) in values.iter().enumerate() {
+pub(super) fn push_line<'a, 'v: 'a>(values: impl Iterator<Item = &'a Arg<'v>>, out: &mut String) {
+    for (at, value) in values.enumerate() {
         if at > 0 {
             out.push('\t');
         }
-        if *value == Arg::Null {
-            out.push_str("\\N");
-            continue;
-        }
-        text.clear();
-        value.write(&mut text);
-        for letter in text.chars() {
-            match letter {
-                '\\' => out.push_str("\\\\"),
-                '\t' => out.push_str("\\t"),
-                '\n' => out.push_str("\\n"),
-                '\r' => out.push_str("\\r"),
-                letter => out.push(letter),
+        match value {
+            Arg::Null => out.push_str("\\N"),
+            Arg::Int(_) | Arg::Flag(_) => value.write(out),
+            Arg::Text(text) => escape(text, out),
+            Arg::Bytes(_) | Arg::List(_) => {
+                let mut text = String::new();
+                value.write(&mut text);
+                escape(&text, out);
             }
         }
     }
     out.push('\n');
+}
+
+fn escape(text: &str, out: &mut String) {
+    let mut rest = text;
+    while let Some(at) = rest.bytes().position(|byte| matches!(byte, b'\\' | b'\t' | b'\n' | b'\r')) {
+        let (plain, special) = rest.split_at(at);
+        out.push_str(plain);
+        out.push_str(match special.as_bytes()[0] {
+            b'\t' => "\\t",
+            b'\n' => "\\n",
+            b'\r' => "\\r",
+            _ => "\\\\",
+        });
+        rest = &special[1..];
+    }
+    out.push_str(rest);
 }
 
 /// Sends rows, and tells how many there are by now.
@@ -290,7 +304,7 @@ mod tests {
     fn a_line_for_copy_keeps_whatever_is_in_it() {
         let mut line = String::new();
         push_line(
-            &[Arg::text("a\tb\\N\n\r"), Arg::Null, Arg::text("\\."), Arg::Bytes(vec![0, 255].into()), Arg::Flag(true), Arg::Int(-1)],
+            [Arg::text("a\tb\\N\n\r"), Arg::Null, Arg::text("\\."), Arg::Bytes(vec![0, 255].into()), Arg::Flag(true), Arg::Int(-1)].iter(),
             &mut line,
         );
         assert_eq!(line, "a\\tb\\\\N\\n\\r\t\\N\t\\\\.\t\\\\x00ff\tt\t-1\n");

@@ -2,6 +2,7 @@
 
 mod alias;
 mod aside;
+mod eden;
 mod plan;
 mod retract;
 mod rows;
@@ -54,6 +55,8 @@ pub(super) struct Transaction<'a> {
     last_arrival: Option<(i64, i64)>,
     /// Uids of records whose agreed content is to be noted, by table.
     based: HashMap<i64, Vec<Native>>,
+    /// Rows of an Eden's own tables, which may want entries elsewhere.
+    entered: eden::Entered,
     /// The row that was written last got another key.
     moved: bool,
     done: bool,
@@ -81,6 +84,7 @@ impl<'a> Transaction<'a> {
             children: HashMap::new(),
             last_arrival: None,
             based: HashMap::new(),
+            entered: eden::Entered::new(),
             moved: false,
             done: false,
         })
@@ -349,6 +353,11 @@ impl Apply for Transaction<'_> {
         self.db.write_notes(table.id, peer, notes)
     }
 
+    fn set_accounts(&mut self, table: &Table, named: &[(String, String, String)]) -> Result<()> {
+        let layout = self.layout(table)?;
+        self.name_accounts(&layout, named)
+    }
+
     fn answer(&mut self, batch: uuid::Uuid) -> Result<Option<String>> {
         let sql = "SELECT answer FROM entente_batch WHERE id = ?1";
         let mut statement = self.db.conn.prepare_cached(sql).told("read the journal")?;
@@ -558,6 +567,9 @@ impl Apply for Transaction<'_> {
         {
             self.delete_row(&layout, key)?;
         }
+        if done.is_ok() {
+            self.entered(&layout, key.as_ref());
+        }
         done.map(|()| key)
     }
 
@@ -684,6 +696,7 @@ impl Apply for Transaction<'_> {
 
     fn commit(mut self: Box<Self>) -> Result<()> {
         self.note_agreed()?;
+        self.enter_supers()?;
         self.unmark()?;
         self.db.commit("commit the page")?;
         self.done = true;

@@ -11,6 +11,7 @@ use super::{
 use crate::{
     connector::{
         Effect, Found, Key, KeyPart, Target, Targets, Write,
+        eden::list_value,
         known::canonical_uuid,
         sqlite::{
             failure::{Told, quoted},
@@ -140,6 +141,12 @@ impl Transaction<'_> {
                 Slot::Unknown => {}
                 Slot::Data(at) => {
                     let (data, value) = (&layout.data[*at], record.value(cell));
+                    if let Some(list) = &data.list {
+                        let text = list_value(&data.field, &list.resource, value, targets)?;
+                        values.push(text.map_or(Bound::Null, |text| Bound::OwnedText(text.into_bytes())));
+                        order.push(None);
+                        continue;
+                    }
                     self.check_fit(data, record.value(cell))?;
                     values.push(Bound::of(value)?);
                     order.push(None);

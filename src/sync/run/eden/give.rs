@@ -13,7 +13,7 @@ use crate::{
     peer::{Eden, EdenDoor, EdenSender},
     sync::{
         Outcome,
-        eden::{Tables, as_told, close, held},
+        eden::{Filters, Tables, as_told, close, held},
         run::{Progress, Run},
     },
 };
@@ -30,6 +30,7 @@ struct Way<'a> {
     push: EdenPush,
     door: EdenDoor,
     sender: EdenSender,
+    filters: Filters,
 }
 
 impl<'r> Run<'r, '_> {
@@ -37,12 +38,13 @@ impl<'r> Run<'r, '_> {
         let shared: BTreeSet<String> = legs.iter().filter(|leg| leg.resource.mode.pushes()).map(|leg| leg.table.resource.clone()).collect();
         let allowed = |resource: &str| shared.contains(resource);
         let mut tables = Tables::new(self.site, &allowed);
+        let filters: Filters = legs.iter().map(|leg| (leg.table.resource.clone(), leg.filter.clone())).collect();
         let leg = &mut legs[at];
         if self.ask.full || leg.share.given != leg.filter.to_string() {
             (leg.share.push, leg.share.given) = (0, leg.filter.to_string());
         }
         let (before, head) = (eden.traffic(), leg.door.head(&leg.table)?);
-        let mut way = self.way(leg, eden);
+        let mut way = self.way(leg, eden, filters);
         while leg.share.push < head {
             self.stopped()?;
             let mut page = Page::new(&leg.table.resource);
@@ -59,7 +61,7 @@ impl<'r> Run<'r, '_> {
         Ok(())
     }
 
-    fn way<'a>(&self, leg: &Leg<'_>, eden: &'a Eden) -> Way<'a> {
+    fn way<'a>(&self, leg: &Leg<'_>, eden: &'a Eden, filters: Filters) -> Way<'a> {
         let resource = &leg.resource;
         let plain = resource.update == Policy::Newer
             && matches!(resource.conflict, Policy::Newer | Policy::Manual)
@@ -74,6 +76,7 @@ impl<'r> Run<'r, '_> {
             push,
             door: if plain { EdenDoor::Sync } else { EdenDoor::Controller },
             sender: EdenSender { site: self.site.id, domain, url },
+            filters,
         }
     }
 
@@ -166,7 +169,7 @@ impl<'r> Run<'r, '_> {
     ) -> Result<()> {
         self.stopped()?;
         let mut feed = Feed { masters: page.clone(), results: page.records.len(), ..Feed::default() };
-        close(&mut feed, tables)?;
+        close(&mut feed, &way.filters, tables)?;
         prune(&mut feed, tables, peer)?;
         answers.clear(leg, page, notes, &mut feed);
         let done = match way.eden.push(&way.push, &feed, &way.sender, way.door) {
