@@ -116,7 +116,7 @@ impl Transaction<'_> {
             let sql = format!(
                 "UPDATE {} SET {} = ?2 WHERE {} IN (SELECT s.k1 FROM rarray(?1) w CROSS JOIN {} s ON s.uid = w.value AND s.deleted = 0)",
                 quoted(&layout.table.name),
-                quoted(&column.to_string()),
+                quoted(column),
                 quoted(&layout.key[0]),
                 layout.state()
             );
