@@ -154,7 +154,38 @@ fn rows_that_arrive_get_their_entries_in_super_entities() {
     pushes(&hub, "org_office", &gone);
     assert_eq!(hub.one(entries), "org_officeTorg_officeMain office");
     // Nothing of it is news for anybody.
+    assert!(hub.pull("org_office", "&msince=2026-02-01T00:00:00").uids("org_office").is_empty());
+    assert_eq!(hub.one("SELECT count(*) || (SELECT count(*) FROM org_site) FROM pr_pentity"), "11");
+}
+
+#[test]
+fn a_row_without_its_entries_is_better_than_none() {
+    // Something there wants a value that nobody has.
+    let strict = PEOPLE.replace("CREATE TABLE \"org_site\" (", "CREATE TABLE \"org_site\" (\"must\" INTEGER NOT NULL, ");
+    let strict = strict.replace(
+        "(\"must\" INTEGER NOT NULL, \"site_id\" INTEGER PRIMARY KEY AUTOINCREMENT",
+        "(\"site_id\" INTEGER PRIMARY KEY AUTOINCREMENT, \"must\" INTEGER NOT NULL",
+    );
+    let hub = Hub::with(&strict, &people()[1..3]);
+    hub.register();
+    pushes(&hub, "org_office", &element("org_office", 1, "2026-01-02T00:00:00", "", &named("HQ")));
+    assert_eq!(hub.one("SELECT name || (pe_id IS NOT NULL) || (site_id IS NULL) FROM org_office"), "HQ11");
+}
+
+#[test]
+fn accounts_are_known_by_their_addresses_and_unknown_ones_are_nobody() {
+    let hub = Hub::with(PEOPLE, &people()[1..3]);
+    hub.register();
+    hub.pull("org_office", "");
+    let by = |created: &str, modified: &str| format!(" created_by=\"{created}\" modified_by=\"{modified}\" owned_by_group=\"Editors\"");
+    let row = "SELECT coalesce(created_by, '-') || coalesce(modified_by, '-') || coalesce(owned_by_group, '-') FROM org_office";
+    pushes(&hub, "org_office", &element("org_office", 1, "2026-01-02T00:00:00", &by("ana@example.org", "carl@example.org"), &named("HQ")));
+    assert_eq!(hub.one(row), "1-1");
+    pushes(&hub, "org_office", &element("org_office", 1, "2026-01-03T00:00:00", &by("ana@example.org", "bob@example.org"), &named("HQ 2")));
+    assert_eq!(hub.one(row), "121");
     assert!(hub.pull("org_office", "&msince=2026-02-01T00:00:00").uids("org_office").is_empty(), "an account is no news");
+    pushes(&hub, "org_office", &element("org_office", 1, "2026-01-01T00:00:00", &by("bob@example.org", "ana@example.org"), &named("Old")));
+    assert_eq!(hub.one(row), "121", "what lost says nothing");
 }
 
 #[test]
