@@ -92,6 +92,8 @@ pub(super) struct Link {
     pub(super) to: Vec<String>,
     /// The parent's key columns.
     pub(super) parent_key: Vec<String>,
+    /// Both sides' columns convert what is stored in the same way, so that values can be compared as they are.
+    pub(super) alike: bool,
 }
 
 impl Link {
@@ -324,7 +326,8 @@ impl Layout {
                 let on: Vec<String> = pairs
                     .map(|(column, to)| {
                         let position = link.parent_key.iter().position(|key| key == to).unwrap_or(0) + 1;
-                        format!("p{at}.k{position} = t.{}", quoted(column))
+                        // A column's affinity would make the index on the key useless, and every row would look through all states.
+                        format!("p{at}.k{position} = {}t.{}", if link.alike { "+" } else { "" }, quoted(column))
                     })
                     .collect();
                 joins.push_str(&format!(" LEFT JOIN {} p{at} ON {} AND p{at}.deleted = 0", state_of(link.parent_id), on.join(" AND ")));
@@ -447,7 +450,10 @@ fn links(entry: &Entry, all: &[Entry], omitted: &BTreeSet<String>) -> std::resul
         })?;
         let to = if foreign.to.is_empty() { parent.shape.key() } else { foreign.to.clone() };
         let exact = |name: &String| parent.shape.column(name).map_or_else(|| name.clone(), |column| column.name.clone());
+        let kinds = foreign.columns.iter().zip(&to).map(|(own, other)| (entry.shape.column(own), parent.shape.column(other)));
+        let alike = kinds.into_iter().all(|(own, other)| own.zip(other).is_some_and(|(own, other)| own.affinity == other.affinity));
         let link = Link {
+            alike,
             field: foreign.columns.iter().map(|column| field_name(&entry.spec, column)).collect::<Vec<_>>().join("+"),
             columns: foreign.columns.clone(),
             parent: parent.shape.name.clone(),
