@@ -155,6 +155,11 @@ const ONCE_SERVED: &[(Ground, u64, &str)] = &[
         ADOPTION + 84,
         "a page gave a record twice, as its own and as what another became, and what was agreed could not be noted",
     ),
+    (
+        Ground::Mixed,
+        489,
+        "what a site had forgotten the deletion of came back round a circle, from a site that had it from the only other holder",
+    ),
     (Ground::Mixed, 3_475, "a deletion went with a backup that was put back at its site, but others had heard of it"),
 ];
 

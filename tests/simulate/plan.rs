@@ -69,6 +69,24 @@ pub(crate) struct Plan {
 pub(crate) const LATER: u64 = 400;
 
 impl Plan {
+    /// Whether what one site gives to others may reach the other site without the two meeting.
+    pub(crate) fn comes_round(&self, to: usize, from: usize) -> bool {
+        let direct = |link: &&Link| [link.from, link.to] != [to, from] && [link.from, link.to] != [from, to];
+        let mut reached = vec![from];
+        let mut at = 0;
+        while let Some(here) = reached.get(at).copied() {
+            at += 1;
+            for link in self.links.iter().filter(direct) {
+                for (one, other) in [(link.from, link.to), (link.to, link.from)] {
+                    if one == here && !reached.contains(&other) {
+                        reached.push(other);
+                    }
+                }
+            }
+        }
+        reached.contains(&to)
+    }
+
     pub(crate) fn draw(dice: &mut Dice, seed: u64) -> Plan {
         let shape = Shape::draw(dice, seed);
         let sites = dice.weighted(&[(45, 2), (33, 3), (12, 4), (5, 5), (3, 6), (2, 7)]);

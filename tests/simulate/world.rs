@@ -61,7 +61,7 @@ pub(crate) struct World {
     pub(crate) calm: bool,
     /// Records of which some site forgot that they were deleted.
     pub(crate) purged: BTreeSet<(String, String)>,
-    /// Those that two other sites had then: one of them may have it from the other, and gives it back as new (SYNC.md 9).
+    /// Those that may come back by a third site, which has them from one that was not told, before or after (SYNC.md 9).
     pub(crate) rumoured: BTreeSet<String>,
     /// What went wrong in a way that nothing explains.
     pub(crate) surprises: Vec<String>,
@@ -261,10 +261,15 @@ impl World {
         self.say(format!("s{at} forgets {purged:?}"));
         self.tally.many("tombstones purged", purged.len() as u64);
         let others: Vec<_> = self.houses.iter().map(House::read).collect();
-        let lives = |table: &str, uid: &String| {
-            others.iter().filter(|journal| journal.tables[table].get(uid).is_some_and(|entry| entry.present)).count()
+        let lives = |table: &str, uid: &String| -> Vec<usize> {
+            let has = |house: &usize| others[*house].tables[table].get(uid).is_some_and(|entry| entry.present);
+            (0..others.len()).filter(has).collect()
         };
-        self.rumoured.extend(purged.iter().filter(|(table, uid)| lives(table, uid) > 1).map(|(_, uid)| uid.clone()));
+        let may_return = |(table, uid): &&(String, String)| {
+            let holders = lives(table, uid);
+            holders.len() > 1 || holders.first().is_some_and(|holder| self.plan.comes_round(at, *holder))
+        };
+        self.rumoured.extend(purged.iter().filter(may_return).map(|(_, uid)| uid.clone()));
         self.purged.extend(purged);
     }
 

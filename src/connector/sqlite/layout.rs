@@ -295,11 +295,9 @@ impl Layout {
         state_of(self.table.id)
     }
 
-    /// `s.k1 = +alias.column AND …`: how the state of a row is found by its key. A column's affinity would make the index on the key useless, and
-    /// every row would look through all states.
+    /// How the state of a row is found: see [`by_key`].
     pub(super) fn by_key(&self, row: &str, state: &str) -> String {
-        let pairs = self.key.iter().enumerate().map(|(at, column)| format!("{state}.k{} = +{row}.{}", at + 1, quoted(column)));
-        pairs.collect::<Vec<_>>().join(" AND ")
+        by_key(&self.key, row, state)
     }
 
     /// `alias.column = s.k1 AND …`: how a row of the table meets its state.
@@ -338,7 +336,7 @@ impl Layout {
                     quoted(&link.parent),
                     on.join(" AND "),
                     state_of(link.parent_id),
-                    on_key(&link.parent_key, &format!("q{at}"), &format!("p{at}")),
+                    by_key(&link.parent_key, &format!("q{at}"), &format!("p{at}")),
                 ));
             }
         }
@@ -366,6 +364,13 @@ pub(super) fn state_of(id: i64) -> String {
 pub(super) fn on_key(key: &[String], row: &str, state: &str) -> String {
     let pairs: Vec<String> = key.iter().enumerate().map(|(at, column)| format!("{row}.{} = {state}.k{}", quoted(column), at + 1)).collect();
     pairs.join(" AND ")
+}
+
+/// `s.k1 = +row.column AND …`: how the state of a row is found by its key. A column's affinity would make the index on the key useless, and every row
+/// would look through all states.
+fn by_key(key: &[String], row: &str, state: &str) -> String {
+    let pairs = key.iter().enumerate().map(|(at, column)| format!("{state}.k{} = +{row}.{}", at + 1, quoted(column)));
+    pairs.collect::<Vec<_>>().join(" AND ")
 }
 
 /// `key = ?n AND …`

@@ -70,7 +70,7 @@ impl Transaction<'_> {
                     "SELECT s.arrival FROM {} t JOIN {} s ON {} WHERE s.deleted = 0 AND s.own IS NULL AND {}",
                     quoted(&child.table.name),
                     child.state(),
-                    child.on_key("t", "s"),
+                    child.by_key("t", "s"),
                     points_to(link, "t", &quoted(&table.name), 1)
                 );
                 let arrivals: Vec<i64> = {

@@ -504,7 +504,7 @@ impl Apply for Transaction<'_> {
             "SELECT s.uid FROM {} t JOIN {} s ON {} WHERE s.deleted = 0 AND {}",
             quoted(&table.name),
             layout.state(),
-            layout.on_key("t", "s"),
+            layout.by_key("t", "s"),
             conditions.join(" AND ")
         );
         let mut statement = self.db.conn.prepare_cached(&sql).told("look for a match")?;
