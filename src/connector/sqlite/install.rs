@@ -446,4 +446,22 @@ mod tests {
             assert!(plan.iter().any(|step| step.starts_with("SEARCH s USING")), "{key}: {plan:?}");
         }
     }
+
+    #[test]
+    fn what_a_reference_leads_to_is_found_by_an_index() {
+        let file = tempfile::NamedTempFile::new().unwrap();
+        let tables = "CREATE TABLE org (id INTEGER PRIMARY KEY, code TEXT UNIQUE);
+                      CREATE TABLE office (id INTEGER PRIMARY KEY, org INTEGER REFERENCES org(id), code TEXT REFERENCES org(code))";
+        rusqlite::Connection::open(file.path()).unwrap().execute_batch(tables).unwrap();
+        let mut db = Sqlite::open(file.path(), Uuids::default()).unwrap();
+        let specs = ["org", "office"].map(|name| TableSpec { table: name.into(), resource: name.into(), ..TableSpec::default() });
+        crate::connector::Connector::attach(&mut db, &specs, SiteId::random(), Time(1), &mut |_, _, _| {}).unwrap();
+        db.refresh().unwrap();
+        let layout = db.layouts.iter().find(|layout| layout.table.name == "office").unwrap().clone();
+        let mut statement = db.conn.prepare(&format!("EXPLAIN QUERY PLAN {}", layout.sql.feed)).unwrap();
+        let plan = statement.query_map(params![0, 1, 0, 1], |row| row.get(3)).unwrap();
+        let plan: Vec<String> = plan.collect::<rusqlite::Result<_>>().unwrap();
+        assert!(plan.iter().any(|step| step.starts_with("SEARCH p0 USING")), "{plan:?}");
+        assert!(plan.iter().all(|step| step.starts_with("SEARCH ")), "{plan:?}");
+    }
 }
