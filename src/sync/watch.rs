@@ -42,7 +42,7 @@ pub fn watch(site: &Site, stop: &dyn Fn() -> bool, changed: &mut dyn FnMut(&str)
                 known.rest -= 1;
             } else if let Err(error) = look(site, database, known, changed) {
                 tracing::debug!(%database, "{database} could not be looked at: {}", error.chain());
-                *known = Known { rest: REST, heads: std::mem::take(&mut known.heads), ..Known::default() };
+                known.let_rest();
             }
         }
         std::thread::sleep(LOOK);
@@ -55,8 +55,9 @@ pub fn listen(site: &Site, repository: RepositoryId, ended: &AtomicBool, changed
     site.peer(&repository)?.listen(ended, changed)
 }
 
+/// What is known of a database.
 #[derive(Default)]
-struct Known {
+pub(super) struct Known {
     connector: Option<Box<dyn crate::connector::Connector>>,
     pulse: Option<i64>,
     heads: HashMap<String, i64>,
@@ -65,7 +66,15 @@ struct Known {
     rest: u32,
 }
 
-fn look(site: &Site, database: &str, known: &mut Known, changed: &mut dyn FnMut(&str)) -> Result<()> {
+impl Known {
+    /// It could not be reached: another connection is made, after a while.
+    pub(super) fn let_rest(&mut self) {
+        *self = Known { rest: REST, heads: std::mem::take(&mut self.heads), ..Known::default() };
+    }
+}
+
+/// Looks once.
+pub(super) fn look(site: &Site, database: &str, known: &mut Known, changed: &mut dyn FnMut(&str)) -> Result<()> {
     known.looks = known.looks.wrapping_add(1);
     if known.connector.as_mut().is_none_or(|connector| known.looks.is_multiple_of(STALE) && connector.stale()) {
         let database = site.store.read(|c| crate::store::databases::get(c, database))?;
@@ -79,7 +88,9 @@ fn look(site: &Site, database: &str, known: &mut Known, changed: &mut dyn FnMut(
     let first = known.pulse.is_none();
     for table in connector.tables()? {
         let head = connector.head(&table)?;
-        if known.heads.insert(table.resource.clone(), head) != Some(head) && !first {
+        let before = known.heads.insert(table.resource.clone(), head);
+        // What came while the database could not be reached is told, too.
+        if before != Some(head) && (before.is_some() || !first) {
             changed(&table.resource);
         }
     }

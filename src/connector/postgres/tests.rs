@@ -133,6 +133,22 @@ fn whoever_holds_the_journal_is_named() {
 }
 
 #[test]
+fn an_edit_that_is_not_taken_over_yet_is_no_part_of_the_version_before_it() {
+    let mut app = TestDatabase::new();
+    app.sql("CREATE TABLE t (id integer PRIMARY KEY, v text); INSERT INTO t VALUES (1, 'given'), (2, 'given')");
+    let mut db = open(&app.url());
+    let table = attach(&mut db, "t").unwrap();
+    let (_, cursor) = feed(&mut db, &table, 0);
+    app.sql("UPDATE entente.state_1 SET digest = NULL; UPDATE t SET v = 'edited' WHERE id = 1");
+    let layout = db.layout(&table).unwrap();
+    db.transaction(|db| db.complete(&layout, &[1, 2])).unwrap();
+    assert_eq!(app.rows("SELECT arrival FROM entente.state_1 WHERE digest IS NOT NULL"), "2");
+    assert_eq!(db.noted_among(&layout, vec![1, 2]).unwrap().into_iter().collect::<Vec<_>>(), [1]);
+    // So it becomes a version of its own, and goes to whoever had the one before.
+    assert_eq!(feed(&mut db, &table, cursor).0, ["edited"]);
+}
+
+#[test]
 fn notes_that_were_taken_over_are_forgotten_and_the_others_stay() {
     let mut app = TestDatabase::new();
     app.sql("CREATE TABLE t (id integer PRIMARY KEY, v text)");

@@ -19,5 +19,6 @@ mod postgres_trouble;
 mod twins;
 mod verified;
 mod waiting;
+mod watch;
 mod world;
 mod writers;
