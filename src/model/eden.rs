@@ -29,6 +29,9 @@ pub const META: [&str; 16] = [
     "registration_key",
 ];
 
+/// Columns of Eden's that name accounts and roles: they travel as attributes, by what those are called.
+pub const ACCOUNTS: [&str; 4] = ["created_by", "modified_by", "owned_by_user", "owned_by_group"];
+
 /// The resource and the uids of several references in one value; `None` for any other.
 pub fn several(value: Value<'_>) -> Option<(&str, Vec<&str>)> {
     #[derive(serde::Deserialize)]
@@ -160,6 +163,8 @@ pub struct Feed {
     pub instances: std::collections::HashMap<(String, String), String>,
     /// Records that are held back, resource and uid: nothing refers to them.
     pub absent: std::collections::HashSet<(String, String)>,
+    /// Whose the records are, by resource and uid: columns, and the accounts and roles that they name.
+    pub accounts: std::collections::HashMap<String, std::collections::HashMap<String, Vec<(&'static str, String)>>>,
     /// Fields that were emptied, by uid: Eden leaves alone what is not named.
     pub cleared: std::collections::HashMap<String, Vec<String>>,
 }

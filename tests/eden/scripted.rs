@@ -22,6 +22,8 @@ pub(crate) struct Kept {
     pub(crate) fields: BTreeMap<String, String>,
     /// Field, resource, uid.
     pub(crate) references: Vec<(String, String, String)>,
+    /// Of a record that is gone: what took its place.
+    pub(crate) heir: Option<String>,
 }
 
 /// A request as it came.
@@ -204,7 +206,8 @@ fn export(state: &State, resource: &str, since: Option<String>) -> String {
 
 fn element(name: &str, uid: &str, kept: &Kept) -> String {
     if kept.deleted {
-        return format!("<resource name=\"{name}\" uuid=\"{uid}\" deleted=\"True\" modified_on=\"{}\"/>", kept.modified);
+        let heir = kept.heir.as_ref().map_or(String::new(), |heir| format!(" replaced_by=\"{heir}\""));
+        return format!("<resource name=\"{name}\" uuid=\"{uid}\" deleted=\"True\" modified_on=\"{}\"{heir}/>", kept.modified);
     }
     let modified = if kept.modified.is_empty() { String::new() } else { format!(" modified_on=\"{}\"", kept.modified) };
     let mut text = format!("<resource name=\"{name}\" uuid=\"{uid}\" mci=\"{}\"{modified}>", kept.mci + 1);
@@ -269,6 +272,7 @@ fn import(state: &mut State, resource: &str, asked: &Asked, policy: &str) -> (u1
         let mut kept =
             known.cloned().unwrap_or_else(|| Kept { mci: node.attribute("mci").map_or(2, |mci| mci.parse().unwrap()), ..Kept::default() });
         (kept.modified, kept.deleted) = (modified, deleted);
+        kept.heir = node.attribute("replaced_by").map(str::to_owned);
         for child in own("data") {
             let value = raw(&child);
             match value.as_str() {

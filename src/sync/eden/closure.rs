@@ -156,7 +156,7 @@ pub(in crate::sync) fn close(feed: &mut Feed, filters: &Filters, tables: &mut Ta
         }
     }
     describe(feed, tables);
-    Ok(())
+    name_accounts(feed, tables)
 }
 
 /// Whether the records of a table are entries of other records.
@@ -218,4 +218,20 @@ fn describe(feed: &mut Feed, tables: &mut Tables<'_, '_>) {
             }
         }
     }
+}
+
+/// Tells whose the records are, as an Eden does: accounts by their e-mails, roles by their names.
+fn name_accounts(feed: &mut Feed, tables: &mut Tables<'_, '_>) -> Result<()> {
+    let mut all: HashMap<String, HashMap<String, Vec<(&'static str, String)>>> = HashMap::new();
+    for page in std::iter::once(&feed.masters).chain(feed.nested.iter().map(|(page, _)| page)).chain(&feed.referenced) {
+        let Some((door, table)) = tables.of(&page.resource).filter(|(_, table)| table.form.make == Make::Eden) else { continue };
+        let uids: Vec<String> = page.views().filter(|view| view.record.lives()).map(|view| view.uid().to_owned()).collect();
+        for some in uids.chunks(MANY) {
+            for whose in door.whose(table, some)? {
+                all.entry(page.resource.clone()).or_default().entry(whose.uid).or_default().push((whose.column, whose.name));
+            }
+        }
+    }
+    feed.accounts = all;
+    Ok(())
 }

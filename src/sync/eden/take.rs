@@ -2,9 +2,9 @@
 
 use std::collections::{HashMap, HashSet};
 
-use super::shape::{Accounts, Shaped, as_told, is_gone, shaped};
+use super::shape::{Shaped, as_told, is_gone, shaped};
 use crate::{
-    connector::{Apply, Make, Table, Target, Waiting, Which},
+    connector::{Apply, Make, Table, Target, Waiting, Which, Whose},
     decide::{
         Source,
         eden::{Given, Shown, Stands, version},
@@ -103,8 +103,8 @@ struct Batch {
     notes: Vec<(String, String)>,
     /// Those with nothing new.
     unchanged: u64,
-    /// Whose the records are that are to be decided: uid, column, name.
-    accounts: Vec<(String, String, String)>,
+    /// Whose the records are that are to be decided.
+    accounts: Vec<Whose>,
 }
 
 impl Batch {
@@ -123,7 +123,8 @@ impl Batch {
             unchanged: 0,
             accounts: Vec::new(),
         };
-        let own: HashMap<&str, &Accounts> = made.accounts.iter().map(|(uid, accounts)| (uid.as_str(), accounts)).collect();
+        let mut own: HashMap<&str, Vec<&Whose>> = HashMap::new();
+        made.accounts.iter().for_each(|whose| own.entry(&whose.uid).or_default().push(whose));
         for (at, uid) in of.iter().zip(&uids) {
             let (view, second) = (made.page.view(&made.page.records[*at]), made.seconds[*at]);
             let held = notes.get(uid).and_then(|note| Holding::read(note));
@@ -148,7 +149,7 @@ impl Batch {
                 stands => stands,
             };
             if let (Stands::Decide(_), Some(accounts)) = (&stands, own.get(uid.as_str())) {
-                batch.accounts.extend(accounts.iter().map(|(column, name)| (uid.clone(), column.clone(), name.clone())));
+                batch.accounts.extend(accounts.iter().map(|whose| (*whose).clone()));
             }
             batch.add(view, local, second, stands, terms);
         }
@@ -266,9 +267,9 @@ impl Batch {
 
 /// The rows of an Eden's own table are of the time that their column says, from before they were attached.
 fn as_told_in_time(table: &Table, page: &mut Page) {
-    let living: Vec<bool> = page.records.iter().map(|record| record.deleted).collect();
+    let before: Vec<_> = page.records.iter().map(|record| (record.deleted, record.heir)).collect();
     as_told(table, page);
-    page.records.iter_mut().zip(living).for_each(|(record, deleted)| record.deleted = deleted);
+    page.records.iter_mut().zip(before).for_each(|(record, before)| (record.deleted, record.heir) = before);
 }
 
 /// What becomes of a field of a record that is copied.
@@ -302,7 +303,7 @@ struct Noted<'a> {
     peer: SiteId,
     notes: &'a [(String, String)],
     page: &'a Page,
-    accounts: &'a [(String, String, String)],
+    accounts: &'a [Whose],
     inner: &'a mut dyn Bracket,
 }
 
@@ -321,7 +322,7 @@ impl Noted<'_> {
                 taken.insert(view.uid());
             }
         }
-        let named: Vec<_> = self.accounts.iter().filter(|(uid, ..)| taken.contains(uid.as_str())).cloned().collect();
+        let named: Vec<_> = self.accounts.iter().filter(|whose| taken.contains(whose.uid.as_str())).cloned().collect();
         if named.is_empty() { Ok(()) } else { tx.set_accounts(self.table, &named) }
     }
 }

@@ -10,7 +10,7 @@ use crate::{
     error::{Error, Kind as Trouble, Result},
     model::{
         Kind, Limits, SiteId, Time, Uid,
-        eden::{NOBODY, UNDATED, one_of_several},
+        eden::{ACCOUNTS, NOBODY, UNDATED, one_of_several},
     },
     wire::{reader::tag::Attributes, xml::is_name},
 };
@@ -171,7 +171,7 @@ impl<'a> Builder<'a> {
         let mut element =
             Element { resource, uid, tuid: text("tuid")?, modified, origin, deleted, heir, cells: Vec::new(), parent, refused };
         if !deleted {
-            for name in ["created_on", "mci", "created_by", "modified_by", "owned_by_user", "owned_by_group"] {
+            for name in ["created_on", "mci"].into_iter().chain(ACCOUNTS) {
                 if let Some(text) = text(name)? {
                     let field = self.name(&format!("@{name}"))?;
                     let text = self.put(&text);

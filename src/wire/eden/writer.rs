@@ -106,7 +106,11 @@ impl Writer<'_> {
         let created =
             view.get("created_on").filter(|value| value.kind != Kind::Null).and_then(|value| value.text.replace(' ', "T").parse().ok());
         let created = created.map_or(modified.clone(), seconds);
-        _ = write!(out, " mci=\"{}\" created_on=\"{created}\" modified_on=\"{modified}\">", self.copies(view));
+        _ = write!(out, " mci=\"{}\" created_on=\"{created}\" modified_on=\"{modified}\"", self.copies(view));
+        for (column, name) in self.feed.accounts.get(&page.resource).and_then(|known| known.get(view.uid())).into_iter().flatten() {
+            self.attribute(column, name, out);
+        }
+        out.push('>');
         let kinds = self.feed.kinds.iter().find(|(resource, _)| *resource == page.resource).map_or(&[][..], |(_, kinds)| kinds);
         let keys = self.feed.keys.iter().find(|(resource, _)| *resource == page.resource).map_or(&[][..], |(_, fields)| fields);
         for (field, value) in view.fields() {
