@@ -172,8 +172,8 @@ pub struct Feed {
 /// What an Eden said of a document that was pushed to it, or we to an Eden.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct EdenAnswer {
-    /// Records without an error.
-    pub records: u64,
+    /// Records without an error, where it says how many.
+    pub records: Option<u64>,
     /// How many were new.
     pub created: u64,
     /// How many were changed.

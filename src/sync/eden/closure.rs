@@ -201,6 +201,10 @@ fn note_references(view: RecordView<'_>, known: &HashSet<(String, String)>, next
     for (_, value) in view.fields() {
         targets_of(value).for_each(|(resource, uid)| note(resource, uid));
     }
+    // An Eden passes over a merge into what it does not know.
+    if let Some(heir) = view.heir() {
+        note(&view.page.resource, heir);
+    }
 }
 
 fn describe(feed: &mut Feed, tables: &mut Tables<'_, '_>) {

@@ -11,7 +11,7 @@ use crate::{
     },
     error::Result,
     model::{
-        Counts, Digest, Kind, Page, RecordView, SiteId, Time, Value,
+        Counts, Digest, Kind, Method, Page, RecordView, SiteId, Time, Value,
         eden::{Holding, Known, NOBODY, one_of_several, several},
     },
     site::Door,
@@ -105,6 +105,8 @@ struct Batch {
     unchanged: u64,
     /// Whose the records are that are to be decided.
     accounts: Vec<Whose>,
+    /// Those that may not go, and by which method they would.
+    denied: Vec<(String, Method)>,
 }
 
 impl Batch {
@@ -122,6 +124,7 @@ impl Batch {
             notes: Vec::with_capacity(uids.len()),
             unchanged: 0,
             accounts: Vec::new(),
+            denied: Vec::new(),
         };
         let mut own: HashMap<&str, Vec<&Whose>> = HashMap::new();
         made.accounts.iter().for_each(|whose| own.entry(&whose.uid).or_default().push(whose));
@@ -147,6 +150,13 @@ impl Batch {
             let stands = match stands {
                 Stands::Decide(version) if table.form.make == Make::Eden && local.is_none() && is_gone(view) => Stands::For(version),
                 stands => stands,
+            };
+            let stands = match (stands, goes(table, view, local)) {
+                (Stands::Decide(version), Some(method)) if !terms.rules.strategy.allows(method) => {
+                    batch.denied.push((uid.clone(), method));
+                    Stands::For(version)
+                }
+                (stands, _) => stands,
             };
             if let (Stands::Decide(_), Some(accounts)) = (&stands, own.get(uid.as_str())) {
                 batch.accounts.extend(accounts.iter().map(|whose| (*whose).clone()));
@@ -259,10 +269,22 @@ impl Batch {
             let alive: HashSet<String> = twins.into_iter().filter(lives).collect();
             all.add(adopt(&mut **door, table, &terms, &alive)?);
         }
+        self.denied.iter().for_each(|(uid, method)| all.refuse(table, uid, *method));
+        let denied = self.denied.len() as u64;
+        all.counts.kept += denied;
         all.counts.records += self.unchanged;
-        all.counts.unchanged += self.unchanged;
+        all.counts.unchanged += self.unchanged - denied;
         Ok(all)
     }
+}
+
+/// How a row of an Eden's own table goes that lives here: to the rules it is a deletion, though the row stays.
+fn goes(table: &Table, view: RecordView<'_>, local: Option<RecordView<'_>>) -> Option<Method> {
+    if table.form.make != Make::Eden || !is_gone(view) || local.is_none_or(is_gone) {
+        return None;
+    }
+    let heir = table.form.heir.as_ref().and_then(|field| view.get(field));
+    Some(if heir.is_some_and(|heir| heir.kind == Kind::Reference) { Method::Merge } else { Method::Delete })
 }
 
 /// The rows of an Eden's own table are of the time that their column says, from before they were attached.

@@ -66,7 +66,7 @@ enum Open {
 }
 
 pub(super) struct Builder<'a> {
-    pub(super) own: &'a str,
+    pub(super) own: &'a [&'a str],
     limits: &'a Limits,
     pub(super) domain: String,
     open: Vec<Open>,
@@ -78,8 +78,15 @@ pub(super) struct Builder<'a> {
     pub(super) text: String,
 }
 
+/// A time in any spelling that an Eden takes: with a space, or a mere date.
+fn moment(text: &str) -> Result<Time> {
+    let text = text.trim();
+    let whole = || if text.len() == 10 { format!("{text}T00:00:00") } else { text.replacen(' ', "T", 1) };
+    text.parse::<Time>().or_else(|_| whole().parse())
+}
+
 impl<'a> Builder<'a> {
-    pub(super) fn new(own: &'a str, limits: &'a Limits) -> Builder<'a> {
+    pub(super) fn new(own: &'a [&'a str], limits: &'a Limits) -> Builder<'a> {
         let (open, names, elements) = (Vec::new(), Vec::new(), Vec::new());
         Builder {
             own,
@@ -157,7 +164,7 @@ impl<'a> Builder<'a> {
         let uid = text("uuid")?.map(|uid| self.plain(uid)).unwrap_or_default();
         let deleted = attributes.raw("deleted").is_some_and(|word| word.eq_ignore_ascii_case("true"));
         let (mut modified, mut refused) = (UNDATED, None);
-        match text("modified_on")?.filter(|text| !text.is_empty()).map(|text| text.parse::<Time>()) {
+        match text("modified_on")?.filter(|text| !text.is_empty()).map(|text| moment(&text)) {
             None => {}
             Some(Ok(time)) => modified = Time(time.0.div_euclid(1_000_000) * 1_000_000),
             Some(Err(_)) => refused = Some("modified_on: not a time".to_owned()),
@@ -185,8 +192,8 @@ impl<'a> Builder<'a> {
 
     /// A uid without the prefix of our own host. A plain one that the sender wrote gets none.
     fn plain(&self, uid: String) -> String {
-        let own = |domain: &str| (!domain.is_empty()).then(|| uid.strip_prefix(domain)?.strip_prefix('/')).flatten();
-        own(self.own).map(str::to_owned).unwrap_or(uid)
+        let own = |domain: &&str| (!domain.is_empty()).then(|| uid.strip_prefix(domain)?.strip_prefix('/')).flatten();
+        self.own.iter().find_map(own).filter(|plain| !plain.is_empty()).map(str::to_owned).unwrap_or(uid)
     }
 
     fn put(&mut self, text: &str) -> Range<usize> {
@@ -228,6 +235,7 @@ impl<'a> Builder<'a> {
                 // An empty list leaves what is there (docs/eden.md).
                 Some(list) if list.is_empty() => {}
                 Some(list) => {
+                    let list: Vec<String> = list.into_iter().map(|uid| self.plain(uid)).collect();
                     let list: Vec<&str> = list.iter().map(String::as_str).collect();
                     let many = one_of_several(&self.names[resource], &list);
                     let text = self.put(&many);

@@ -25,8 +25,24 @@ pub struct Sender {
     pub site: SiteId,
     /// The host we are called at.
     pub domain: String,
+    /// Our name, always the same: what stands before uids that are no URNs, which other sites may have given, too. Empty = nothing.
+    pub prefix: String,
     /// Our address.
     pub url: String,
+}
+
+impl Sender {
+    /// A uid as it is known everywhere: one that is no URN gets our name before it, as an Eden does it with its own.
+    pub fn uid<'u>(&self, uid: &'u str) -> Cow<'u, str> {
+        let whole = uid.starts_with("urn:") || uid.trim_matches('/').contains('/') || self.prefix.is_empty();
+        if whole { Cow::Borrowed(uid) } else { Cow::Owned(format!("{}/{uid}", self.prefix)) }
+    }
+
+    /// The uid that [`Sender::uid`] gave out so.
+    pub fn plain<'u>(&self, uid: &'u str) -> &'u str {
+        let own = (!self.prefix.is_empty()).then(|| uid.strip_prefix(self.prefix.as_str())?.strip_prefix('/')).flatten();
+        own.filter(|plain| !plain.is_empty()).unwrap_or(uid)
+    }
 }
 
 /// What a document could not carry.
@@ -93,11 +109,11 @@ impl Writer<'_> {
     fn record(&mut self, page: &Page, view: RecordView<'_>, implied: Option<&str>, within: &[(usize, usize)], out: &mut String) {
         out.push_str("<resource");
         self.attribute("name", &page.resource, out);
-        self.attribute("uuid", view.uid(), out);
+        self.attribute("uuid", &self.sender.uid(view.uid()), out);
         if view.record.deleted {
             _ = write!(out, " deleted=\"True\" modified_on=\"{}\"", seconds(view.record.modified_on));
             if let Some(heir) = view.heir() {
-                self.attribute("replaced_by", heir, out);
+                self.attribute("replaced_by", &self.sender.uid(heir), out);
             }
             out.push_str("/>");
             return;
@@ -198,7 +214,7 @@ impl Writer<'_> {
         out.push_str("<reference");
         self.attribute("field", field, out);
         self.attribute("resource", resource, out);
-        self.attribute("uuid", uid, out);
+        self.attribute("uuid", &self.sender.uid(uid), out);
         out.push_str("/>");
     }
 
@@ -215,7 +231,7 @@ impl Writer<'_> {
         };
         if let (Some(resource), Some(uids)) = (json.get("@resource").and_then(Json::as_str), json.get("@uuid").and_then(Json::as_array)) {
             let there = uids.iter().filter(|uid| !self.is_absent(resource, uid.as_str().unwrap_or_default()));
-            let uids = Json::Array(there.cloned().collect());
+            let uids = Json::Array(there.map(|uid| self.sender.uid(uid.as_str().unwrap_or_default()).into()).collect());
             out.push_str("<reference");
             self.attribute("field", field, out);
             self.attribute("resource", resource, out);
@@ -264,6 +280,12 @@ fn typed(value: Value<'_>, wanted: Kind, own: &mut String) -> Option<Kind> {
     match (value.kind, wanted) {
         (Kind::Text, Kind::Boolean) if matches!(value.text, "T" | "F") => own.push_str(if value.text == "T" { "true" } else { "false" }),
         (Kind::Integer, Kind::Boolean) if matches!(value.text, "0" | "1") => own.push_str(if value.text == "1" { "true" } else { "false" }),
+        // Of other JSON nobody can tell that it is no text.
+        (Kind::Text, Kind::Json)
+            if value.text.starts_with(['{', '[']) && serde_json::from_str::<serde::de::IgnoredAny>(value.text).is_ok() =>
+        {
+            own.push_str(value.text);
+        }
         (Kind::Text, Kind::Date | Kind::Local | Kind::Clock) => canonical(wanted, &value.text.replacen(' ', "T", 1), own).ok()?,
         _ => return None,
     }

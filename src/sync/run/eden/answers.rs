@@ -9,8 +9,12 @@ use crate::{
         Counts, Page, RecordView,
         eden::{EdenAnswer, Feed, Holding, Known, Refused},
     },
+    peer::EdenSender,
     sync::eden::{held, holding},
 };
+
+/// What is said of a record over which an Eden breaks.
+pub(super) const BREAKS: &str = "it breaks over this record";
 
 /// What came of the documents of a page.
 #[derive(Default)]
@@ -21,9 +25,10 @@ pub(super) struct Answers {
 }
 
 impl Answers {
-    pub(super) fn add(&mut self, answer: EdenAnswer, resource: &str) {
+    pub(super) fn add(&mut self, answer: EdenAnswer, resource: &str, sender: &EdenSender) {
         self.counts += Counts { created: answer.created, updated: answer.updated, deleted: answer.deleted, ..Counts::default() };
-        for refused in answer.refused {
+        for mut refused in answer.refused {
+            refused.uid = sender.plain(&refused.uid).to_owned();
             if refused.resource == resource {
                 self.refused.insert(refused.uid.clone(), refused);
             } else {
@@ -35,7 +40,15 @@ impl Answers {
     pub(super) fn breaks(&mut self, page: &Page, error: &Error) {
         for view in page.views() {
             let (resource, uid) = (page.resource.clone(), view.uid().to_owned());
-            self.refused.insert(uid.clone(), Refused { resource, uid, reason: format!("it breaks over this record: {error}") });
+            self.refused.insert(uid.clone(), Refused { resource, uid, reason: format!("{BREAKS}: {error}") });
+        }
+    }
+
+    /// It counted fewer than it was given, and named none.
+    pub(super) fn passed_over(&mut self, page: &Page) {
+        for view in page.views() {
+            let (resource, uid) = (page.resource.clone(), view.uid().to_owned());
+            self.refused.insert(uid.clone(), Refused { resource, uid, reason: "it passed over this record and did not say why".into() });
         }
     }
 

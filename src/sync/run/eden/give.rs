@@ -2,13 +2,16 @@
 
 use std::collections::{BTreeSet, HashMap};
 
-use super::{Leg, answers::Answers};
+use super::{
+    Leg,
+    answers::{Answers, BREAKS},
+};
 use crate::{
     connector::{Extent, Part, Wait, Waiting, Which},
-    error::{Kind, Result},
+    error::{Error, Kind, Result},
     model::{
         Counts, Method, Page, Policy, RecordView, SiteId, Strategy,
-        eden::{EdenPush, Feed, Holding},
+        eden::{EdenAnswer, EdenPush, Feed, Holding},
     },
     peer::{Eden, EdenDoor, EdenSender},
     sync::{
@@ -31,14 +34,43 @@ struct Way<'a> {
     door: EdenDoor,
     sender: EdenSender,
     filters: Filters,
+    /// It was refused before.
+    again: bool,
 }
 
 impl<'r> Run<'r, '_> {
+    /// Gives again what the Eden refused of a resource and is here as it was then. What it still refuses is not told again.
+    pub(super) fn give_again(&mut self, legs: &mut [Leg<'r>], at: usize, eden: &Eden, peer: SiteId, all: &mut Outcome) -> Result<()> {
+        let leg = &mut legs[at];
+        let (mut uids, mut after, mut more) = (Vec::new(), 0, true);
+        let mut tx = leg.door.begin()?;
+        while more && uids.len() < RECORDS {
+            let waiting = tx.waiters(Which::Kinds(&[Waiting::Refused], after), RECORDS)?;
+            (after, more) = (waiting.last().map_or(after, |last| last.id), waiting.len() == RECORDS);
+            let of_here = waiting.iter().filter(|waiter| waiter.site == peer && waiter.resource == leg.table.resource);
+            let of_here = of_here.filter(|waiter| !waiter.reason.starts_with(BREAKS));
+            uids.extend(of_here.map(|waiter| waiter.page.view(&waiter.page.records[0]).uid().to_owned()));
+        }
+        drop(tx);
+        if uids.is_empty() {
+            return Ok(());
+        }
+        let mut page = Page::new(&leg.table.resource);
+        leg.door.lookup(&leg.table, &uids, &mut page)?;
+        let shared = pushed(legs);
+        let allowed = |resource: &str| shared.contains(resource);
+        let (mut tables, filters) = (Tables::new(self.site, &allowed), filters_of(legs));
+        let leg = &mut legs[at];
+        let mut way = Way { again: true, ..self.way(leg, eden, filters) };
+        let upto = leg.share.push;
+        self.give_page(leg, page, upto, &mut way, peer, &mut tables, all)
+    }
+
     pub(super) fn give_eden(&mut self, legs: &mut [Leg<'r>], at: usize, eden: &Eden, peer: SiteId, all: &mut Outcome) -> Result<()> {
-        let shared: BTreeSet<String> = legs.iter().filter(|leg| leg.resource.mode.pushes()).map(|leg| leg.table.resource.clone()).collect();
+        let shared = pushed(legs);
         let allowed = |resource: &str| shared.contains(resource);
         let mut tables = Tables::new(self.site, &allowed);
-        let filters: Filters = legs.iter().map(|leg| (leg.table.resource.clone(), leg.filter.clone())).collect();
+        let filters = filters_of(legs);
         let leg = &mut legs[at];
         if self.ask.full || leg.share.given != leg.filter.to_string() {
             (leg.share.push, leg.share.given) = (0, leg.filter.to_string());
@@ -70,13 +102,13 @@ impl<'r> Run<'r, '_> {
         let push =
             EdenPush { resource: resource.name.clone(), since: None, strategy: resource.strategy, update: resource.update, conflict };
         let url = self.site.config.url.clone().unwrap_or_default();
-        let domain = url.split_once("://").map_or("", |(_, rest)| rest.split(['/', ':']).next().unwrap_or_default()).to_owned();
         Way {
             eden,
             push,
             door: if plain { EdenDoor::Sync } else { EdenDoor::Controller },
-            sender: EdenSender { site: self.site.id, domain, url },
+            sender: EdenSender { site: self.site.id, domain: self.site.domain(), prefix: self.site.domain(), url },
             filters,
+            again: false,
         }
     }
 
@@ -99,7 +131,9 @@ impl<'r> Run<'r, '_> {
             let held = held(&notes, view.uid()).filter(|held| held.at >= leg.believed);
             // Of what does not match, and was never there, nothing is told.
             let hidden = if view.record.deleted { !leg.filter.is_everything() && held.is_none() } else { !leg.filter.matches(view) };
-            view.record.retracted || hidden || has(held, view)
+            let refused =
+                held.as_ref().is_some_and(|held| held.refused.as_ref().is_some_and(|(version, _)| *version == view.record.version));
+            view.record.retracted || hidden || if way.again { !refused } else { has(held, view) }
         };
         let idle: Vec<usize> = page.views().enumerate().filter(|(_, view)| idle(*view)).map(|(at, _)| at).collect();
         page.remove(&idle);
@@ -124,12 +158,14 @@ impl<'r> Run<'r, '_> {
                 return Err(error);
             }
             noted = answers.notes(&page, &notes, now);
-            for refused in answers.refused.values() {
+            leg.taken |= answers.refused.len() < page.records.len();
+            for refused in answers.refused.values().filter(|_| !way.again) {
                 all.warn(format!("{} refused {}: {}", self.repository.name, refused.uid, refused.reason));
             }
             all.warnings.extend(answers.told);
-            let quarantined = answers.refused.len() as u64;
-            let counts = Counts { records: page.records.len() as u64, quarantined, ..answers.counts };
+            let quarantined = if way.again { 0 } else { answers.refused.len() as u64 };
+            let records = page.records.len() as u64 - if way.again { answers.refused.len() as u64 } else { 0 };
+            let counts = Counts { records, quarantined, ..answers.counts };
             all.add(Outcome { counts, ..Outcome::default() });
             refused = answers.refused;
         }
@@ -180,8 +216,17 @@ impl<'r> Run<'r, '_> {
             done => done,
         };
         match done {
+            // Of a document that was not taken whole, and with no word of which, each half says more.
+            Ok((answer, _)) if is_short(&answer, &feed) && page.records.len() > 1 => {
+                let (first, second) = halves(page);
+                self.send(leg, &first, notes, way, tables, peer, answers)?;
+                self.send(leg, &second, notes, way, tables, peer, answers)
+            }
             Ok((answer, lossy)) => {
-                answers.add(answer, &page.resource);
+                if is_short(&answer, &feed) {
+                    answers.passed_over(page);
+                }
+                answers.add(answer, &page.resource, &way.sender);
                 if lossy.replaced > 0 {
                     answers
                         .tell(format!("{}: characters that an Eden cannot keep were replaced in {} texts", page.resource, lossy.replaced));
@@ -192,12 +237,12 @@ impl<'r> Run<'r, '_> {
                 }
                 Ok(())
             }
-            Err(error) if error.kind() == Kind::Internal && page.records.len() > 1 => {
+            Err(error) if breaks(&error) && page.records.len() > 1 => {
                 let (first, second) = halves(page);
                 self.send(leg, &first, notes, way, tables, peer, answers)?;
                 self.send(leg, &second, notes, way, tables, peer, answers)
             }
-            Err(error) if error.kind() == Kind::Internal => {
+            Err(error) if breaks(&error) => {
                 // An Eden that cannot take nothing at all is ill, and the record is not to blame.
                 if way.eden.push(&way.push, &Feed::default(), &way.sender, way.door).is_err() {
                     return Err(error);
@@ -243,6 +288,15 @@ impl<'r> Run<'r, '_> {
     }
 }
 
+/// The resources that are pushed.
+fn pushed(legs: &[Leg<'_>]) -> BTreeSet<String> {
+    legs.iter().filter(|leg| leg.resource.mode.pushes()).map(|leg| leg.table.resource.clone()).collect()
+}
+
+fn filters_of(legs: &[Leg<'_>]) -> Filters {
+    legs.iter().map(|leg| (leg.table.resource.clone(), leg.filter.clone())).collect()
+}
+
 /// Whether the Eden has a record as it is, or refused it so.
 fn has(held: Option<Holding>, view: RecordView<'_>) -> bool {
     held.is_some_and(|held| match &held.refused {
@@ -251,14 +305,29 @@ fn has(held: Option<Holding>, view: RecordView<'_>) -> bool {
     })
 }
 
+/// Whether an Eden counted fewer records without an error than it was given, and refused none.
+fn is_short(answer: &EdenAnswer, feed: &Feed) -> bool {
+    let own = feed.referenced.iter().filter(|page| page.resource == feed.masters.resource);
+    let given = feed.masters.records.len() + own.map(|page| page.records.len()).sum::<usize>();
+    answer.refused.is_empty() && answer.records.is_some_and(|records| records < given as u64)
+}
+
+/// Whether an error may be the fault of one record: the Eden breaks, cannot read the document, or finds it too large.
+fn breaks(error: &Error) -> bool {
+    let unread = error.kind() == Kind::Malformed && error.to_string().contains("Parse error");
+    matches!(error.kind(), Kind::Internal | Kind::TooLarge) || unread
+}
+
 /// Leaves out what the Eden has of what goes along.
 fn prune(feed: &mut Feed, tables: &mut Tables<'_, '_>, peer: SiteId) -> Result<()> {
     for page in &mut feed.referenced {
         let Some((door, table)) = tables.of(&page.resource.clone()) else { continue };
         let uids: Vec<String> = page.views().map(|view| view.uid().to_owned()).collect();
         let notes = door.notes(table, peer, Some(&uids))?;
-        let there: Vec<usize> =
-            page.views().enumerate().filter(|(_, view)| has(held(&notes, view.uid()), *view)).map(|(at, _)| at).collect();
+        // One that it refused altogether it has to refuse again: what refers to it would be taken without the reference.
+        let lacks = |held: &Option<Holding>| held.as_ref().is_some_and(|held| held.refused.is_some() && held.version.is_empty());
+        let known = |view: RecordView<'_>| Some(held(&notes, view.uid())).filter(|held| !lacks(held)).is_some_and(|held| has(held, view));
+        let there: Vec<usize> = page.views().enumerate().filter(|(_, view)| known(*view)).map(|(at, _)| at).collect();
         page.remove(&there);
     }
     feed.referenced.retain(|page| !page.records.is_empty());
