@@ -163,11 +163,14 @@ pub struct Feed {
     pub instances: std::collections::HashMap<(String, String), String>,
     /// Records that are held back, resource and uid: nothing refers to them.
     pub absent: std::collections::HashSet<(String, String)>,
-    /// Whose the records are, by resource and uid: columns, and the accounts and roles that they name.
-    pub accounts: std::collections::HashMap<String, std::collections::HashMap<String, Vec<(&'static str, String)>>>,
+    /// Whose the records are, by resource.
+    pub accounts: std::collections::HashMap<String, Owners>,
     /// Fields that were emptied, by uid: Eden leaves alone what is not named.
     pub cleared: std::collections::HashMap<String, Vec<String>>,
 }
+
+/// By uid: columns of [`ACCOUNTS`], and what the account or role is called that they name.
+pub type Owners = std::collections::HashMap<String, Vec<(&'static str, String)>>;
 
 /// What an Eden said of a document that was pushed to it, or we to an Eden.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]

@@ -165,7 +165,7 @@ fn an_eden_that_calls_knows_our_uids_that_are_no_urns_by_one_name() {
     hub.sql("INSERT INTO org_organisation (uuid, name) VALUES ('ORG-1', 'Ours')");
     let ours = format!("{}/ORG-1", hub.site.domain());
     let given = hub.pull("org_organisation", "");
-    assert_eq!(given.uids("org_organisation"), [ours.clone()]);
+    assert_eq!(given.uids("org_organisation"), std::slice::from_ref(&ours));
     let edited = |uid: &str, name: &str, modified: &str| {
         let inside = named(name);
         let document =

@@ -11,7 +11,10 @@ use crate::{
     connector::{Extent, Make, Table},
     decide::filter::Filter,
     error::Result,
-    model::{Component, Kind, Page, RecordView, SiteId, eden::Feed},
+    model::{
+        Component, Kind, Page, RecordView, SiteId,
+        eden::{Feed, Owners},
+    },
     site::{Door, Site},
     sync::{epoch, import::targets_of},
 };
@@ -226,7 +229,7 @@ fn describe(feed: &mut Feed, tables: &mut Tables<'_, '_>) {
 
 /// Tells whose the records are, as an Eden does: accounts by their e-mails, roles by their names.
 fn name_accounts(feed: &mut Feed, tables: &mut Tables<'_, '_>) -> Result<()> {
-    let mut all: HashMap<String, HashMap<String, Vec<(&'static str, String)>>> = HashMap::new();
+    let mut all: HashMap<String, Owners> = HashMap::new();
     for page in std::iter::once(&feed.masters).chain(feed.nested.iter().map(|(page, _)| page)).chain(&feed.referenced) {
         let Some((door, table)) = tables.of(&page.resource).filter(|(_, table)| table.form.make == Make::Eden) else { continue };
         let uids: Vec<String> = page.views().filter(|view| view.record.lives()).map(|view| view.uid().to_owned()).collect();
