@@ -209,6 +209,8 @@ pub struct Holding {
     pub digest: Digest,
     /// Its time as the document said it, in seconds; none where it said none.
     pub modified: Option<i64>,
+    /// Where it took this: the latest second of what it was known to hold until then. Nothing that it holds from before is later.
+    pub before: Option<i64>,
     /// When it was exchanged, by our clock.
     pub at: Time,
     /// The version that this content stands for.
@@ -232,6 +234,9 @@ impl Holding {
             // Writing into a String cannot fail.
             _ = write!(text, "{byte:02x}");
         }
+        if let Some(before) = self.before {
+            _ = write!(text, " {before}");
+        }
         _ = write!(text, "\n{}\n{}\n", self.version, self.fields.join(" "));
         if let Some((version, reason)) = &self.refused {
             _ = write!(text, "{version}|{}", reason.replace('\n', " "));
@@ -242,7 +247,12 @@ impl Holding {
     /// What is known of a record that it never held.
     pub fn nothing(at: Time) -> Holding {
         let (digest, version, fields) = (Digest::DELETED, Version::default(), Vec::new());
-        Holding { known: Known::Taken, digest, modified: None, at, version, fields, refused: None }
+        Holding { known: Known::Taken, digest, modified: None, before: None, at, version, fields, refused: None }
+    }
+
+    /// The latest second that the Eden may show of a record of which it held this.
+    pub fn latest(&self) -> Option<i64> {
+        self.modified.max(self.before)
     }
 
     /// What [`Holding::write`] wrote; `None` for anything else.
@@ -262,6 +272,7 @@ impl Holding {
         };
         let at = Time(words.next()?.parse().ok()?);
         let hex = words.next()?.as_bytes();
+        let before = words.next().map(str::parse).transpose().ok()?;
         let mut digest = [0; 32];
         if hex.len() != 64 {
             return None;
@@ -273,6 +284,7 @@ impl Holding {
             known,
             digest: Digest(digest),
             modified,
+            before,
             at,
             version: version.parse().ok()?,
             fields: fields.split(' ').filter(|field| !field.is_empty()).map(str::to_owned).collect(),
@@ -300,12 +312,14 @@ mod tests {
     #[test]
     fn a_holding_survives_being_written_and_nonsense_is_none() {
         let version = Version::of(Actor { site: SiteId(Uuid::from_u128(7)), incarnation: 1 }, 5);
-        for (known, modified, refused) in [
-            (Known::Shown, Some(1_700_000_000), None),
-            (Known::Given, None, Some((version.clone(), "year: Enter an integer|x".to_owned()))),
+        for (known, modified, before, refused) in [
+            (Known::Shown, Some(1_700_000_000), None, None),
+            (Known::Taken, Some(1_700_000_000), Some(i64::MIN), None),
+            (Known::Given, None, None, Some((version.clone(), "year: Enter an integer|x".to_owned()))),
         ] {
             let fields = vec!["name".to_owned(), "year".to_owned()];
-            let holding = Holding { known, digest: Digest([0xAB; 32]), modified, at: Time(9), version: version.clone(), fields, refused };
+            let holding =
+                Holding { known, digest: Digest([0xAB; 32]), modified, before, at: Time(9), version: version.clone(), fields, refused };
             assert_eq!(Holding::read(&holding.write()), Some(holding));
         }
         for bad in ["", "S", "S 1 2 ab\n\n\n", "X 1 2 \n\n\n"] {

@@ -122,6 +122,28 @@ fn a_push_that_an_eden_silently_leaves_aside_for_something_newer_loses_nothing()
 }
 
 #[test]
+fn an_edit_at_an_eden_whose_clock_is_behind_is_not_taken_for_an_old_one() {
+    let (hub, eden, repository) = pair();
+    let behind = |seconds: i64| (chrono::Utc::now() - chrono::Duration::seconds(seconds)).format("%Y-%m-%dT%H:%M:%S").to_string();
+    let edits = |name: &str, seconds: i64| eden.put("org_organisation", &uid(1), &behind(seconds), &[("name", &format!("{name:?}"))]);
+    let both = || (hub.one("SELECT name FROM org_organisation"), eden.field("org_organisation", &uid(1), "name").unwrap());
+    hub.organisation(1, "Ours");
+    hub.syncs(&repository);
+    edits("Theirs", 120);
+    hub.syncs(&repository);
+    assert_eq!(both(), ("Theirs".into(), "\"Theirs\"".into()));
+    hub.sql("UPDATE org_organisation SET name = 'Ours again'");
+    hub.syncs(&repository);
+    assert_eq!(both(), ("Ours again".into(), "\"Ours again\"".into()));
+    edits("Theirs again", 60);
+    hub.syncs(&repository);
+    assert_eq!(both(), ("Theirs again".into(), "\"Theirs again\"".into()));
+    hub.syncs(&repository);
+    assert_eq!(both(), ("Theirs again".into(), "\"Theirs again\"".into()));
+    assert_eq!(hub.one("SELECT count(*) FROM entente_conflict"), "0", "nobody edited what he had not seen");
+}
+
+#[test]
 fn uids_that_are_no_urns_stay_those_of_their_site_in_every_direction() {
     let (hub, eden, repository) = pair();
     hub.sql("INSERT INTO org_organisation (uuid, name) VALUES ('ORG-1', 'Ours')");

@@ -164,7 +164,7 @@ fn note(door: &mut Door<'_>, table: &Table, page: &Page, peer: SiteId, at: Time)
 pub(in crate::sync) fn holding(view: RecordView<'_>, known: Known, at: Time) -> Holding {
     let fields = view.fields().filter(|(_, value)| value.kind != Kind::Null).map(|(name, _)| name.to_owned()).collect();
     let modified = Some(view.record.modified_on.0.div_euclid(1_000_000));
-    Holding { known, digest: view.digest(), modified, at, version: view.record.version.clone(), fields, refused: None }
+    Holding { known, digest: view.digest(), modified, before: None, at, version: view.record.version.clone(), fields, refused: None }
 }
 
 /// Notes of several records by uid.

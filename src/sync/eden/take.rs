@@ -11,7 +11,7 @@ use crate::{
     },
     error::Result,
     model::{
-        Counts, Digest, Kind, Method, Page, RecordView, SiteId, Time, Value,
+        Counts, Digest, Kind, Method, Page, RecordView, Relation, SiteId, Time, Value,
         eden::{Holding, Known, NOBODY, one_of_several, several},
     },
     site::Door,
@@ -176,6 +176,7 @@ impl Batch {
             known: Known::Shown,
             digest: view.digest(),
             modified: second,
+            before: None,
             at: terms.now,
             version: version.clone(),
             fields,
@@ -190,6 +191,10 @@ impl Batch {
         if let Some(record) = self.page.records.last_mut() {
             record.version = version;
             record.settled = Vec::new();
+            // No version is older than one that it has seen, whatever the Eden's clock says.
+            if let Some(local) = local.filter(|local| local.record.version.relation(&record.version) == Relation::Behind) {
+                record.modified_on = record.modified_on.max(Time(local.record.modified_on.0.saturating_add(1)));
+            }
             if record.origin == NOBODY {
                 record.origin = local.map_or(NOBODY, |local| local.record.origin);
             }

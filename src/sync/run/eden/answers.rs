@@ -22,6 +22,8 @@ pub(super) struct Answers {
     pub(super) counts: Counts,
     pub(super) refused: HashMap<String, Refused>,
     pub(super) told: Vec<String>,
+    /// Records that were new to it.
+    created: HashSet<String>,
 }
 
 impl Answers {
@@ -34,6 +36,14 @@ impl Answers {
             } else {
                 self.tell(format!("{} {} was refused: {}", refused.resource, refused.uid, refused.reason));
             }
+        }
+    }
+
+    /// Of which records the Eden says that they are new to it: of all that it was never known to hold, or it cannot be told.
+    pub(super) fn note_created(&mut self, answer: &EdenAnswer, page: &Page, notes: &HashMap<String, String>) {
+        let new: Vec<String> = page.views().map(|view| view.uid().to_owned()).filter(|uid| held(notes, uid).is_none()).collect();
+        if answer.refused.is_empty() && answer.created == new.len() as u64 {
+            self.created.extend(new);
         }
     }
 
@@ -87,7 +97,11 @@ impl Answers {
     /// What the Eden holds of the records now.
     pub(super) fn notes(&self, page: &Page, notes: &HashMap<String, String>, now: crate::model::Time) -> Vec<(String, String)> {
         let note = |view: RecordView<'_>| match self.refused.get(view.uid()) {
-            None => holding(view, Known::Taken, now),
+            None => {
+                let new = || self.created.contains(view.uid()).then_some(i64::MIN);
+                let before = held(notes, view.uid()).map_or_else(new, |held| held.latest());
+                Holding { before, ..holding(view, Known::Taken, now) }
+            }
             Some(refused) => {
                 let before = held(notes, view.uid()).unwrap_or_else(|| Holding::nothing(now));
                 Holding { refused: Some((view.record.version.clone(), refused.reason.clone())), ..before }

@@ -226,6 +226,7 @@ impl<'r> Run<'r, '_> {
                 if is_short(&answer, &feed) {
                     answers.passed_over(page);
                 }
+                answers.note_created(&answer, page, notes);
                 answers.add(answer, &page.resource, &way.sender);
                 if lossy.replaced > 0 {
                     answers
