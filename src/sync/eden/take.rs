@@ -2,9 +2,12 @@
 
 use std::collections::{HashMap, HashSet};
 
-use super::shape::{Shaped, as_told, is_gone, shaped};
+use super::{
+    noted::Noted,
+    shape::{Shaped, as_told, is_gone, shaped},
+};
 use crate::{
-    connector::{Apply, Make, Table, Target, Waiting, Which, Whose},
+    connector::{Make, Table, Target, Waiting, Which, Whose},
     decide::{
         Source,
         eden::{Given, Shown, Stands, version},
@@ -322,46 +325,4 @@ fn altered<'v>(view: RecordView<'v>, page: &mut Page, change: impl Fn(&str, Valu
     let mut record = view.record.clone();
     (record.uid, record.heir) = (page.put(view.uid()), view.heir().map(|heir| page.put(heir)));
     page.finish(record, mark);
-}
-
-/// What the Eden is known to hold is noted in the transaction that takes it.
-struct Noted<'a> {
-    table: &'a Table,
-    peer: SiteId,
-    notes: &'a [(String, String)],
-    page: &'a Page,
-    accounts: &'a [Whose],
-    inner: &'a mut dyn Bracket,
-}
-
-impl Noted<'_> {
-    /// Names the accounts of those records whose content is what the Eden showed.
-    fn name_accounts(&self, tx: &mut dyn Apply) -> Result<()> {
-        if self.accounts.is_empty() {
-            return Ok(());
-        }
-        let uids: Vec<&str> = self.page.views().map(RecordView::uid).collect();
-        let here = tx.locals(self.table, &uids, self.peer)?;
-        let mut taken: HashSet<&str> = HashSet::new();
-        for (view, found) in self.page.views().zip(&here.found) {
-            let local = found.and_then(|found| here.page.records.get(found.at));
-            if local.is_some_and(|local| (local.author, local.modified_on) == (self.peer, view.record.modified_on)) {
-                taken.insert(view.uid());
-            }
-        }
-        let named: Vec<_> = self.accounts.iter().filter(|whose| taken.contains(whose.uid.as_str())).cloned().collect();
-        if named.is_empty() { Ok(()) } else { tx.set_accounts(self.table, &named) }
-    }
-}
-
-impl Bracket for Noted<'_> {
-    fn before(&mut self, tx: &mut dyn Apply) -> Result<Option<Outcome>> {
-        self.inner.before(tx)
-    }
-
-    fn after(&mut self, tx: &mut dyn Apply, outcome: &Outcome) -> Result<()> {
-        tx.set_notes(self.table, self.peer, self.notes)?;
-        self.name_accounts(tx)?;
-        self.inner.after(tx, outcome)
-    }
 }

@@ -1,5 +1,6 @@
 //! A run with a stock Sahana Eden (docs/eden.md): pull, then push, with times for cursors and what it answers for receipts.
 
+mod again;
 mod answers;
 mod give;
 mod take;

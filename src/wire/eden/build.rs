@@ -5,7 +5,7 @@ use std::{
     ops::Range,
 };
 
-use super::text::{meant, unescaped};
+use super::text::{meant, moment, unescaped};
 use crate::{
     error::{Error, Kind as Trouble, Result},
     model::{
@@ -76,13 +76,6 @@ pub(super) struct Builder<'a> {
     by_name: HashMap<String, usize>,
     pub(super) elements: Vec<Element>,
     pub(super) text: String,
-}
-
-/// A time in any spelling that an Eden takes: with a space, or a mere date.
-fn moment(text: &str) -> Result<Time> {
-    let text = text.trim();
-    let whole = || if text.len() == 10 { format!("{text}T00:00:00") } else { text.replacen(' ', "T", 1) };
-    text.parse::<Time>().or_else(|_| whole().parse())
 }
 
 impl<'a> Builder<'a> {

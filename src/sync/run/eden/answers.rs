@@ -4,7 +4,7 @@ use std::collections::{BTreeSet, HashMap, HashSet};
 
 use super::Leg;
 use crate::{
-    error::Error,
+    error::{Error, Kind},
     model::{
         Counts, Page, RecordView,
         eden::{EdenAnswer, Feed, Holding, Known, Refused},
@@ -109,4 +109,17 @@ impl Answers {
         };
         page.views().map(|view| (view.uid().to_owned(), note(view).write())).collect()
     }
+}
+
+/// Whether an Eden counted fewer records without an error than it was given, and refused none.
+pub(super) fn is_short(answer: &EdenAnswer, feed: &Feed) -> bool {
+    let own = feed.referenced.iter().filter(|page| page.resource == feed.masters.resource);
+    let given = feed.masters.records.len() + own.map(|page| page.records.len()).sum::<usize>();
+    answer.refused.is_empty() && answer.records.is_some_and(|records| records < given as u64)
+}
+
+/// Whether an error may be the fault of one record: the Eden breaks, cannot read the document, or finds it too large.
+pub(super) fn breaks(error: &Error) -> bool {
+    let unread = error.kind() == Kind::Malformed && error.to_string().contains("Parse error");
+    matches!(error.kind(), Kind::Internal | Kind::TooLarge) || unread
 }

@@ -4,14 +4,15 @@ use std::collections::{BTreeSet, HashMap};
 
 use super::{
     Leg,
-    answers::{Answers, BREAKS},
+    answers::{Answers, breaks, is_short},
+    second,
 };
 use crate::{
     connector::{Extent, Part, Wait, Waiting, Which},
-    error::{Error, Kind, Result},
+    error::{Kind, Result},
     model::{
         Counts, Method, Page, Policy, RecordView, SiteId, Strategy,
-        eden::{EdenAnswer, EdenPush, Feed, Holding},
+        eden::{EdenPush, Feed, Holding},
     },
     peer::{Eden, EdenDoor, EdenSender},
     sync::{
@@ -22,50 +23,23 @@ use crate::{
 };
 
 /// Records in one document: Eden applies it in one transaction, and its parser takes long over long ones.
-const RECORDS: usize = 1_000;
+pub(super) const RECORDS: usize = 1_000;
 
 /// The most waiting versions of one record that are looked at.
 const SEVERAL: usize = 100;
 
 /// What is sent to an Eden, and how.
-struct Way<'a> {
+pub(super) struct Way<'a> {
     eden: &'a Eden,
     push: EdenPush,
     door: EdenDoor,
     sender: EdenSender,
     filters: Filters,
     /// It was refused before.
-    again: bool,
+    pub(super) again: bool,
 }
 
 impl<'r> Run<'r, '_> {
-    /// Gives again what the Eden refused of a resource and is here as it was then. What it still refuses is not told again.
-    pub(super) fn give_again(&mut self, legs: &mut [Leg<'r>], at: usize, eden: &Eden, peer: SiteId, all: &mut Outcome) -> Result<()> {
-        let leg = &mut legs[at];
-        let (mut uids, mut after, mut more) = (Vec::new(), 0, true);
-        let mut tx = leg.door.begin()?;
-        while more && uids.len() < RECORDS {
-            let waiting = tx.waiters(Which::Kinds(&[Waiting::Refused], after), RECORDS)?;
-            (after, more) = (waiting.last().map_or(after, |last| last.id), waiting.len() == RECORDS);
-            let of_here = waiting.iter().filter(|waiter| waiter.site == peer && waiter.resource == leg.table.resource);
-            let of_here = of_here.filter(|waiter| !waiter.reason.starts_with(BREAKS));
-            uids.extend(of_here.map(|waiter| waiter.page.view(&waiter.page.records[0]).uid().to_owned()));
-        }
-        drop(tx);
-        if uids.is_empty() {
-            return Ok(());
-        }
-        let mut page = Page::new(&leg.table.resource);
-        leg.door.lookup(&leg.table, &uids, &mut page)?;
-        let shared = pushed(legs);
-        let allowed = |resource: &str| shared.contains(resource);
-        let (mut tables, filters) = (Tables::new(self.site, &allowed), filters_of(legs));
-        let leg = &mut legs[at];
-        let mut way = Way { again: true, ..self.way(leg, eden, filters) };
-        let upto = leg.share.push;
-        self.give_page(leg, page, upto, &mut way, peer, &mut tables, all)
-    }
-
     pub(super) fn give_eden(&mut self, legs: &mut [Leg<'r>], at: usize, eden: &Eden, peer: SiteId, all: &mut Outcome) -> Result<()> {
         let shared = pushed(legs);
         let allowed = |resource: &str| shared.contains(resource);
@@ -93,7 +67,7 @@ impl<'r> Run<'r, '_> {
         Ok(())
     }
 
-    fn way<'a>(&self, leg: &Leg<'_>, eden: &'a Eden, filters: Filters) -> Way<'a> {
+    pub(super) fn way<'a>(&self, leg: &Leg<'_>, eden: &'a Eden, filters: Filters) -> Way<'a> {
         let resource = &leg.resource;
         let plain = resource.update == Policy::Newer
             && matches!(resource.conflict, Policy::Newer | Policy::Manual)
@@ -113,7 +87,7 @@ impl<'r> Run<'r, '_> {
     }
 
     #[expect(clippy::too_many_arguments, reason = "one step of one loop")]
-    fn give_page(
+    pub(super) fn give_page(
         &mut self,
         leg: &mut Leg<'r>,
         mut page: Page,
@@ -148,6 +122,7 @@ impl<'r> Run<'r, '_> {
         let (mut noted, mut refused) = (Vec::new(), HashMap::new());
         if !page.records.is_empty() {
             let mut answers = Answers::default();
+            self.outlast(&page);
             let sent = self.send(leg, &page, &notes, way, tables, peer, &mut answers);
             if let Err(error) = sent {
                 // There is no such door: what its policies would hold back is held back here.
@@ -189,6 +164,16 @@ impl<'r> Run<'r, '_> {
         tx.set_notes(&leg.table, peer, &noted)?;
         tx.set_share(&leg.table, peer, Part::Active, &leg.share)?;
         tx.commit()
+    }
+
+    /// Lets the second end in which a record was edited. An Eden knows no finer time: an edit there in the same second would look like what the Eden
+    /// made of ours.
+    fn outlast(&self, page: &Page) {
+        let now = self.site.now();
+        if page.records.iter().any(|record| second(record.modified_on) == second(now)) {
+            let rest = 1_000_000 - now.0.rem_euclid(1_000_000);
+            std::thread::sleep(std::time::Duration::from_micros(rest.unsigned_abs()));
+        }
     }
 
     /// Sends a page; where the Eden breaks over it, its halves, so that the one record that it cannot take is found.
@@ -290,11 +275,11 @@ impl<'r> Run<'r, '_> {
 }
 
 /// The resources that are pushed.
-fn pushed(legs: &[Leg<'_>]) -> BTreeSet<String> {
+pub(super) fn pushed(legs: &[Leg<'_>]) -> BTreeSet<String> {
     legs.iter().filter(|leg| leg.resource.mode.pushes()).map(|leg| leg.table.resource.clone()).collect()
 }
 
-fn filters_of(legs: &[Leg<'_>]) -> Filters {
+pub(super) fn filters_of(legs: &[Leg<'_>]) -> Filters {
     legs.iter().map(|leg| (leg.table.resource.clone(), leg.filter.clone())).collect()
 }
 
@@ -304,19 +289,6 @@ fn has(held: Option<Holding>, view: RecordView<'_>) -> bool {
         Some((version, _)) => *version == view.record.version,
         None => held.version == view.record.version,
     })
-}
-
-/// Whether an Eden counted fewer records without an error than it was given, and refused none.
-fn is_short(answer: &EdenAnswer, feed: &Feed) -> bool {
-    let own = feed.referenced.iter().filter(|page| page.resource == feed.masters.resource);
-    let given = feed.masters.records.len() + own.map(|page| page.records.len()).sum::<usize>();
-    answer.refused.is_empty() && answer.records.is_some_and(|records| records < given as u64)
-}
-
-/// Whether an error may be the fault of one record: the Eden breaks, cannot read the document, or finds it too large.
-fn breaks(error: &Error) -> bool {
-    let unread = error.kind() == Kind::Malformed && error.to_string().contains("Parse error");
-    matches!(error.kind(), Kind::Internal | Kind::TooLarge) || unread
 }
 
 /// Leaves out what the Eden has of what goes along.

@@ -1,6 +1,6 @@
 use super::*;
 use crate::{
-    model::{Cell, Limits, Record},
+    model::{Cell, Limits, Record, SiteId},
     wire::eden::read,
 };
 
