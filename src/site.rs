@@ -171,6 +171,12 @@ impl Site {
         Ok(peer)
     }
 
+    /// What stands before our uids that are no URNs where an Eden gets them: the host we are called at, or else our UUID.
+    pub fn domain(&self) -> String {
+        let host = self.config.url.as_deref().and_then(|url| url.split_once("://")?.1.split(['/', ':']).next());
+        host.filter(|host| !host.is_empty()).map_or_else(|| self.id.0.to_string(), str::to_owned)
+    }
+
     /// A repository that is a stock Sahana Eden, as we call it.
     pub fn eden(&self, repository: &Repository) -> Result<Eden> {
         let mut settings = self.line(repository)?;

@@ -226,10 +226,14 @@ fn serve(mut stream: TcpStream, known: &Mutex<HashMap<String, String>>) {
         let mut body = vec![0; length.unwrap_or(0)];
         reader.read_exact(&mut body).unwrap();
         let known = known.lock().unwrap();
+        // It counts what it takes, as an Eden does: the records of the resource.
+        let resource = head.split(['?', '&', ' ']).find_map(|part| part.strip_prefix("resource=")).unwrap_or_default();
+        let taken = String::from_utf8_lossy(&body).matches(&format!("<resource name=\"{resource}\"")).count();
+        let taken = format!(r#"{{"status": "success", "statuscode": "200", "records": {taken}}}"#);
         let (media, answer) = if head.starts_with("POST /eden/sync/repository") {
             ("application/json", REGISTERED)
         } else if head.starts_with("POST") {
-            ("text/html", r#"{"status": "success", "statuscode": "200", "records": 1}"#)
+            ("text/html", taken.as_str())
         } else {
             ("text/xml", known.iter().find(|(what, _)| head.starts_with(what.as_str())).map_or(EMPTY, |(_, answer)| answer))
         };

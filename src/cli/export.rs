@@ -43,7 +43,8 @@ impl Export {
         let site = context.site()?;
         let url = site.config.url.clone().unwrap_or_default();
         let domain = url.split_once("://").map_or("", |(_, rest)| rest.split(['/', ':']).next().unwrap_or_default()).to_owned();
-        let sender = Sender { site: site.id, domain, url };
+        // A site of our own kind may load it, and know the same uids over the line.
+        let sender = Sender { site: site.id, domain, prefix: String::new(), url };
         let (mut documents, mut told) = (Vec::new(), Vec::new());
         for resource in &self.resources {
             let components = if self.no_components { Components::Omitted } else { Components::Nested };

@@ -41,9 +41,12 @@ impl Import {
             std::fs::read(&self.file).map_err(|error| Error::usage(format!("{} cannot be read", self.file.display())).because(error))?;
         let limits = Limits { body: LARGEST, ..Limits::default() };
         let texts = if bytes.starts_with(b"PK") { read_archive(&bytes, &limits)? } else { vec![(self.file.display().to_string(), bytes)] };
-        let documents: Vec<Document> =
-            texts.into_iter().map(|(name, text)| read(&text, "", &limits).map_err(|error| error.within(&name))).collect::<Result<_>>()?;
         let site = context.site()?;
+        let own = site.domain();
+        let documents: Vec<Document> = texts
+            .into_iter()
+            .map(|(name, text)| read(&text, &[&own], &limits).map_err(|error| error.within(&name)))
+            .collect::<Result<_>>()?;
         let from = self.repository.as_ref().map(|name| site.store.read(|c| repositories::get(c, site.store.key(), name))).transpose()?;
         let named = (!self.resources.is_empty()).then_some(self.resources.as_slice());
         let taken = import(&site, &documents, from.as_ref(), named)?;

@@ -77,6 +77,8 @@ pub struct Form {
     pub lists: Vec<Reference>,
     /// References to super-entities: they stand for one to the record whose entry that is.
     pub supers: Vec<String>,
+    /// The reference of a record that is gone to the one that took its place.
+    pub heir: Option<String>,
 }
 
 /// Whose habits a table follows.
@@ -253,6 +255,17 @@ pub struct Forgotten {
     pub conflicts: u64,
 }
 
+/// Whose a record of an Eden's own table is: an account or role that a column of it names, by what others call that.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Whose {
+    /// The record.
+    pub uid: String,
+    /// One of [`crate::model::eden::ACCOUNTS`].
+    pub column: &'static str,
+    /// The e-mail of an account, or a role.
+    pub name: String,
+}
+
 /// Progress of long work: what, how much is done, of how much.
 pub type Progress<'a> = &'a mut dyn FnMut(&str, u64, u64);
 
@@ -337,6 +350,9 @@ pub trait Connector: Send {
 
     /// The uids of records whose content is of `since` or later, tombstones among them. It looks at the state of every record.
     fn since(&mut self, table: &Table, since: Time) -> Result<Vec<String>>;
+
+    /// Whose these records of an Eden's own table are; nothing for any other table. A question a column, whatever the number of records.
+    fn whose(&mut self, table: &Table, uids: &[String]) -> Result<Vec<Whose>>;
 
     /// The uids of living records of a table whose reference `field` leads to one of these. One query.
     fn belonging(&mut self, table: &Table, field: &str, uids: &[String]) -> Result<Vec<String>>;
@@ -652,9 +668,8 @@ pub trait Apply {
     /// Notes what `peer` is known to hold of records: uid and note, in place of what was noted before.
     fn set_notes(&mut self, table: &Table, peer: SiteId, notes: &[(String, String)]) -> Result<()>;
 
-    /// Of records of an Eden's own table: the accounts and roles that these columns name, by what others call them: uid, column, name. One that is not
-    /// here is passed over.
-    fn set_accounts(&mut self, table: &Table, named: &[(String, String, String)]) -> Result<()>;
+    /// Sets whose records of an Eden's own table are. An account or role that is not here is passed over.
+    fn set_accounts(&mut self, table: &Table, named: &[Whose]) -> Result<()>;
 
     /// The stored answer to a batch.
     fn answer(&mut self, batch: uuid::Uuid) -> Result<Option<String>>;

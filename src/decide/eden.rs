@@ -79,6 +79,10 @@ impl Case<'_> {
         match held.modified {
             // Eden keeps the time of what it takes; what it makes of a value is no edit.
             Some(modified) if modified == second && held.known != Known::Shown => Stands::For(held.version.clone()),
+            // It took ours, and shows neither that nor what it had before: its clock is behind ours, and this was edited after it.
+            Some(modified) if modified > second && held.known == Known::Taken && held.before.is_some_and(|before| before < second) => {
+                Stands::Decide(self.next(held.version.clone(), FORWARD))
+            }
             Some(modified) if modified > second => self.older(),
             _ => {
                 // What it wrote before it had ours did not see it, whatever it answered.
@@ -151,7 +155,16 @@ mod tests {
 
     fn holding(known: Known, content: &Page, second: i64, at: i64, version: Version) -> Holding {
         let digest = view(content).digest();
-        Holding { known, digest, modified: Some(second), at: Time(at * 1_000_000), version, fields: Vec::new(), refused: None }
+        Holding {
+            known,
+            digest,
+            modified: Some(second),
+            before: None,
+            at: Time(at * 1_000_000),
+            version,
+            fields: Vec::new(),
+            refused: None,
+        }
     }
 
     fn rules(update: Policy) -> Rules {
@@ -197,6 +210,24 @@ mod tests {
         assert_eq!(relation(&ours, Some(&held), "1.5", 10, Policy::Newer), None);
         assert_eq!(relation(&ours, Some(&held), "2", 40, Policy::Newer), Some(Relation::Behind));
         assert_eq!(relation(&ours, Some(&held), "2", 20, Policy::Newer), Some(Relation::Concurrent), "edited before it was given");
+    }
+
+    #[test]
+    fn an_eden_whose_clock_is_behind_has_seen_what_it_took() {
+        let ours = page("a", 10, us(1));
+        for (known, before, want) in [
+            (Known::Taken, Some(5), Relation::Behind),
+            (Known::Taken, Some(i64::MIN), Relation::Behind),
+            // It may be what it had before, which it did not give up for ours.
+            (Known::Taken, Some(8), Relation::Concurrent),
+            (Known::Taken, None, Relation::Concurrent),
+            (Known::Given, Some(5), Relation::Concurrent),
+        ] {
+            let held = Holding { before, ..holding(known, &ours, 10, 30, us(1)) };
+            assert_eq!(relation(&ours, Some(&held), "c", 8, Policy::Newer), Some(want), "{known:?} {before:?}");
+            let edited = page("b", 40, us(2));
+            assert_eq!(relation(&edited, Some(&held), "c", 8, Policy::Newer), Some(Relation::Concurrent), "we edited, too");
+        }
     }
 
     #[test]

@@ -29,6 +29,9 @@ pub const META: [&str; 16] = [
     "registration_key",
 ];
 
+/// Columns of Eden's that name accounts and roles: they travel as attributes, by what those are called.
+pub const ACCOUNTS: [&str; 4] = ["created_by", "modified_by", "owned_by_user", "owned_by_group"];
+
 /// The resource and the uids of several references in one value; `None` for any other.
 pub fn several(value: Value<'_>) -> Option<(&str, Vec<&str>)> {
     #[derive(serde::Deserialize)]
@@ -160,15 +163,20 @@ pub struct Feed {
     pub instances: std::collections::HashMap<(String, String), String>,
     /// Records that are held back, resource and uid: nothing refers to them.
     pub absent: std::collections::HashSet<(String, String)>,
+    /// Whose the records are, by resource.
+    pub accounts: std::collections::HashMap<String, Owners>,
     /// Fields that were emptied, by uid: Eden leaves alone what is not named.
     pub cleared: std::collections::HashMap<String, Vec<String>>,
 }
 
+/// By uid: columns of [`ACCOUNTS`], and what the account or role is called that they name.
+pub type Owners = std::collections::HashMap<String, Vec<(&'static str, String)>>;
+
 /// What an Eden said of a document that was pushed to it, or we to an Eden.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct EdenAnswer {
-    /// Records without an error.
-    pub records: u64,
+    /// Records without an error, where it says how many.
+    pub records: Option<u64>,
     /// How many were new.
     pub created: u64,
     /// How many were changed.
@@ -201,6 +209,8 @@ pub struct Holding {
     pub digest: Digest,
     /// Its time as the document said it, in seconds; none where it said none.
     pub modified: Option<i64>,
+    /// Where it took this: the latest second of what it was known to hold until then. Nothing that it holds from before is later.
+    pub before: Option<i64>,
     /// When it was exchanged, by our clock.
     pub at: Time,
     /// The version that this content stands for.
@@ -224,6 +234,9 @@ impl Holding {
             // Writing into a String cannot fail.
             _ = write!(text, "{byte:02x}");
         }
+        if let Some(before) = self.before {
+            _ = write!(text, " {before}");
+        }
         _ = write!(text, "\n{}\n{}\n", self.version, self.fields.join(" "));
         if let Some((version, reason)) = &self.refused {
             _ = write!(text, "{version}|{}", reason.replace('\n', " "));
@@ -234,7 +247,12 @@ impl Holding {
     /// What is known of a record that it never held.
     pub fn nothing(at: Time) -> Holding {
         let (digest, version, fields) = (Digest::DELETED, Version::default(), Vec::new());
-        Holding { known: Known::Taken, digest, modified: None, at, version, fields, refused: None }
+        Holding { known: Known::Taken, digest, modified: None, before: None, at, version, fields, refused: None }
+    }
+
+    /// The latest second that the Eden may show of a record of which it held this.
+    pub fn latest(&self) -> Option<i64> {
+        self.modified.max(self.before)
     }
 
     /// What [`Holding::write`] wrote; `None` for anything else.
@@ -254,6 +272,7 @@ impl Holding {
         };
         let at = Time(words.next()?.parse().ok()?);
         let hex = words.next()?.as_bytes();
+        let before = words.next().map(str::parse).transpose().ok()?;
         let mut digest = [0; 32];
         if hex.len() != 64 {
             return None;
@@ -265,6 +284,7 @@ impl Holding {
             known,
             digest: Digest(digest),
             modified,
+            before,
             at,
             version: version.parse().ok()?,
             fields: fields.split(' ').filter(|field| !field.is_empty()).map(str::to_owned).collect(),
@@ -292,12 +312,14 @@ mod tests {
     #[test]
     fn a_holding_survives_being_written_and_nonsense_is_none() {
         let version = Version::of(Actor { site: SiteId(Uuid::from_u128(7)), incarnation: 1 }, 5);
-        for (known, modified, refused) in [
-            (Known::Shown, Some(1_700_000_000), None),
-            (Known::Given, None, Some((version.clone(), "year: Enter an integer|x".to_owned()))),
+        for (known, modified, before, refused) in [
+            (Known::Shown, Some(1_700_000_000), None, None),
+            (Known::Taken, Some(1_700_000_000), Some(i64::MIN), None),
+            (Known::Given, None, None, Some((version.clone(), "year: Enter an integer|x".to_owned()))),
         ] {
             let fields = vec!["name".to_owned(), "year".to_owned()];
-            let holding = Holding { known, digest: Digest([0xAB; 32]), modified, at: Time(9), version: version.clone(), fields, refused };
+            let holding =
+                Holding { known, digest: Digest([0xAB; 32]), modified, before, at: Time(9), version: version.clone(), fields, refused };
             assert_eq!(Holding::read(&holding.write()), Some(holding));
         }
         for bad in ["", "S", "S 1 2 ab\n\n\n", "X 1 2 \n\n\n"] {

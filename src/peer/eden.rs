@@ -100,8 +100,8 @@ impl Eden {
         }
     }
 
-    /// All that it has of a resource from a second on, with what that refers to.
-    pub fn pull(&self, pull: &EdenPull) -> Result<Document> {
+    /// All that it has of a resource from a second on, with what that refers to. `own` is what stands before our uids there.
+    pub fn pull(&self, pull: &EdenPull, own: &str) -> Result<Document> {
         let mut target = format!("/sync/sync.xml?resource={}&repository={}", pull.resource, self.own);
         if let Some(since) = pull.since {
             target.push_str(&format!("&msince={}", seconds(since)));
@@ -116,7 +116,7 @@ impl Eden {
         if answer.body.trim_ascii_start().first() == Some(&b'{') {
             return Err(wire::read_refusal(400, &answer.body));
         }
-        wire::eden::read(&answer.body, "", &self.limits)
+        wire::eden::read(&answer.body, &[own], &self.limits)
     }
 
     /// Gives a document. What became of each record is in the answer; an error says nothing of any.

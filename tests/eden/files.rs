@@ -10,7 +10,7 @@ use crate::hub::{Hub, document, named, organisation, uid};
 
 fn exported(hub: &Hub, resource: &str, deleted: Deleted) -> Vec<u8> {
     let wanted = Wanted { resource: resource.into(), filters: Vec::new(), components: Components::Nested, deleted };
-    let sender = Sender { site: hub.site.id, domain: String::new(), url: String::new() };
+    let sender = Sender { site: hub.site.id, domain: String::new(), prefix: String::new(), url: String::new() };
     let mut text = String::new();
     write(&export(&hub.site, &wanted).unwrap(), &sender, &mut text).unwrap();
     text.into_bytes()
@@ -33,7 +33,7 @@ fn what_one_site_exports_another_imports_and_again_changes_nothing() {
     ])
     .unwrap();
     let documents: Vec<_> =
-        read_archive(&archive, &Limits::default()).unwrap().iter().map(|(_, text)| read(text, "", &Limits::default()).unwrap()).collect();
+        read_archive(&archive, &Limits::default()).unwrap().iter().map(|(_, text)| read(text, &[], &Limits::default()).unwrap()).collect();
     let taken = import(&to.site, &documents, None, None).unwrap();
     let told: Vec<(&str, u64)> = taken.iter().map(|taken| (taken.resource.as_str(), taken.outcome.counts.created)).collect();
     assert_eq!(told, [("org_organisation", 1), ("org_office", 1)]);
@@ -54,7 +54,7 @@ fn a_file_of_an_eden_is_decided_like_what_comes_over_a_line() {
         organisation(2, "2026-01-01T00:00:00", &format!("{}<data field=\"year\" value=\"9\"/>", named("Bad")))
     ));
     hub.organisation(1, "Newer");
-    let documents = [read(text.as_bytes(), "", &Limits::default()).unwrap()];
+    let documents = [read(text.as_bytes(), &[], &Limits::default()).unwrap()];
     let taken = import(&hub.site, &documents, None, None).unwrap();
     assert_eq!((taken[0].outcome.counts.kept, taken[0].outcome.counts.quarantined), (1, 1));
     assert_eq!(hub.one("SELECT name FROM org_organisation"), "Newer");

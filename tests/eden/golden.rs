@@ -26,7 +26,7 @@ fn an_edens_document_is_taken_and_given_on_word_for_word() {
     let given = hub.pull("org_organisation", "").body;
     assert_eq!(given, OURS.trim_end());
     // What we write is what we read.
-    let document = read(given.as_bytes(), "", &Limits::default()).unwrap();
+    let document = read(given.as_bytes(), &[], &Limits::default()).unwrap();
     assert!(document.refused.is_empty());
     assert_eq!(document.page("org_organisation").unwrap().records.len(), 3);
 }
@@ -38,7 +38,7 @@ fn a_document_that_was_written_reads_back_to_the_same_document() {
     let wanted =
         Wanted { resource: "org_organisation".into(), filters: Vec::new(), components: Components::Nested, deleted: Deleted::Told };
     let text = |hub: &Hub| {
-        let sender = Sender { site: one.site.id, domain: String::new(), url: String::new() };
+        let sender = Sender { site: one.site.id, domain: String::new(), prefix: String::new(), url: String::new() };
         let mut out = String::new();
         write(&export(&hub.site, &wanted).unwrap(), &sender, &mut out).unwrap();
         out

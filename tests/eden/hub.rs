@@ -189,11 +189,16 @@ impl Hub {
 
     /// Adds a repository that is an Eden at this address, and registers there.
     pub(crate) fn knows(&self, address: SocketAddr) -> (Repository, Option<String>) {
+        self.knows_as("north", address)
+    }
+
+    /// The same under a name.
+    pub(crate) fn knows_as(&self, name: &str, address: SocketAddr) -> (Repository, Option<String>) {
         let new = Repository {
             url: Some(format!("http://{address}/eden/")),
             user: Some("admin@example.com".into()),
             password: Some("testing".into()),
-            ..Repository::new("north")
+            ..Repository::new(name)
         };
         let added = register::add(&self.site, &new).unwrap();
         (added.repository, added.warning)

@@ -2,6 +2,9 @@
 
 #![expect(clippy::unwrap_used, clippy::expect_used, reason = "a test ends where something is not as it should be")]
 
+mod both;
+mod calls;
+mod cases;
 mod client;
 mod files;
 mod golden;

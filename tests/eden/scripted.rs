@@ -22,6 +22,8 @@ pub(crate) struct Kept {
     pub(crate) fields: BTreeMap<String, String>,
     /// Field, resource, uid.
     pub(crate) references: Vec<(String, String, String)>,
+    /// Of a record that is gone: what took its place.
+    pub(crate) heir: Option<String>,
 }
 
 /// A request as it came.
@@ -41,6 +43,13 @@ pub(crate) struct State {
     /// Texts over which it breaks with 500, and those that it refuses.
     pub(crate) poison: BTreeSet<String>,
     pub(crate) invalid: BTreeSet<String>,
+    /// Texts whose records it passes over without a word, and over which its parser stumbles.
+    pub(crate) silent: BTreeSet<String>,
+    pub(crate) unread: BTreeSet<String>,
+    /// The largest body that the server before it lets through.
+    pub(crate) largest: Option<usize>,
+    /// Of records that others refer to it lets none go.
+    pub(crate) restrict: bool,
     /// Answers that it gives instead, first come first served: the beginning of `METHOD path`, status, media type, body.
     pub(crate) instead: Vec<(String, u16, String, String)>,
     /// Controllers that it has.
@@ -199,12 +208,16 @@ fn export(state: &State, resource: &str, since: Option<String>) -> String {
         return "<?xml version='1.0' encoding='utf-8'?>\n<s3xml success=\"false\" results=\"0\" domain=\"vm\" url=\"http://vm/eden\"/>"
             .into();
     }
-    document(&inside)
+    document(&inside).replace("<s3xml ", "<s3xml domain=\"vm\" ")
 }
 
 fn element(name: &str, uid: &str, kept: &Kept) -> String {
+    // A uid that is no URN gets its name before it; references are written raw.
+    let own = if uid.starts_with("urn:") || uid.contains('/') { uid.to_owned() } else { format!("vm/{uid}") };
+    let uid = own.as_str();
     if kept.deleted {
-        return format!("<resource name=\"{name}\" uuid=\"{uid}\" deleted=\"True\" modified_on=\"{}\"/>", kept.modified);
+        let heir = kept.heir.as_ref().map_or(String::new(), |heir| format!(" replaced_by=\"{heir}\""));
+        return format!("<resource name=\"{name}\" uuid=\"{uid}\" deleted=\"True\" modified_on=\"{}\"{heir}/>", kept.modified);
     }
     let modified = if kept.modified.is_empty() { String::new() } else { format!(" modified_on=\"{}\"", kept.modified) };
     let mut text = format!("<resource name=\"{name}\" uuid=\"{uid}\" mci=\"{}\"{modified}>", kept.mci + 1);
@@ -234,6 +247,13 @@ fn import(state: &mut State, resource: &str, asked: &Asked, policy: &str) -> (u1
     if state.poison.iter().any(|poison| body.contains(poison)) {
         return (500, "text/html".into(), TICKET.into());
     }
+    if state.largest.is_some_and(|largest| body.len() > largest) {
+        return (413, "text/html".into(), "<html>413 Request Entity Too Large</html>".into());
+    }
+    if let Some(unread) = state.unread.iter().find(|unread| body.contains(unread.as_str())) {
+        let message = format!(r#"{{"status": "failed", "statuscode": "400", "message": "XML Parse error: {unread}"}}"#);
+        return (400, "application/json".into(), message);
+    }
     let document = match roxmltree::Document::parse(&body) {
         Ok(document) => document,
         Err(error) => {
@@ -245,21 +265,50 @@ fn import(state: &mut State, resource: &str, asked: &Asked, policy: &str) -> (u1
         }
     };
     let (mut records, mut created, mut tree) = (0, Vec::new(), Vec::new());
-    for node in document.root_element().children().filter(roxmltree::Node::is_element) {
-        let (name, uid) = (node.attribute("name").unwrap(), node.attribute("uuid").unwrap());
+    let mut failed: BTreeSet<String> = BTreeSet::new();
+    let elements: Vec<_> = document.root_element().children().filter(roxmltree::Node::is_element).collect();
+    // What others refer to comes first, wherever it stands; of its own uids it takes its name away.
+    let (own_table, first): (Vec<_>, Vec<_>) = elements.into_iter().partition(|node| node.attribute("name") == Some(resource));
+    for node in first.into_iter().chain(own_table) {
+        let (name, whole) = (node.attribute("name").unwrap(), node.attribute("uuid").unwrap());
+        let uid = whole.strip_prefix("vm/").unwrap_or(whole);
         let modified = node.attribute("modified_on").expect("every element says its time").to_owned();
         let deleted = node.attribute("deleted") == Some("True");
         assert!(deleted || node.attribute("mci").is_some(), "every element says how many hands it went through");
         let raw = |child: &roxmltree::Node<'_, '_>| child.attribute("value").or(child.text()).unwrap_or_default().to_owned();
         let own = |tag: &'static str| node.children().filter(move |child| child.has_tag_name(tag));
-        if state.invalid.iter().any(|invalid| own("data").any(|child| raw(&child).contains(invalid.as_str()))) {
-            tree.push(format!(
-                r#"{{"@uuid": "{uid}", "@error": "Validation error", "year": {{"@value": 9, "@error": "year: Enter an integer"}}}}"#
-            ));
+        let says = |texts: &BTreeSet<String>| texts.iter().any(|text| own("data").any(|child| raw(&child).contains(text.as_str())));
+        let stuck = own("reference").any(|child| child.attribute("uuid").is_some_and(|uid| failed.contains(uid)));
+        let mut refuse = |what: &str| {
+            failed.insert(whole.to_owned());
+            if name == resource {
+                tree.push(format!(r#"{{"@uuid": "{whole}", "@error": "Validation error", {what}}}"#));
+            }
+        };
+        if says(&state.invalid) {
+            refuse(r#""year": {"@value": 9, "@error": "year: Enter an integer"}"#);
+            continue;
+        }
+        if stuck {
+            refuse(r#""$k_x": {"@error": "reference import(s) failed"}"#);
+            continue;
+        }
+        let held = |((_, _), kept): (&(String, String), &Kept)| !kept.deleted && kept.references.iter().any(|(.., to)| to == uid);
+        if deleted && state.restrict && state.records.iter().any(held) {
+            refuse(r#""$_x": {"@error": "Cannot delete: referenced"}"#);
+            continue;
+        }
+        if says(&state.silent) {
             continue;
         }
         records += u32::from(name == resource);
         let known = state.records.get(&(name.to_owned(), uid.to_owned()));
+        // A merge into what it does not have, and the end of what it never had, it passes over.
+        let heir = node.attribute("replaced_by").map(|heir| heir.strip_prefix("vm/").unwrap_or(heir).to_owned());
+        let lost = heir.as_ref().is_some_and(|heir| !state.records.contains_key(&(name.to_owned(), heir.clone())));
+        if deleted && (known.is_none() || lost) {
+            continue;
+        }
         if known.is_some_and(|known| known.modified > modified && policy != "THIS" || policy == "OTHER") {
             continue;
         }
@@ -269,6 +318,7 @@ fn import(state: &mut State, resource: &str, asked: &Asked, policy: &str) -> (u1
         let mut kept =
             known.cloned().unwrap_or_else(|| Kept { mci: node.attribute("mci").map_or(2, |mci| mci.parse().unwrap()), ..Kept::default() });
         (kept.modified, kept.deleted) = (modified, deleted);
+        kept.heir = heir;
         for child in own("data") {
             let value = raw(&child);
             match value.as_str() {
@@ -279,7 +329,8 @@ fn import(state: &mut State, resource: &str, asked: &Asked, policy: &str) -> (u1
         for child in own("reference") {
             let (field, resource, uid) = (child.attribute("field"), child.attribute("resource"), child.attribute("uuid"));
             kept.references.retain(|(known, ..)| Some(known.as_str()) != field);
-            kept.references.push((field.unwrap().into(), resource.unwrap().into(), uid.unwrap().into()));
+            let uid = uid.unwrap();
+            kept.references.push((field.unwrap().into(), resource.unwrap().into(), uid.strip_prefix("vm/").unwrap_or(uid).into()));
         }
         state.records.insert((name.to_owned(), uid.to_owned()), kept);
     }

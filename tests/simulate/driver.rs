@@ -4,7 +4,7 @@ use entente::{
     connector::{
         Apply, Attempt, Clash, ConflictEntry, Conflicts, Connector, Effect, Effected, Effects, Extent, Forgotten, Found, HistoryEntry,
         Journal, Key, Living, Locals, Lost, Named, Part, Progress, Purged, Retention, Share, Standing, Survey, Swept, Table, Targets,
-        Trouble, Verdict, Wait, Waiter, WaitingEntry, Which, Write,
+        Trouble, Verdict, Wait, Waiter, WaitingEntry, Which, Whose, Write,
     },
     error::Result,
     model::{Actor, NewState, Page, Pending, RecordView, SiteId, Sum, TableSpec, Time},
@@ -75,6 +75,7 @@ impl Connector for Driver {
         fn lookup(table: &Table, uids: &[String], page: &mut Page) -> ();
         fn since(table: &Table, since: Time) -> Vec<String>;
         fn belonging(table: &Table, field: &str, uids: &[String]) -> Vec<String>;
+        fn whose(table: &Table, uids: &[String]) -> Vec<Whose>;
         fn notes(table: &Table, peer: SiteId, uids: Option<&[String]>) -> std::collections::HashMap<String, String>;
         fn sample(table: &Table, limit: usize) -> Vec<String>;
         fn waits() -> bool;
@@ -115,7 +116,7 @@ impl Apply for Transaction<'_> {
         fn share(table: &Table, peer: SiteId, part: Part) -> Share;
         fn set_notes(table: &Table, peer: SiteId, notes: &[(String, String)]) -> ();
         fn set_share(table: &Table, peer: SiteId, part: Part, share: &Share) -> ();
-        fn set_accounts(table: &Table, named: &[(String, String, String)]) -> ();
+        fn set_accounts(table: &Table, named: &[Whose]) -> ();
         fn answer(batch: uuid::Uuid) -> Option<String>;
         fn set_answer(batch: uuid::Uuid, peer: SiteId, now: Time, answer: &str) -> ();
         fn fold(table: &Table) -> ();

@@ -190,7 +190,7 @@ impl Apply for Transaction<'_> {
         Ok(())
     }
 
-    fn set_accounts(&mut self, _: &Table, _: &[(String, String, String)]) -> Result<()> {
+    fn set_accounts(&mut self, _: &Table, _: &[crate::connector::Whose]) -> Result<()> {
         // It has no tables of an Eden's.
         Ok(())
     }

@@ -335,6 +335,11 @@ impl Connector for Memory {
         Ok(of_then.filter_map(|entry| entry.uid.clone()).collect())
     }
 
+    fn whose(&mut self, _: &Table, _: &[String]) -> Result<Vec<crate::connector::Whose>> {
+        // It has no tables of an Eden's.
+        Ok(Vec::new())
+    }
+
     fn belonging(&mut self, table: &Table, field: &str, uids: &[String]) -> Result<Vec<String>> {
         let living: Vec<String> = self.sample(table, usize::MAX)?;
         let mut page = Page::new(&table.resource);

@@ -79,6 +79,8 @@ pub(super) struct Link {
     pub(super) parent_key: Vec<String>,
     /// It can wait for the commit.
     pub(super) deferrable: bool,
+    /// It is no foreign key: the row that it names may be gone, and nothing is held up by it.
+    pub(super) loose: bool,
 }
 
 impl Link {
@@ -183,6 +185,7 @@ impl Layout {
         let lists = data.iter().filter_map(listed).collect();
         let supers =
             references.iter().filter(|link| make == Make::Eden && link.columns == link.to).map(|link| link.field.clone()).collect();
+        let heir = references.iter().find(|link| link.loose).map(|link| link.field.clone());
         let table = Table {
             id: entry.id,
             name: shape.name.clone(),
@@ -195,7 +198,7 @@ impl Layout {
             fingerprint: hash[..16].to_owned(),
             ready: entry.ready,
             bases: entry.bases,
-            form: Public { kinds, unique, components: spec.components.clone(), make, flags, lists, supers },
+            form: Public { kinds, unique, components: spec.components.clone(), make, flags, lists, supers, heir },
         };
         let (rel, parts, sql) = (shape.sql(), shape.parts.clone(), Statements::default());
         let once = shape.immediate.iter().any(|unique| unique.iter().all(|column| key.iter().any(|key| key.name == *column)));
@@ -242,6 +245,7 @@ fn field(spec: &TableSpec, column: &Column, identity: Option<&Column>) -> Data {
 pub(super) fn looks(shape: &Shape) -> Looks<'_> {
     Looks {
         name: &shape.name,
+        key: shape.key(),
         columns: shape.columns.iter().map(|column| (column.name.as_str(), column.declared.as_str())).collect(),
         foreign: shape.foreign.iter().map(|key| (key.columns.as_slice(), key.parent_name.as_str(), key.to.as_slice())).collect(),
     }
@@ -300,11 +304,25 @@ fn links(entry: &Entry, all: &[Entry]) -> std::result::Result<Vec<Link>, String>
             to: foreign.to.clone(),
             parent_key: parent.key(),
             deferrable: foreign.deferrable,
+            loose: false,
         };
         // Two constraints on the same columns say the same thing to us.
         if !links.iter().any(|known| known.field == link.field) {
             links.push(link);
         }
+    }
+    if let Some(column) = looks(&entry.shape).heirs().filter(|column| !entry.spec.omit.iter().any(|omitted| omitted == column)) {
+        links.push(Link {
+            field: field_name(&entry.spec, column),
+            columns: vec![column.to_owned()],
+            parent: entry.shape.sql(),
+            parent_id: entry.id,
+            parent_resource: entry.spec.resource.clone(),
+            to: entry.key(),
+            parent_key: entry.key(),
+            deferrable: true,
+            loose: true,
+        });
     }
     Ok(links)
 }

@@ -37,8 +37,8 @@ use self::{
     shape::Shape,
 };
 use super::{
-    Apply, ConflictEntry, Conflicts, Connector, Extent, Forgotten, HistoryEntry, Journal, Living, Named, Overdue, Part, Progress, Purged,
-    Retention, Share, Standing, Survey, Swept, Table, WaitingEntry,
+    Apply, ConflictEntry, Conflicts, Connector, Extent, Forgotten, HistoryEntry, Journal, Living, Make, Named, Overdue, Part, Progress,
+    Purged, Retention, Share, Standing, Survey, Swept, Table, WaitingEntry, Whose, eden::whose,
 };
 use crate::{
     error::Result,
@@ -275,6 +275,14 @@ impl Connector for Postgres {
         let layout = self.layout(table)?;
         self.fold_gently(&layout)?;
         self.uids_since(&layout, since)
+    }
+
+    fn whose(&mut self, table: &Table, uids: &[String]) -> Result<Vec<Whose>> {
+        let layout = self.layout(table)?;
+        match table.form.make {
+            Make::Eden if layout.own_key => whose(self, &table.name, &layout.state_and_row(), uids),
+            _ => Ok(Vec::new()),
+        }
     }
 
     fn belonging(&mut self, table: &Table, field: &str, uids: &[String]) -> Result<Vec<String>> {

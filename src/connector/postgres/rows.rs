@@ -9,6 +9,7 @@ use super::{
     form::Form,
     layout::{LET_GO, Layout},
     link::Link,
+    sql::UNKNOWN,
 };
 use crate::{
     connector::{
@@ -185,7 +186,11 @@ impl Layout {
             if data.is_identity && told_by_uid(&data.form, raw) {
                 continue;
             }
-            data.form.push(page, names.data[at], raw)?;
+            let unknown = data.list.is_some() && raw == Some(UNKNOWN);
+            if unknown {
+                seen.dangling = Some(data.field.clone());
+            }
+            data.form.push(page, names.data[at], raw.filter(|_| !unknown))?;
         }
         let first = FIRST_FIELD + self.data.len();
         for (at, link) in self.references.iter().enumerate() {

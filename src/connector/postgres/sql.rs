@@ -149,7 +149,12 @@ impl Layout {
         }
         let mut joins = String::new();
         for (at, link) in self.references.iter().enumerate() {
-            let set: Vec<String> = link.columns.iter().map(|column| format!("t.{} IS NOT NULL", quoted(column))).collect();
+            let mut set: Vec<String> = link.columns.iter().map(|column| format!("t.{} IS NOT NULL", quoted(column))).collect();
+            if link.loose {
+                let there = link.columns.iter().zip(&link.to).map(|(column, to)| format!("x.{} = t.{}", quoted(to), quoted(column)));
+                let there: Vec<String> = there.collect();
+                set.push(format!("EXISTS (SELECT 1 FROM {} x WHERE {})", link.parent, there.join(" AND ")));
+            }
             columns.push_str(&format!(", ({}), p{at}.uid", set.join(" AND ")));
             let pairs = link.columns.iter().zip(&link.to);
             let state = state_of(link.parent_id);
@@ -203,12 +208,15 @@ impl Layout {
     }
 }
 
+/// What is read of a list while a record in it has no uid yet.
+pub(super) const UNKNOWN: &[u8] = b"!";
+
 impl Listed {
     /// What stands in a column with a list, as several references: those to records that are here.
     fn read(&self, column: &str) -> String {
         let resource = literal(&format!("{{\"@resource\":{},\"@uuid\":[", serde_json::Value::from(self.resource.as_str())));
         format!(
-            "(SELECT {resource} || string_agg(to_json(p.uid)::text, ',' ORDER BY j.at) || ']}}'
+            "(SELECT CASE WHEN count(*) > count(p.uid) THEN '!' ELSE {resource} || string_agg(to_json(p.uid)::text, ',' ORDER BY j.at) || ']}}' END
               FROM unnest(string_to_array(btrim({column}, '|'), '|')) WITH ORDINALITY j(key, at)
               JOIN {} p ON p.k1 = CASE WHEN j.key ~ '^[0-9]{{1,18}}$' THEN j.key::bigint END AND NOT p.deleted)",
             state_of(self.id)

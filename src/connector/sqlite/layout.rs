@@ -94,6 +94,8 @@ pub(super) struct Link {
     pub(super) parent_key: Vec<String>,
     /// Both sides' columns convert what is stored in the same way, so that values can be compared as they are.
     pub(super) alike: bool,
+    /// It is no foreign key: the row that it names may be gone, and nothing is held up by it.
+    pub(super) loose: bool,
 }
 
 impl Link {
@@ -225,6 +227,7 @@ impl Layout {
                 .filter_map(|data| Some(Reference { field: data.field.clone(), resource: data.list.as_ref()?.resource.clone() }))
                 .collect(),
             supers: references.iter().filter(|link| looks.is_eden() && link.columns == link.to).map(|link| link.field.clone()).collect(),
+            heir: references.iter().find(|link| link.loose).map(|link| link.field.clone()),
         };
         let table = Table {
             id: entry.id,
@@ -317,7 +320,12 @@ impl Layout {
         }
         let mut joins = String::new();
         for (at, link) in self.references.iter().enumerate() {
-            let set: Vec<String> = link.columns.iter().map(|column| format!("t.{} IS NOT NULL", quoted(column))).collect();
+            let mut set: Vec<String> = link.columns.iter().map(|column| format!("t.{} IS NOT NULL", quoted(column))).collect();
+            if link.loose {
+                let there = link.columns.iter().zip(&link.to).map(|(column, to)| format!("x.{} = t.{}", quoted(to), quoted(column)));
+                let there: Vec<String> = there.collect();
+                set.push(format!("EXISTS (SELECT 1 FROM {} x WHERE {})", quoted(&link.parent), there.join(" AND ")));
+            }
             columns.push_str(&format!(", ({}), p{at}.uid", set.join(" AND ")));
             let pairs = link.columns.iter().zip(&link.to);
             if link.by_key() {
@@ -409,6 +417,7 @@ pub(super) fn propose(shape: &Shape) -> Identity {
 pub(super) fn looks(shape: &Shape) -> Looks<'_> {
     Looks {
         name: &shape.name,
+        key: shape.key(),
         columns: shape.columns.iter().map(|column| (column.name.as_str(), column.declared.as_str())).collect(),
         foreign: shape.foreign.iter().map(|key| (key.columns.as_slice(), key.parent.as_str(), key.to.as_slice())).collect(),
     }
@@ -459,6 +468,7 @@ fn links(entry: &Entry, all: &[Entry], omitted: &BTreeSet<String>) -> std::resul
         let alike = kinds.into_iter().all(|(own, other)| own.zip(other).is_some_and(|(own, other)| own.affinity == other.affinity));
         let link = Link {
             alike,
+            loose: false,
             field: foreign.columns.iter().map(|column| field_name(&entry.spec, column)).collect::<Vec<_>>().join("+"),
             columns: foreign.columns.clone(),
             parent: parent.shape.name.clone(),
@@ -474,6 +484,21 @@ fn links(entry: &Entry, all: &[Entry], omitted: &BTreeSet<String>) -> std::resul
         if !links.iter().any(|known| known.field == link.field) {
             links.push(link);
         }
+    }
+    if let Some(column) = looks(&entry.shape).heirs().filter(|column| !omitted.contains(*column)) {
+        let (shape, key) = (&entry.shape, entry.key());
+        let affinity = |name: &str| shape.column(name).map(|column| column.affinity);
+        links.push(Link {
+            alike: affinity(column) == affinity("id"),
+            loose: true,
+            field: field_name(&entry.spec, column),
+            columns: vec![column.to_owned()],
+            parent: shape.name.clone(),
+            parent_id: entry.id,
+            parent_resource: entry.spec.resource.clone(),
+            to: key.clone(),
+            parent_key: key,
+        });
     }
     Ok(links)
 }

@@ -28,13 +28,16 @@ fn keys(text: &str) -> String {
     format!("[{}]", keys.join(","))
 }
 
+/// What is read of a list while a record in it has no uid yet.
+pub(super) const UNKNOWN: &[u8] = b"!";
+
 /// What stands in such a column, as several references: those to records that are here.
 pub(super) fn read(list: &Listed, column: &str) -> String {
     let resource = serde_json::Value::from(list.resource.as_str()).to_string().replace('\'', "''");
     format!(
-        "(SELECT '{{\"@resource\":{resource},\"@uuid\":[' || group_concat(json_quote(entente_uid(l.uid)), ',') || ']}}' FROM (
-           SELECT p.uid FROM json_each(entente_keys({column})) j CROSS JOIN {} p ON p.k1 = j.value AND p.deleted = 0 AND p.uid IS NOT NULL
-           ORDER BY j.key) l)",
+        "(SELECT CASE WHEN count(*) > count(l.uid) THEN '!'
+             ELSE '{{\"@resource\":{resource},\"@uuid\":[' || group_concat(json_quote(entente_uid(l.uid)), ',') || ']}}' END FROM (
+           SELECT p.uid FROM json_each(entente_keys({column})) j CROSS JOIN {} p ON p.k1 = j.value AND p.deleted = 0 ORDER BY j.key) l)",
         state_of(list.id)
     )
 }

@@ -10,6 +10,7 @@ use rusqlite::{Connection, Row, types::ValueRef};
 use super::{
     failure::Told,
     layout::{LET_GO, Layout},
+    lists,
     values::{push, push_uid},
 };
 use crate::{
@@ -226,7 +227,11 @@ impl Layout {
             if data.is_identity && told_by_uid(value) {
                 continue;
             }
-            push(page, names.data[at], value);
+            let unknown = data.list.is_some() && value == ValueRef::Text(lists::UNKNOWN);
+            if unknown {
+                seen.dangling = Some(data.field.clone());
+            }
+            push(page, names.data[at], if unknown { ValueRef::Null } else { value });
         }
         let first = FIRST_FIELD + self.data.len();
         for (at, link) in self.references.iter().enumerate() {

@@ -11,7 +11,10 @@ use crate::{
     connector::{Extent, Make, Table},
     decide::filter::Filter,
     error::Result,
-    model::{Component, Kind, Page, RecordView, SiteId, eden::Feed},
+    model::{
+        Component, Kind, Page, RecordView, SiteId,
+        eden::{Feed, Owners},
+    },
     site::{Door, Site},
     sync::{epoch, import::targets_of},
 };
@@ -156,7 +159,7 @@ pub(in crate::sync) fn close(feed: &mut Feed, filters: &Filters, tables: &mut Ta
         }
     }
     describe(feed, tables);
-    Ok(())
+    name_accounts(feed, tables)
 }
 
 /// Whether the records of a table are entries of other records.
@@ -201,6 +204,10 @@ fn note_references(view: RecordView<'_>, known: &HashSet<(String, String)>, next
     for (_, value) in view.fields() {
         targets_of(value).for_each(|(resource, uid)| note(resource, uid));
     }
+    // An Eden passes over a merge into what it does not know.
+    if let Some(heir) = view.heir() {
+        note(&view.page.resource, heir);
+    }
 }
 
 fn describe(feed: &mut Feed, tables: &mut Tables<'_, '_>) {
@@ -218,4 +225,20 @@ fn describe(feed: &mut Feed, tables: &mut Tables<'_, '_>) {
             }
         }
     }
+}
+
+/// Tells whose the records are, as an Eden does: accounts by their e-mails, roles by their names.
+fn name_accounts(feed: &mut Feed, tables: &mut Tables<'_, '_>) -> Result<()> {
+    let mut all: HashMap<String, Owners> = HashMap::new();
+    for page in std::iter::once(&feed.masters).chain(feed.nested.iter().map(|(page, _)| page)).chain(&feed.referenced) {
+        let Some((door, table)) = tables.of(&page.resource).filter(|(_, table)| table.form.make == Make::Eden) else { continue };
+        let uids: Vec<String> = page.views().filter(|view| view.record.lives()).map(|view| view.uid().to_owned()).collect();
+        for some in uids.chunks(MANY) {
+            for whose in door.whose(table, some)? {
+                all.entry(page.resource.clone()).or_default().entry(whose.uid).or_default().push((whose.column, whose.name));
+            }
+        }
+    }
+    feed.accounts = all;
+    Ok(())
 }

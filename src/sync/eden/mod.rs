@@ -5,6 +5,7 @@ mod coerce;
 mod feed;
 pub mod files;
 mod ledger;
+mod noted;
 mod receive;
 mod shape;
 mod sieve;

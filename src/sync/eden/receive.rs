@@ -95,7 +95,7 @@ fn apply(
         }
         if table.resource == push.resource {
             let counts = outcome.counts;
-            answer.records = counts.records.saturating_sub(counts.quarantined + outcome.denied.len() as u64);
+            answer.records = Some(counts.records.saturating_sub(counts.quarantined + outcome.denied.len() as u64));
             (answer.created, answer.updated, answer.deleted) = (counts.created, counts.updated, counts.deleted);
         }
         let name = |one: &crate::model::Quarantined| Refused {

@@ -2,10 +2,10 @@
 
 use super::coerce::coerced;
 use crate::{
-    connector::{Make, Table},
+    connector::{Make, Table, Whose},
     model::{
         Cell, Identity, Kind, Page, Record, RecordView, SiteId, Time, Value,
-        eden::{META, PARENT, UNDATED},
+        eden::{ACCOUNTS, META, PARENT, UNDATED},
     },
     sync::Outcome,
 };
@@ -14,12 +14,9 @@ use crate::{
 pub(super) struct Shaped {
     pub(super) page: Page,
     pub(super) seconds: Vec<Option<i64>>,
-    /// Of records of an Eden's own: uid, and whose they are.
-    pub(super) accounts: Vec<(String, Accounts)>,
+    /// Of records of an Eden's own: whose they are.
+    pub(super) accounts: Vec<Whose>,
 }
-
-/// Columns, and the names of the accounts and roles in them.
-pub(super) type Accounts = Vec<(String, String)>;
 
 /// Makes a page of a document one of `table`, which came from `peer`. Fields that Eden keeps for itself go, what stands inside another record refers to
 /// it, and times are not in the future.
@@ -46,12 +43,10 @@ pub(super) fn shaped(table: &Table, page: &Page, peer: SiteId, now: Time, outcom
         if table.form.make == Make::Eden {
             own_columns(table, view, &mut record, &mut made.page);
             let named = |(name, value): (&str, Value<'_>)| {
-                ACCOUNTS.iter().find(|own| **own == name).map(|own| (own[1..].to_owned(), value.text.to_owned()))
+                let column = ACCOUNTS.into_iter().find(|own| name.strip_prefix('@') == Some(*own))?;
+                Some(Whose { uid: view.uid().to_owned(), column, name: value.text.to_owned() })
             };
-            let accounts: Accounts = view.fields().filter_map(named).collect();
-            if !accounts.is_empty() {
-                made.accounts.push((view.uid().to_owned(), accounts));
-            }
+            made.accounts.extend(view.fields().filter_map(named));
         }
         fields(table, view, &mut made.page);
         made.page.finish(record, mark);
@@ -66,9 +61,6 @@ pub(super) fn shaped(table: &Table, page: &Page, peer: SiteId, now: Time, outcom
     made
 }
 
-/// Attributes that name accounts and roles.
-const ACCOUNTS: [&str; 4] = ["@created_by", "@modified_by", "@owned_by_user", "@owned_by_group"];
-
 /// By so many seconds may a clock be ahead without a word.
 const SLACK: i64 = 30;
 
@@ -76,6 +68,13 @@ const SLACK: i64 = 30;
 fn own_columns(table: &Table, view: RecordView<'_>, record: &mut Record, page: &mut Page) {
     let gone = std::mem::replace(&mut record.deleted, false);
     record.heir = None;
+    if let Some(field) = &table.form.heir {
+        match view.heir().filter(|heir| gone && *heir != view.uid()) {
+            Some(heir) => put(page, field, &table.resource, Kind::Reference, heir),
+            None if gone => {}
+            None => put(page, field, "", Kind::Null, ""),
+        }
+    }
     put(page, "deleted", "", Kind::Text, if gone { "T" } else { "F" });
     if let (Identity::Column { column }, false) = (&table.identity, gone) {
         put(page, column, "", Kind::Text, view.uid());
@@ -85,7 +84,8 @@ fn own_columns(table: &Table, view: RecordView<'_>, record: &mut Record, page: &
     put(page, "modified_on", "", kind, &text);
 }
 
-/// A page of an Eden's own table as it is for others: rows that say so are gone, and each is of the time that its column says.
+/// A page of an Eden's own table as it is for others: rows that say so are gone, and name what took their place; each is of the time that its column
+/// says.
 pub(in crate::sync) fn as_told(table: &Table, page: &mut Page) {
     if table.form.make != Make::Eden {
         return;
@@ -97,8 +97,12 @@ pub(in crate::sync) fn as_told(table: &Table, page: &mut Page) {
             .get("modified_on")
             .filter(|value| value.kind != Kind::Null)
             .and_then(|value| value.text.replacen(' ', "T", 1).parse().ok());
+        let heir = table.form.heir.as_ref().filter(|_| gone).and_then(|field| view.get(field));
+        let heir = heir.filter(|heir| heir.kind == Kind::Reference && heir.text != view.uid()).map(|heir| heir.text.to_owned());
+        let heir = heir.map(|heir| page.put(&heir));
         let record = &mut page.records[at];
         record.deleted |= gone;
+        record.heir = record.heir.or(heir);
         record.modified_on = moment.unwrap_or(record.modified_on);
     }
 }
@@ -111,7 +115,8 @@ pub(super) fn is_gone(view: RecordView<'_>) -> bool {
 fn fields(table: &Table, view: RecordView<'_>, page: &mut Page) {
     for (name, value) in view.fields() {
         if name == PARENT {
-            let own = table.references.iter().find(|reference| reference.resource == value.resource);
+            let mut able = table.references.iter().filter(|reference| table.form.heir.as_ref() != Some(&reference.field));
+            let own = able.find(|reference| reference.resource == value.resource);
             // Else it stands in what has an entry in a super-entity.
             let own = own.or_else(|| table.references.iter().find(|reference| table.form.supers.contains(&reference.field)));
             if let Some(own) = own.filter(|own| view.get(&own.field).is_none()) {

@@ -2,16 +2,19 @@
 
 use std::collections::{HashMap, HashSet};
 
-use super::shape::{Accounts, Shaped, as_told, is_gone, shaped};
+use super::{
+    noted::Noted,
+    shape::{Shaped, as_told, is_gone, shaped},
+};
 use crate::{
-    connector::{Apply, Make, Table, Target, Waiting, Which},
+    connector::{Make, Table, Target, Waiting, Which, Whose},
     decide::{
         Source,
         eden::{Given, Shown, Stands, version},
     },
     error::Result,
     model::{
-        Counts, Digest, Kind, Page, RecordView, SiteId, Time, Value,
+        Counts, Digest, Kind, Method, Page, RecordView, Relation, SiteId, Time, Value,
         eden::{Holding, Known, NOBODY, one_of_several, several},
     },
     site::Door,
@@ -103,8 +106,10 @@ struct Batch {
     notes: Vec<(String, String)>,
     /// Those with nothing new.
     unchanged: u64,
-    /// Whose the records are that are to be decided: uid, column, name.
-    accounts: Vec<(String, String, String)>,
+    /// Whose the records are that are to be decided.
+    accounts: Vec<Whose>,
+    /// Those that may not go, and by which method they would.
+    denied: Vec<(String, Method)>,
 }
 
 impl Batch {
@@ -122,8 +127,10 @@ impl Batch {
             notes: Vec::with_capacity(uids.len()),
             unchanged: 0,
             accounts: Vec::new(),
+            denied: Vec::new(),
         };
-        let own: HashMap<&str, &Accounts> = made.accounts.iter().map(|(uid, accounts)| (uid.as_str(), accounts)).collect();
+        let mut own: HashMap<&str, Vec<&Whose>> = HashMap::new();
+        made.accounts.iter().for_each(|whose| own.entry(&whose.uid).or_default().push(whose));
         for (at, uid) in of.iter().zip(&uids) {
             let (view, second) = (made.page.view(&made.page.records[*at]), made.seconds[*at]);
             let held = notes.get(uid).and_then(|note| Holding::read(note));
@@ -147,8 +154,15 @@ impl Batch {
                 Stands::Decide(version) if table.form.make == Make::Eden && local.is_none() && is_gone(view) => Stands::For(version),
                 stands => stands,
             };
+            let stands = match (stands, goes(table, view, local)) {
+                (Stands::Decide(version), Some(method)) if !terms.rules.strategy.allows(method) => {
+                    batch.denied.push((uid.clone(), method));
+                    Stands::For(version)
+                }
+                (stands, _) => stands,
+            };
             if let (Stands::Decide(_), Some(accounts)) = (&stands, own.get(uid.as_str())) {
-                batch.accounts.extend(accounts.iter().map(|(column, name)| (uid.clone(), column.clone(), name.clone())));
+                batch.accounts.extend(accounts.iter().map(|whose| (*whose).clone()));
             }
             batch.add(view, local, second, stands, terms);
         }
@@ -165,6 +179,7 @@ impl Batch {
             known: Known::Shown,
             digest: view.digest(),
             modified: second,
+            before: None,
             at: terms.now,
             version: version.clone(),
             fields,
@@ -179,6 +194,10 @@ impl Batch {
         if let Some(record) = self.page.records.last_mut() {
             record.version = version;
             record.settled = Vec::new();
+            // No version is older than one that it has seen, whatever the Eden's clock says.
+            if let Some(local) = local.filter(|local| local.record.version.relation(&record.version) == Relation::Behind) {
+                record.modified_on = record.modified_on.max(Time(local.record.modified_on.0.saturating_add(1)));
+            }
             if record.origin == NOBODY {
                 record.origin = local.map_or(NOBODY, |local| local.record.origin);
             }
@@ -258,17 +277,29 @@ impl Batch {
             let alive: HashSet<String> = twins.into_iter().filter(lives).collect();
             all.add(adopt(&mut **door, table, &terms, &alive)?);
         }
+        self.denied.iter().for_each(|(uid, method)| all.refuse(table, uid, *method));
+        let denied = self.denied.len() as u64;
+        all.counts.kept += denied;
         all.counts.records += self.unchanged;
-        all.counts.unchanged += self.unchanged;
+        all.counts.unchanged += self.unchanged - denied;
         Ok(all)
     }
 }
 
+/// How a row of an Eden's own table goes that lives here: to the rules it is a deletion, though the row stays.
+fn goes(table: &Table, view: RecordView<'_>, local: Option<RecordView<'_>>) -> Option<Method> {
+    if table.form.make != Make::Eden || !is_gone(view) || local.is_none_or(is_gone) {
+        return None;
+    }
+    let heir = table.form.heir.as_ref().and_then(|field| view.get(field));
+    Some(if heir.is_some_and(|heir| heir.kind == Kind::Reference) { Method::Merge } else { Method::Delete })
+}
+
 /// The rows of an Eden's own table are of the time that their column says, from before they were attached.
 fn as_told_in_time(table: &Table, page: &mut Page) {
-    let living: Vec<bool> = page.records.iter().map(|record| record.deleted).collect();
+    let before: Vec<_> = page.records.iter().map(|record| (record.deleted, record.heir)).collect();
     as_told(table, page);
-    page.records.iter_mut().zip(living).for_each(|(record, deleted)| record.deleted = deleted);
+    page.records.iter_mut().zip(before).for_each(|(record, before)| (record.deleted, record.heir) = before);
 }
 
 /// What becomes of a field of a record that is copied.
@@ -294,46 +325,4 @@ fn altered<'v>(view: RecordView<'v>, page: &mut Page, change: impl Fn(&str, Valu
     let mut record = view.record.clone();
     (record.uid, record.heir) = (page.put(view.uid()), view.heir().map(|heir| page.put(heir)));
     page.finish(record, mark);
-}
-
-/// What the Eden is known to hold is noted in the transaction that takes it.
-struct Noted<'a> {
-    table: &'a Table,
-    peer: SiteId,
-    notes: &'a [(String, String)],
-    page: &'a Page,
-    accounts: &'a [(String, String, String)],
-    inner: &'a mut dyn Bracket,
-}
-
-impl Noted<'_> {
-    /// Names the accounts of those records whose content is what the Eden showed.
-    fn name_accounts(&self, tx: &mut dyn Apply) -> Result<()> {
-        if self.accounts.is_empty() {
-            return Ok(());
-        }
-        let uids: Vec<&str> = self.page.views().map(RecordView::uid).collect();
-        let here = tx.locals(self.table, &uids, self.peer)?;
-        let mut taken: HashSet<&str> = HashSet::new();
-        for (view, found) in self.page.views().zip(&here.found) {
-            let local = found.and_then(|found| here.page.records.get(found.at));
-            if local.is_some_and(|local| (local.author, local.modified_on) == (self.peer, view.record.modified_on)) {
-                taken.insert(view.uid());
-            }
-        }
-        let named: Vec<_> = self.accounts.iter().filter(|(uid, ..)| taken.contains(uid.as_str())).cloned().collect();
-        if named.is_empty() { Ok(()) } else { tx.set_accounts(self.table, &named) }
-    }
-}
-
-impl Bracket for Noted<'_> {
-    fn before(&mut self, tx: &mut dyn Apply) -> Result<Option<Outcome>> {
-        self.inner.before(tx)
-    }
-
-    fn after(&mut self, tx: &mut dyn Apply, outcome: &Outcome) -> Result<()> {
-        tx.set_notes(self.table, self.peer, self.notes)?;
-        self.name_accounts(tx)?;
-        self.inner.after(tx, outcome)
-    }
 }

@@ -1,5 +1,6 @@
 //! A run with a stock Sahana Eden (docs/eden.md): pull, then push, with times for cursors and what it answers for receipts.
 
+mod again;
 mod answers;
 mod give;
 mod take;
@@ -27,6 +28,8 @@ struct Leg<'r> {
     /// Where everything is exchanged again, what the Eden showed before this is not believed.
     believed: Time,
     failed: bool,
+    /// The Eden took something of it in this run.
+    taken: bool,
 }
 
 /// How far we are in what an Eden has: its times, and when we last asked for everything.
@@ -75,6 +78,7 @@ impl<'r> Run<'r, '_> {
                 let name = legs[at].table.resource.clone();
                 self.eden_report(&name, "push", |run, outcome| run.give_eden(&mut legs, at, eden, peer, outcome));
             }
+            self.give_refused(&mut legs, eden, peer);
         }
         self.stopped()
     }
@@ -94,7 +98,7 @@ impl<'r> Run<'r, '_> {
             let opened = epoch::door(self.site, &resource.name).and_then(|(mut door, table)| {
                 door.recheck(&table)?;
                 let (share, filter) = (door.share(&table, peer, Part::Active)?, filters::read(&table, &resource.filters)?);
-                Ok(Leg { resource: resource.clone(), table, door, share, filter, believed, failed: false })
+                Ok(Leg { resource: resource.clone(), table, door, share, filter, believed, failed: false, taken: false })
             });
             match opened {
                 Ok(leg) => legs.push(leg),
@@ -130,6 +134,21 @@ impl<'r> Run<'r, '_> {
         let seconds = (self.site.now().0 - begun.0) as f64 / 1e6;
         self.reported(resource, direction, outcome, seconds, error);
         well
+    }
+
+    /// What the Eden refused may have waited for something that it took in this run: a deletion for that of what refers to the record, a record for
+    /// one that it refers to.
+    fn give_refused(&mut self, legs: &mut [Leg<'r>], eden: &Eden, peer: SiteId) {
+        if self.ask.dry_run || !legs.iter().any(|leg| leg.taken) {
+            return;
+        }
+        for at in (0..legs.len()).filter(|at| !legs[*at].failed && legs[*at].resource.mode.pushes()).rev().collect::<Vec<_>>() {
+            let (name, mut outcome) = (legs[at].table.resource.clone(), Outcome::default());
+            match self.stopped().and_then(|()| self.give_again(legs, at, eden, peer, &mut outcome)) {
+                Ok(()) => self.also_in(&name, "push", outcome),
+                Err(error) => self.fail(&name, "push", error),
+            }
+        }
     }
 
     /// Deletions that waited for those of what refers to the records.

@@ -456,8 +456,13 @@ impl<'r> Run<'r, '_> {
 
     /// Adds what was decided after the pages to a resource's report.
     fn also(&mut self, resource: &str, outcome: Outcome) {
+        self.also_in(resource, "pull", outcome);
+    }
+
+    /// Adds to what was reported of one direction.
+    fn also_in(&mut self, resource: &str, direction: &str, outcome: Outcome) {
         self.warnings.extend(outcome.warnings.iter().filter(|warning| !self.warnings.contains(warning)).cloned().collect::<Vec<_>>());
-        if let Some(report) = self.reports.iter_mut().rev().find(|report| report.resource == resource && report.direction == "pull") {
+        if let Some(report) = self.reports.iter_mut().rev().find(|report| report.resource == resource && report.direction == direction) {
             let (records, bytes) = (report.counts.records, report.counts.bytes);
             report.counts += outcome.counts;
             (report.counts.records, report.counts.bytes) = (records, bytes);

@@ -62,9 +62,10 @@ pub(super) async fn take(app: Data<App>, request: HttpRequest, payload: Payload,
     let push = query::parse_push(&who::pairs(&request)?, named.as_deref())?;
     let media = request.headers().get("content-type").and_then(|media| media.to_str().ok()).unwrap_or_default().to_owned();
     let body = body::read(&request, payload, LARGEST).await?;
-    let own = host(&request);
+    let own = [app.site.domain(), host(&request)];
     let turn = turn(&app).await?;
     let answer = call(move || {
+        let own = [own[0].as_str(), own[1].as_str()];
         let limits = Limits { body: LARGEST, ..app.limits };
         let bytes = body.plain(&limits)?;
         let documents: Vec<_> =
@@ -72,7 +73,7 @@ pub(super) async fn take(app: Data<App>, request: HttpRequest, payload: Payload,
         let mut all = crate::model::eden::EdenAnswer::default();
         for document in documents {
             let done = engine::receive(&app.site, &caller, &push, &document).map_err(|error| unknown(error, &push.resource))?;
-            all.records += done.records;
+            all.records = Some(all.records.unwrap_or(0) + done.records.unwrap_or(0));
             all.created += done.created;
             all.updated += done.updated;
             all.deleted += done.deleted;
@@ -165,5 +166,6 @@ fn host(request: &HttpRequest) -> String {
 
 fn sender(app: &Data<App>, request: &HttpRequest) -> Sender {
     let info = request.connection_info().clone();
-    Sender { site: app.site.id, domain: host(request), url: format!("{}://{}", info.scheme(), info.host()) }
+    let url = format!("{}://{}", info.scheme(), info.host());
+    Sender { site: app.site.id, domain: host(request), prefix: app.site.domain(), url }
 }

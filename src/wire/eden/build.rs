@@ -5,12 +5,12 @@ use std::{
     ops::Range,
 };
 
-use super::text::{meant, unescaped};
+use super::text::{meant, moment, unescaped};
 use crate::{
     error::{Error, Kind as Trouble, Result},
     model::{
         Kind, Limits, SiteId, Time, Uid,
-        eden::{NOBODY, UNDATED, one_of_several},
+        eden::{ACCOUNTS, NOBODY, UNDATED, one_of_several},
     },
     wire::{reader::tag::Attributes, xml::is_name},
 };
@@ -66,7 +66,7 @@ enum Open {
 }
 
 pub(super) struct Builder<'a> {
-    pub(super) own: &'a str,
+    pub(super) own: &'a [&'a str],
     limits: &'a Limits,
     pub(super) domain: String,
     open: Vec<Open>,
@@ -79,7 +79,7 @@ pub(super) struct Builder<'a> {
 }
 
 impl<'a> Builder<'a> {
-    pub(super) fn new(own: &'a str, limits: &'a Limits) -> Builder<'a> {
+    pub(super) fn new(own: &'a [&'a str], limits: &'a Limits) -> Builder<'a> {
         let (open, names, elements) = (Vec::new(), Vec::new(), Vec::new());
         Builder {
             own,
@@ -157,7 +157,7 @@ impl<'a> Builder<'a> {
         let uid = text("uuid")?.map(|uid| self.plain(uid)).unwrap_or_default();
         let deleted = attributes.raw("deleted").is_some_and(|word| word.eq_ignore_ascii_case("true"));
         let (mut modified, mut refused) = (UNDATED, None);
-        match text("modified_on")?.filter(|text| !text.is_empty()).map(|text| text.parse::<Time>()) {
+        match text("modified_on")?.filter(|text| !text.is_empty()).map(|text| moment(&text)) {
             None => {}
             Some(Ok(time)) => modified = Time(time.0.div_euclid(1_000_000) * 1_000_000),
             Some(Err(_)) => refused = Some("modified_on: not a time".to_owned()),
@@ -171,7 +171,7 @@ impl<'a> Builder<'a> {
         let mut element =
             Element { resource, uid, tuid: text("tuid")?, modified, origin, deleted, heir, cells: Vec::new(), parent, refused };
         if !deleted {
-            for name in ["created_on", "mci", "created_by", "modified_by", "owned_by_user", "owned_by_group"] {
+            for name in ["created_on", "mci"].into_iter().chain(ACCOUNTS) {
                 if let Some(text) = text(name)? {
                     let field = self.name(&format!("@{name}"))?;
                     let text = self.put(&text);
@@ -185,8 +185,8 @@ impl<'a> Builder<'a> {
 
     /// A uid without the prefix of our own host. A plain one that the sender wrote gets none.
     fn plain(&self, uid: String) -> String {
-        let own = |domain: &str| (!domain.is_empty()).then(|| uid.strip_prefix(domain)?.strip_prefix('/')).flatten();
-        own(self.own).map(str::to_owned).unwrap_or(uid)
+        let own = |domain: &&str| (!domain.is_empty()).then(|| uid.strip_prefix(domain)?.strip_prefix('/')).flatten();
+        self.own.iter().find_map(own).filter(|plain| !plain.is_empty()).map(str::to_owned).unwrap_or(uid)
     }
 
     fn put(&mut self, text: &str) -> Range<usize> {
@@ -228,6 +228,7 @@ impl<'a> Builder<'a> {
                 // An empty list leaves what is there (docs/eden.md).
                 Some(list) if list.is_empty() => {}
                 Some(list) => {
+                    let list: Vec<String> = list.into_iter().map(|uid| self.plain(uid)).collect();
                     let list: Vec<&str> = list.iter().map(String::as_str).collect();
                     let many = one_of_several(&self.names[resource], &list);
                     let text = self.put(&many);

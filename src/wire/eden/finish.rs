@@ -1,6 +1,6 @@
 //! The end of a document: its elements become records.
 
-use std::collections::HashMap;
+use std::{borrow::Cow, collections::HashMap};
 
 use super::build::{Builder, Element, Raw};
 use crate::{
@@ -66,11 +66,18 @@ impl Builder<'_> {
 
     /// The uid that a reference names: Eden writes plain ones of its own without the prefix that their records carry.
     fn prefixed(&self, raw: &Raw, said: &str, known: &HashMap<(usize, String), usize>) -> Option<String> {
-        if raw.kind != Kind::Reference || self.domain.is_empty() || self.domain == self.own || said.contains([':', '/']) {
+        if raw.kind != Kind::Reference || self.domain.is_empty() || self.own.contains(&self.domain.as_str()) || said.contains([':', '/']) {
             return None;
         }
         let whole = (raw.resource, format!("{}/{said}", self.domain));
         known.contains_key(&whole).then_some(whole.1)
+    }
+
+    /// The uid of a survivor: Eden writes that of its own without the prefix, too, whether or not the record comes along.
+    fn survivor<'h>(&self, resource: usize, heir: &'h str, known: &HashMap<(usize, String), usize>) -> Cow<'h, str> {
+        let ours = self.domain.is_empty() || self.own.contains(&self.domain.as_str());
+        let said = ours || heir.contains([':', '/']) || known.contains_key(&(resource, heir.to_owned()));
+        if said { Cow::Borrowed(heir) } else { Cow::Owned(format!("{}/{heir}", self.domain)) }
     }
 
     fn record(
@@ -99,7 +106,8 @@ impl Builder<'_> {
         let uid = page.put(&element.uid);
         let mut record = Record::new(uid, element.origin, element.modified);
         record.deleted = element.deleted;
-        record.heir = element.heir.as_deref().filter(|heir| Uid::check(heir).is_ok()).map(|heir| page.put(heir));
+        let heir = element.heir.as_deref().filter(|heir| Uid::check(heir).is_ok());
+        record.heir = heir.map(|heir| page.put(&self.survivor(element.resource, heir, known)));
         let mark = page.mark();
         if !element.deleted {
             if let Some(parent) = element.parent.map(|parent| &self.elements[parent]) {

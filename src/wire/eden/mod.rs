@@ -7,6 +7,7 @@ mod build;
 mod finish;
 pub mod query;
 mod reader;
+mod sender;
 mod text;
 mod writer;
 
@@ -14,4 +15,5 @@ pub use answer::{read_answer, write_answer};
 pub use archive::{read_archive, write_archive};
 pub use body::document_of;
 pub use reader::read;
-pub use writer::{Lossy, Sender, write};
+pub use sender::Sender;
+pub use writer::{Lossy, write};

@@ -11,12 +11,12 @@ use crate::{
 
 /// Reads a document. Nothing of it is believed unless all of it is well-formed, complete and within `limits`.
 ///
-/// * Elements of any resource are read, at the root, inside each other and inside references; `own` is the name of our host, whose prefix goes from uids.
+/// * Elements of any resource are read, at the root, inside each other and inside references; `own` are our names, whose prefix goes from uids.
 /// * Of two elements of one record the last counts, unless it says nothing.
 /// * An element without a uid gets one that follows from its content, so that it is the same record when it comes again.
 /// * An element that cannot be a record is told in [`Document::refused`] and spares the others.
 /// * [`Kind::TooLarge`] beyond a limit; else [`Kind::Malformed`].
-pub fn read(body: &[u8], own: &str, limits: &Limits) -> Result<Document> {
+pub fn read(body: &[u8], own: &[&str], limits: &Limits) -> Result<Document> {
     if body.len() as u64 > limits.body.min(u64::from(u32::MAX) / 4) {
         return Err(Error::new(Kind::TooLarge, format!("The document is larger than the {} bytes it may have", limits.body)));
     }

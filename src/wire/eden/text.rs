@@ -4,7 +4,7 @@ use std::borrow::Cow;
 
 use crate::{
     error::{Error, Kind as Trouble, Result},
-    model::Kind,
+    model::{Kind, Time},
     wire::{reader::field::guess, value},
 };
 
@@ -82,6 +82,13 @@ fn untamed(json: &str) -> String {
     }
     out.push_str(rest);
     out
+}
+
+/// A time in any spelling that an Eden takes: with a space, or a mere date.
+pub(super) fn moment(text: &str) -> Result<Time> {
+    let text = text.trim();
+    let whole = || if text.len() == 10 { format!("{text}T00:00:00") } else { text.replacen(' ', "T", 1) };
+    text.parse::<Time>().or_else(|_| whole().parse())
 }
 
 /// A text as Eden reads it where there is no `value`: the five entities once more.

@@ -6,10 +6,11 @@ use std::{borrow::Cow, collections::BTreeSet, fmt::Write};
 
 use serde_json::Value as Json;
 
+use super::Sender;
 use crate::{
     error::Result,
     model::{
-        Kind, Page, RecordView, SiteId, Time, Value,
+        Kind, Page, RecordView, Time, Value,
         eden::{Feed, META},
     },
     wire::{
@@ -17,17 +18,6 @@ use crate::{
         xml::carries,
     },
 };
-
-/// Who writes.
-#[derive(Debug, Clone)]
-pub struct Sender {
-    /// Our site.
-    pub site: SiteId,
-    /// The host we are called at.
-    pub domain: String,
-    /// Our address.
-    pub url: String,
-}
 
 /// What a document could not carry.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
@@ -93,11 +83,11 @@ impl Writer<'_> {
     fn record(&mut self, page: &Page, view: RecordView<'_>, implied: Option<&str>, within: &[(usize, usize)], out: &mut String) {
         out.push_str("<resource");
         self.attribute("name", &page.resource, out);
-        self.attribute("uuid", view.uid(), out);
+        self.attribute("uuid", &self.sender.uid(view.uid()), out);
         if view.record.deleted {
             _ = write!(out, " deleted=\"True\" modified_on=\"{}\"", seconds(view.record.modified_on));
             if let Some(heir) = view.heir() {
-                self.attribute("replaced_by", heir, out);
+                self.attribute("replaced_by", &self.sender.uid(heir), out);
             }
             out.push_str("/>");
             return;
@@ -106,7 +96,11 @@ impl Writer<'_> {
         let created =
             view.get("created_on").filter(|value| value.kind != Kind::Null).and_then(|value| value.text.replace(' ', "T").parse().ok());
         let created = created.map_or(modified.clone(), seconds);
-        _ = write!(out, " mci=\"{}\" created_on=\"{created}\" modified_on=\"{modified}\">", self.copies(view));
+        _ = write!(out, " mci=\"{}\" created_on=\"{created}\" modified_on=\"{modified}\"", self.copies(view));
+        for (column, name) in self.feed.accounts.get(&page.resource).and_then(|known| known.get(view.uid())).into_iter().flatten() {
+            self.attribute(column, name, out);
+        }
+        out.push('>');
         let kinds = self.feed.kinds.iter().find(|(resource, _)| *resource == page.resource).map_or(&[][..], |(_, kinds)| kinds);
         let keys = self.feed.keys.iter().find(|(resource, _)| *resource == page.resource).map_or(&[][..], |(_, fields)| fields);
         for (field, value) in view.fields() {
@@ -194,7 +188,7 @@ impl Writer<'_> {
         out.push_str("<reference");
         self.attribute("field", field, out);
         self.attribute("resource", resource, out);
-        self.attribute("uuid", uid, out);
+        self.attribute("uuid", &self.sender.uid(uid), out);
         out.push_str("/>");
     }
 
@@ -211,7 +205,7 @@ impl Writer<'_> {
         };
         if let (Some(resource), Some(uids)) = (json.get("@resource").and_then(Json::as_str), json.get("@uuid").and_then(Json::as_array)) {
             let there = uids.iter().filter(|uid| !self.is_absent(resource, uid.as_str().unwrap_or_default()));
-            let uids = Json::Array(there.cloned().collect());
+            let uids = Json::Array(there.map(|uid| self.sender.uid(uid.as_str().unwrap_or_default()).into()).collect());
             out.push_str("<reference");
             self.attribute("field", field, out);
             self.attribute("resource", resource, out);
@@ -260,6 +254,12 @@ fn typed(value: Value<'_>, wanted: Kind, own: &mut String) -> Option<Kind> {
     match (value.kind, wanted) {
         (Kind::Text, Kind::Boolean) if matches!(value.text, "T" | "F") => own.push_str(if value.text == "T" { "true" } else { "false" }),
         (Kind::Integer, Kind::Boolean) if matches!(value.text, "0" | "1") => own.push_str(if value.text == "1" { "true" } else { "false" }),
+        // Of other JSON nobody can tell that it is no text.
+        (Kind::Text, Kind::Json)
+            if value.text.starts_with(['{', '[']) && serde_json::from_str::<serde::de::IgnoredAny>(value.text).is_ok() =>
+        {
+            own.push_str(value.text);
+        }
         (Kind::Text, Kind::Date | Kind::Local | Kind::Clock) => canonical(wanted, &value.text.replacen(' ', "T", 1), own).ok()?,
         _ => return None,
     }

@@ -25,7 +25,7 @@ use super::{
 use crate::{
     connector::{
         Apply, Attempt, Clash, ConflictEntry, Conflicts, Effected, Effects, Found, HistoryEntry, Key, KeyPart, Locals, Lost, Part, Share,
-        Table, Targets, Verdict, Wait, Waiter, Which, Write, stored,
+        Table, Targets, Verdict, Wait, Waiter, Which, Whose, Write, stored,
     },
     error::{Error, Kind as Fault, Result},
     model::{Actor, Page, RecordView, SiteId, Sum, Time},
@@ -173,7 +173,7 @@ impl Apply for Transaction<'_> {
         self.db.write_notes(table.id, peer, notes)
     }
 
-    fn set_accounts(&mut self, table: &Table, named: &[(String, String, String)]) -> Result<()> {
+    fn set_accounts(&mut self, table: &Table, named: &[Whose]) -> Result<()> {
         self.flush()?;
         let layout = self.layout(table)?;
         self.name_accounts(&layout, named)

@@ -68,7 +68,7 @@ impl Transaction<'_> {
         let layout = self.layout(table)?;
         let Some(key) = self.local_key(&layout, Some(found))? else { return Ok(false) };
         for child in self.db.layouts.clone() {
-            for link in child.references.iter().filter(|link| link.parent_id == table.id) {
+            for link in child.references.iter().filter(|link| link.parent_id == table.id && !link.loose) {
                 let sql = refers(&layout, &child.rel, &link.columns, &link.to, child.table.id == table.id);
                 if self.holds(&sql, &key)? {
                     return Ok(true);

@@ -1,7 +1,7 @@
 //! What an Eden's own tables want beside their rows: entries in super-entities, and whose records they are.
 
 use std::{
-    collections::{BTreeMap, BTreeSet, HashMap},
+    collections::{BTreeMap, HashMap},
     rc::Rc,
 };
 
@@ -10,16 +10,18 @@ use rusqlite::types::Value as Native;
 use super::Transaction;
 use crate::{
     connector::{
-        Key, KeyPart, Make,
-        eden::{Foreign, Super, is_instance, named_in},
+        Key, KeyPart, Make, Whose,
+        eden::{Glance, Ground, Super, accounts, supers},
         sqlite::{
+            Sqlite,
             failure::{Told, quoted},
             layout::Layout,
             shape::Shape,
-            values::stored_uid,
+            values::{push_uid, stored_uid},
         },
     },
     error::{Kind as Fault, Result},
+    model::Page,
 };
 
 /// Rows that were written, by table.
@@ -41,7 +43,8 @@ impl Transaction<'_> {
         for (table, keys) in std::mem::take(&mut self.entered) {
             let Some(layout) = self.db.layouts.iter().find(|layout| layout.table.id == table).cloned() else { continue };
             let keys = Rc::new(keys);
-            for entity in self.supers(&layout)? {
+            let travels = |column: &str| layout.references.iter().any(|link| link.columns.iter().any(|own| own == column));
+            for entity in supers(self.db, &layout.table.name, &travels)? {
                 self.db.conn.execute_batch("SAVEPOINT entente_super").told("write to the database")?;
                 match self.enter(&layout, &entity, &keys) {
                     Err(error) if error.kind() == Fault::Constraint && !self.db.conn.is_autocommit() => {
@@ -70,80 +73,24 @@ impl Transaction<'_> {
         Ok(())
     }
 
-    /// The super-entities that rows of a table have entries in.
-    fn supers(&self, layout: &Layout) -> Result<Vec<Super>> {
-        let own = Shape::read(&self.db.conn, &layout.table.name)?;
-        let names: Vec<&str> = own.columns.iter().map(|column| column.name.as_str()).collect();
-        let mut found = Vec::new();
-        for key in &own.foreign {
-            let [column] = key.columns.as_slice() else { continue };
-            let travels = layout.references.iter().any(|link| link.columns.contains(column));
-            if travels || key.to.first().is_some_and(|to| to != column) {
-                continue;
-            }
-            let parent = match Shape::read(&self.db.conn, &key.parent) {
-                Err(error) if error.kind() == Fault::NotFound => continue,
-                parent => parent?,
-            };
-            let columns = parent.columns.iter().map(|column| column.name.as_str()).collect();
-            let Some(entity) = Super::of(Foreign { column, rel: quoted(&parent.name), columns }, &names) else { continue };
-            let used = || self.db.conn.query_row(&entity.is_used(&layout.table.name), [], |row| row.get(0)).told("read a super-entity");
-            if is_instance(&layout.table.name, column) || used()? {
-                found.push(entity);
-            }
-        }
-        Ok(found)
-    }
-
     /// See [`crate::connector::Apply::set_accounts`].
-    pub(super) fn name_accounts(&mut self, layout: &Layout, named: &[(String, String, String)]) -> Result<()> {
+    pub(super) fn name_accounts(&mut self, layout: &Layout, named: &[Whose]) -> Result<()> {
         if layout.table.form.make != Make::Eden || !layout.own_key {
             return Ok(());
         }
-        let own = Shape::read(&self.db.conn, &layout.table.name)?;
-        let mut by_name: BTreeMap<(&str, &str), Vec<Native>> = BTreeMap::new();
-        for (uid, column, name) in named.iter().filter(|(_, column, _)| own.column(column).is_some()) {
-            by_name.entry((column, name)).or_default().push(stored_uid(uid));
-        }
-        let mut known: HashMap<&str, HashMap<String, i64>> = HashMap::new();
-        for ((column, name), uids) in &by_name {
-            let Some((table, called)) = named_in(column) else { continue };
-            if !known.contains_key(table) {
-                known.insert(table, self.accounts(table, called, by_name.keys().map(|(_, name)| *name).collect())?);
-            }
-            let Some(account) = known.get(table).and_then(|known| known.get(&name.to_lowercase())) else { continue };
+        for (column, account, uids) in accounts(self.db, &layout.table.name, named)? {
             self.mark_all(layout)?;
             let sql = format!(
-                "UPDATE {} SET {} = ?2 WHERE {} IN (SELECT s.k1 FROM rarray(?1) w CROSS JOIN {} s ON s.uid = w.value AND s.deleted = 0)",
+                "UPDATE {} SET {column} = ?2 WHERE {} IN (SELECT s.k1 FROM rarray(?1) w CROSS JOIN {} s ON s.uid = w.value AND s.deleted = 0)",
                 quoted(&layout.table.name),
-                quoted(column),
                 quoted(&layout.key[0]),
                 layout.state()
             );
-            let values = rusqlite::params![Rc::new(uids.clone()), account];
+            let uids: Vec<Native> = uids.into_iter().map(stored_uid).collect();
+            let values = rusqlite::params![Rc::new(uids), account];
             self.db.conn.prepare_cached(&sql).and_then(|mut statement| statement.execute(values)).told("name accounts")?;
         }
         Ok(())
-    }
-
-    /// The keys of those of these accounts that are here.
-    fn accounts(&self, table: &str, called: &str, names: BTreeSet<&str>) -> Result<HashMap<String, i64>> {
-        let there = match Shape::read(&self.db.conn, table) {
-            Err(error) if error.kind() == Fault::NotFound => return Ok(HashMap::new()),
-            there => there?,
-        };
-        if there.column("id").is_none() || there.column(called).is_none() {
-            return Ok(HashMap::new());
-        }
-        let names: Vec<Native> = names.into_iter().map(|name| Native::Text(name.to_lowercase())).collect();
-        let sql = format!(
-            "SELECT lower({0}), min(id) FROM {1} WHERE lower({0}) IN (SELECT value FROM rarray(?1)) GROUP BY 1",
-            quoted(called),
-            quoted(table)
-        );
-        let mut statement = self.db.conn.prepare_cached(&sql).told("look for accounts")?;
-        let rows = statement.query_map([Rc::new(names)], |row| Ok((row.get(0)?, row.get(1)?)));
-        rows.and_then(Iterator::collect).told("look for accounts")
     }
 
     /// Tells the triggers that all that is written to a table from here on is ours.
@@ -156,5 +103,45 @@ impl Transaction<'_> {
         // In a transaction whose rows are marked one by one, the next row is marked again.
         self.marked = (!self.spread).then_some(layout.table.id);
         Ok(())
+    }
+}
+
+impl Ground for Sqlite {
+    const AMONG: &'static str = "IN (SELECT value FROM rarray(?1))";
+
+    fn glance(&mut self, table: &str) -> Result<Option<Glance>> {
+        let shape = match Shape::read(&self.conn, table) {
+            Err(error) if error.kind() == Fault::NotFound => return Ok(None),
+            shape => shape?,
+        };
+        // A foreign key that names no column there leads to the key.
+        let same = shape.foreign.iter().filter(|key| key.columns.len() == 1 && (key.to.is_empty() || key.to == key.columns));
+        let foreign = same.map(|key| (key.columns[0].clone(), key.parent.clone())).collect();
+        let columns = shape.columns.iter().map(|column| column.name.clone()).collect();
+        Ok(Some(Glance { rel: quoted(&shape.name), columns, foreign }))
+    }
+
+    fn is(&mut self, sql: &str) -> Result<bool> {
+        self.conn.query_row(sql, [], |row| row.get(0)).told("read a super-entity")
+    }
+
+    fn keys(&mut self, sql: &str, names: &[String]) -> Result<HashMap<String, i64>> {
+        let names: Vec<Native> = names.iter().map(|name| Native::Text(name.clone())).collect();
+        let mut statement = self.conn.prepare_cached(sql).told("look for accounts")?;
+        let rows = statement.query_map([Rc::new(names)], |row| Ok((row.get(0)?, row.get(1)?)));
+        rows.and_then(Iterator::collect).told("look for accounts")
+    }
+
+    fn names(&mut self, sql: &str, uids: &[String]) -> Result<Vec<(String, String)>> {
+        let uids: Vec<Native> = uids.iter().map(|uid| stored_uid(uid)).collect();
+        let mut statement = self.conn.prepare_cached(sql).told("look for accounts")?;
+        let mut rows = statement.query([Rc::new(uids)]).told("look for accounts")?;
+        let (mut names, mut page) = (Vec::new(), Page::default());
+        while let Some(row) = rows.next().told("look for accounts")? {
+            page.clear();
+            let uid = push_uid(row.get_ref(0).told("look for accounts")?, &mut page);
+            names.push((page.text(uid).to_owned(), row.get(1).told("look for accounts")?));
+        }
+        Ok(names)
     }
 }

@@ -27,7 +27,7 @@ use super::{
 use crate::{
     connector::{
         Apply, Attempt, Clash, ConflictEntry, Conflicts, Effect, Effected, Effects, Found, HistoryEntry, Key, KeyPart, Locals, Lost, Part,
-        Share, Table, Target, Targets, Verdict, Wait, Waiter, Which, Write, stored,
+        Share, Table, Target, Targets, Verdict, Wait, Waiter, Which, Whose, Write, stored,
     },
     error::{Error, Kind as Fault, Result},
     model::{Actor, Page, Record, RecordView, SiteId, Sum, Time},
@@ -353,7 +353,7 @@ impl Apply for Transaction<'_> {
         self.db.write_notes(table.id, peer, notes)
     }
 
-    fn set_accounts(&mut self, table: &Table, named: &[(String, String, String)]) -> Result<()> {
+    fn set_accounts(&mut self, table: &Table, named: &[Whose]) -> Result<()> {
         let layout = self.layout(table)?;
         self.name_accounts(&layout, named)
     }
@@ -519,7 +519,7 @@ impl Apply for Transaction<'_> {
         let layout = self.layout(table)?;
         let Some(key) = self.local_key(&layout, Some(found))? else { return Ok(false) };
         for child in self.db.layouts.clone() {
-            for link in child.references.iter().filter(|link| link.parent_id == table.id) {
+            for link in child.references.iter().filter(|link| link.parent_id == table.id && !link.loose) {
                 let pairs: Vec<String> =
                     link.columns.iter().zip(&link.to).map(|(column, to)| format!("c.{} = p.{}", quoted(column), quoted(to))).collect();
                 let itself = if child.table.id == table.id {

@@ -4,13 +4,17 @@ use std::collections::{BTreeSet, HashMap, HashSet};
 
 use super::Leg;
 use crate::{
-    error::Error,
+    error::{Error, Kind},
     model::{
         Counts, Page, RecordView,
         eden::{EdenAnswer, Feed, Holding, Known, Refused},
     },
+    peer::EdenSender,
     sync::eden::{held, holding},
 };
+
+/// What is said of a record over which an Eden breaks.
+pub(super) const BREAKS: &str = "it breaks over this record";
 
 /// What came of the documents of a page.
 #[derive(Default)]
@@ -18,12 +22,15 @@ pub(super) struct Answers {
     pub(super) counts: Counts,
     pub(super) refused: HashMap<String, Refused>,
     pub(super) told: Vec<String>,
+    /// Records that were new to it.
+    created: HashSet<String>,
 }
 
 impl Answers {
-    pub(super) fn add(&mut self, answer: EdenAnswer, resource: &str) {
+    pub(super) fn add(&mut self, answer: EdenAnswer, resource: &str, sender: &EdenSender) {
         self.counts += Counts { created: answer.created, updated: answer.updated, deleted: answer.deleted, ..Counts::default() };
-        for refused in answer.refused {
+        for mut refused in answer.refused {
+            refused.uid = sender.plain(&refused.uid).to_owned();
             if refused.resource == resource {
                 self.refused.insert(refused.uid.clone(), refused);
             } else {
@@ -32,10 +39,26 @@ impl Answers {
         }
     }
 
+    /// Of which records the Eden says that they are new to it: of all that it was never known to hold, or it cannot be told.
+    pub(super) fn note_created(&mut self, answer: &EdenAnswer, page: &Page, notes: &HashMap<String, String>) {
+        let new: Vec<String> = page.views().map(|view| view.uid().to_owned()).filter(|uid| held(notes, uid).is_none()).collect();
+        if answer.refused.is_empty() && answer.created == new.len() as u64 {
+            self.created.extend(new);
+        }
+    }
+
     pub(super) fn breaks(&mut self, page: &Page, error: &Error) {
         for view in page.views() {
             let (resource, uid) = (page.resource.clone(), view.uid().to_owned());
-            self.refused.insert(uid.clone(), Refused { resource, uid, reason: format!("it breaks over this record: {error}") });
+            self.refused.insert(uid.clone(), Refused { resource, uid, reason: format!("{BREAKS}: {error}") });
+        }
+    }
+
+    /// It counted fewer than it was given, and named none.
+    pub(super) fn passed_over(&mut self, page: &Page) {
+        for view in page.views() {
+            let (resource, uid) = (page.resource.clone(), view.uid().to_owned());
+            self.refused.insert(uid.clone(), Refused { resource, uid, reason: "it passed over this record and did not say why".into() });
         }
     }
 
@@ -74,7 +97,11 @@ impl Answers {
     /// What the Eden holds of the records now.
     pub(super) fn notes(&self, page: &Page, notes: &HashMap<String, String>, now: crate::model::Time) -> Vec<(String, String)> {
         let note = |view: RecordView<'_>| match self.refused.get(view.uid()) {
-            None => holding(view, Known::Taken, now),
+            None => {
+                let new = || self.created.contains(view.uid()).then_some(i64::MIN);
+                let before = held(notes, view.uid()).map_or_else(new, |held| held.latest());
+                Holding { before, ..holding(view, Known::Taken, now) }
+            }
             Some(refused) => {
                 let before = held(notes, view.uid()).unwrap_or_else(|| Holding::nothing(now));
                 Holding { refused: Some((view.record.version.clone(), refused.reason.clone())), ..before }
@@ -82,4 +109,17 @@ impl Answers {
         };
         page.views().map(|view| (view.uid().to_owned(), note(view).write())).collect()
     }
+}
+
+/// Whether an Eden counted fewer records without an error than it was given, and refused none.
+pub(super) fn is_short(answer: &EdenAnswer, feed: &Feed) -> bool {
+    let own = feed.referenced.iter().filter(|page| page.resource == feed.masters.resource);
+    let given = feed.masters.records.len() + own.map(|page| page.records.len()).sum::<usize>();
+    answer.refused.is_empty() && answer.records.is_some_and(|records| records < given as u64)
+}
+
+/// Whether an error may be the fault of one record: the Eden breaks, cannot read the document, or finds it too large.
+pub(super) fn breaks(error: &Error) -> bool {
+    let unread = error.kind() == Kind::Malformed && error.to_string().contains("Parse error");
+    matches!(error.kind(), Kind::Internal | Kind::TooLarge) || unread
 }

@@ -2,7 +2,11 @@
 
 use std::collections::{BTreeSet, HashMap};
 
-use super::{Leg, answers::Answers};
+use super::{
+    Leg,
+    answers::{Answers, breaks, is_short},
+    second,
+};
 use crate::{
     connector::{Extent, Part, Wait, Waiting, Which},
     error::{Kind, Result},
@@ -19,26 +23,28 @@ use crate::{
 };
 
 /// Records in one document: Eden applies it in one transaction, and its parser takes long over long ones.
-const RECORDS: usize = 1_000;
+pub(super) const RECORDS: usize = 1_000;
 
 /// The most waiting versions of one record that are looked at.
 const SEVERAL: usize = 100;
 
 /// What is sent to an Eden, and how.
-struct Way<'a> {
+pub(super) struct Way<'a> {
     eden: &'a Eden,
     push: EdenPush,
     door: EdenDoor,
     sender: EdenSender,
     filters: Filters,
+    /// It was refused before.
+    pub(super) again: bool,
 }
 
 impl<'r> Run<'r, '_> {
     pub(super) fn give_eden(&mut self, legs: &mut [Leg<'r>], at: usize, eden: &Eden, peer: SiteId, all: &mut Outcome) -> Result<()> {
-        let shared: BTreeSet<String> = legs.iter().filter(|leg| leg.resource.mode.pushes()).map(|leg| leg.table.resource.clone()).collect();
+        let shared = pushed(legs);
         let allowed = |resource: &str| shared.contains(resource);
         let mut tables = Tables::new(self.site, &allowed);
-        let filters: Filters = legs.iter().map(|leg| (leg.table.resource.clone(), leg.filter.clone())).collect();
+        let filters = filters_of(legs);
         let leg = &mut legs[at];
         if self.ask.full || leg.share.given != leg.filter.to_string() {
             (leg.share.push, leg.share.given) = (0, leg.filter.to_string());
@@ -61,7 +67,7 @@ impl<'r> Run<'r, '_> {
         Ok(())
     }
 
-    fn way<'a>(&self, leg: &Leg<'_>, eden: &'a Eden, filters: Filters) -> Way<'a> {
+    pub(super) fn way<'a>(&self, leg: &Leg<'_>, eden: &'a Eden, filters: Filters) -> Way<'a> {
         let resource = &leg.resource;
         let plain = resource.update == Policy::Newer
             && matches!(resource.conflict, Policy::Newer | Policy::Manual)
@@ -70,18 +76,18 @@ impl<'r> Run<'r, '_> {
         let push =
             EdenPush { resource: resource.name.clone(), since: None, strategy: resource.strategy, update: resource.update, conflict };
         let url = self.site.config.url.clone().unwrap_or_default();
-        let domain = url.split_once("://").map_or("", |(_, rest)| rest.split(['/', ':']).next().unwrap_or_default()).to_owned();
         Way {
             eden,
             push,
             door: if plain { EdenDoor::Sync } else { EdenDoor::Controller },
-            sender: EdenSender { site: self.site.id, domain, url },
+            sender: EdenSender { site: self.site.id, domain: self.site.domain(), prefix: self.site.domain(), url },
             filters,
+            again: false,
         }
     }
 
     #[expect(clippy::too_many_arguments, reason = "one step of one loop")]
-    fn give_page(
+    pub(super) fn give_page(
         &mut self,
         leg: &mut Leg<'r>,
         mut page: Page,
@@ -99,7 +105,9 @@ impl<'r> Run<'r, '_> {
             let held = held(&notes, view.uid()).filter(|held| held.at >= leg.believed);
             // Of what does not match, and was never there, nothing is told.
             let hidden = if view.record.deleted { !leg.filter.is_everything() && held.is_none() } else { !leg.filter.matches(view) };
-            view.record.retracted || hidden || has(held, view)
+            let refused =
+                held.as_ref().is_some_and(|held| held.refused.as_ref().is_some_and(|(version, _)| *version == view.record.version));
+            view.record.retracted || hidden || if way.again { !refused } else { has(held, view) }
         };
         let idle: Vec<usize> = page.views().enumerate().filter(|(_, view)| idle(*view)).map(|(at, _)| at).collect();
         page.remove(&idle);
@@ -114,6 +122,7 @@ impl<'r> Run<'r, '_> {
         let (mut noted, mut refused) = (Vec::new(), HashMap::new());
         if !page.records.is_empty() {
             let mut answers = Answers::default();
+            self.outlast(&page);
             let sent = self.send(leg, &page, &notes, way, tables, peer, &mut answers);
             if let Err(error) = sent {
                 // There is no such door: what its policies would hold back is held back here.
@@ -124,12 +133,14 @@ impl<'r> Run<'r, '_> {
                 return Err(error);
             }
             noted = answers.notes(&page, &notes, now);
-            for refused in answers.refused.values() {
+            leg.taken |= answers.refused.len() < page.records.len();
+            for refused in answers.refused.values().filter(|_| !way.again) {
                 all.warn(format!("{} refused {}: {}", self.repository.name, refused.uid, refused.reason));
             }
             all.warnings.extend(answers.told);
-            let quarantined = answers.refused.len() as u64;
-            let counts = Counts { records: page.records.len() as u64, quarantined, ..answers.counts };
+            let quarantined = if way.again { 0 } else { answers.refused.len() as u64 };
+            let records = page.records.len() as u64 - if way.again { answers.refused.len() as u64 } else { 0 };
+            let counts = Counts { records, quarantined, ..answers.counts };
             all.add(Outcome { counts, ..Outcome::default() });
             refused = answers.refused;
         }
@@ -153,6 +164,16 @@ impl<'r> Run<'r, '_> {
         tx.set_notes(&leg.table, peer, &noted)?;
         tx.set_share(&leg.table, peer, Part::Active, &leg.share)?;
         tx.commit()
+    }
+
+    /// Lets the second end in which a record was edited. An Eden knows no finer time: an edit there in the same second would look like what the Eden
+    /// made of ours.
+    fn outlast(&self, page: &Page) {
+        let now = self.site.now();
+        if page.records.iter().any(|record| second(record.modified_on) == second(now)) {
+            let rest = 1_000_000 - now.0.rem_euclid(1_000_000);
+            std::thread::sleep(std::time::Duration::from_micros(rest.unsigned_abs()));
+        }
     }
 
     /// Sends a page; where the Eden breaks over it, its halves, so that the one record that it cannot take is found.
@@ -180,8 +201,18 @@ impl<'r> Run<'r, '_> {
             done => done,
         };
         match done {
+            // Of a document that was not taken whole, and with no word of which, each half says more.
+            Ok((answer, _)) if is_short(&answer, &feed) && page.records.len() > 1 => {
+                let (first, second) = halves(page);
+                self.send(leg, &first, notes, way, tables, peer, answers)?;
+                self.send(leg, &second, notes, way, tables, peer, answers)
+            }
             Ok((answer, lossy)) => {
-                answers.add(answer, &page.resource);
+                if is_short(&answer, &feed) {
+                    answers.passed_over(page);
+                }
+                answers.note_created(&answer, page, notes);
+                answers.add(answer, &page.resource, &way.sender);
                 if lossy.replaced > 0 {
                     answers
                         .tell(format!("{}: characters that an Eden cannot keep were replaced in {} texts", page.resource, lossy.replaced));
@@ -192,12 +223,12 @@ impl<'r> Run<'r, '_> {
                 }
                 Ok(())
             }
-            Err(error) if error.kind() == Kind::Internal && page.records.len() > 1 => {
+            Err(error) if breaks(&error) && page.records.len() > 1 => {
                 let (first, second) = halves(page);
                 self.send(leg, &first, notes, way, tables, peer, answers)?;
                 self.send(leg, &second, notes, way, tables, peer, answers)
             }
-            Err(error) if error.kind() == Kind::Internal => {
+            Err(error) if breaks(&error) => {
                 // An Eden that cannot take nothing at all is ill, and the record is not to blame.
                 if way.eden.push(&way.push, &Feed::default(), &way.sender, way.door).is_err() {
                     return Err(error);
@@ -243,6 +274,15 @@ impl<'r> Run<'r, '_> {
     }
 }
 
+/// The resources that are pushed.
+pub(super) fn pushed(legs: &[Leg<'_>]) -> BTreeSet<String> {
+    legs.iter().filter(|leg| leg.resource.mode.pushes()).map(|leg| leg.table.resource.clone()).collect()
+}
+
+pub(super) fn filters_of(legs: &[Leg<'_>]) -> Filters {
+    legs.iter().map(|leg| (leg.table.resource.clone(), leg.filter.clone())).collect()
+}
+
 /// Whether the Eden has a record as it is, or refused it so.
 fn has(held: Option<Holding>, view: RecordView<'_>) -> bool {
     held.is_some_and(|held| match &held.refused {
@@ -257,8 +297,10 @@ fn prune(feed: &mut Feed, tables: &mut Tables<'_, '_>, peer: SiteId) -> Result<(
         let Some((door, table)) = tables.of(&page.resource.clone()) else { continue };
         let uids: Vec<String> = page.views().map(|view| view.uid().to_owned()).collect();
         let notes = door.notes(table, peer, Some(&uids))?;
-        let there: Vec<usize> =
-            page.views().enumerate().filter(|(_, view)| has(held(&notes, view.uid()), *view)).map(|(at, _)| at).collect();
+        // One that it refused altogether it has to refuse again: what refers to it would be taken without the reference.
+        let lacks = |held: &Option<Holding>| held.as_ref().is_some_and(|held| held.refused.is_some() && held.version.is_empty());
+        let known = |view: RecordView<'_>| Some(held(&notes, view.uid())).filter(|held| !lacks(held)).is_some_and(|held| has(held, view));
+        let there: Vec<usize> = page.views().enumerate().filter(|(_, view)| known(*view)).map(|(at, _)| at).collect();
         page.remove(&there);
     }
     feed.referenced.retain(|page| !page.records.is_empty());

@@ -48,7 +48,7 @@ impl<'r> Run<'r, '_> {
         let since = seen.newest.filter(|_| !whole).map(|newest| Time((newest - OVERLAP) * 1_000_000));
         let before = eden.traffic();
         let pull = EdenPull { resource: resource.clone(), since, filters: asks(leg), ..EdenPull::default() };
-        let mut document = eden.pull(&pull)?;
+        let mut document = eden.pull(&pull, &self.site.domain())?;
         for page in &mut document.pages {
             let Some(leg) = legs.iter().find(|leg| leg.table.resource == page.resource).filter(|_| !self.ask.dry_run) else { continue };
             if let Some(whole) = fetched(eden, &leg.table, page, all) {

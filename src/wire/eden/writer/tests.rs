@@ -1,6 +1,6 @@
 use super::*;
 use crate::{
-    model::{Cell, Limits, Record},
+    model::{Cell, Limits, Record, SiteId},
     wire::eden::read,
 };
 
@@ -21,7 +21,7 @@ fn me() -> SiteId {
 }
 
 fn written(feed: &Feed) -> (String, Lossy) {
-    let sender = Sender { site: me(), domain: "here".into(), url: "http://here:1".into() };
+    let sender = Sender { site: me(), domain: "here".into(), prefix: "here".into(), url: "http://here:1".into() };
     let mut out = String::new();
     let lossy = write(feed, &sender, &mut out).unwrap();
     (out, lossy)
@@ -55,7 +55,7 @@ fn every_kind_of_value_comes_back_as_it_was() {
     let masters = page("org_office", "urn:uuid:f", &cells);
     let (text, lossy) = written(&Feed { masters, results: 1, ..Feed::default() });
     assert_eq!(lossy, Lossy::default());
-    let document = read(text.as_bytes(), "", &Limits::default()).unwrap();
+    let document = read(text.as_bytes(), &[], &Limits::default()).unwrap();
     let back = document.pages[0].views().next().unwrap();
     for (name, kind, text) in cells {
         let value = back.get(name).unwrap_or_else(|| panic!("{name}"));
@@ -101,6 +101,6 @@ fn components_stand_in_their_masters_without_naming_them_and_tombstones_say_litt
         text.contains("<resource name=\"org_sector\" uuid=\"urn:s\" deleted=\"True\" modified_on=\"2026-01-02T03:04:05\"/></s3xml>"),
         "{text}"
     );
-    let document = read(text.as_bytes(), "", &Limits::default()).unwrap();
+    let document = read(text.as_bytes(), &[], &Limits::default()).unwrap();
     assert_eq!(document.page("org_office").unwrap().views().next().unwrap().get("@parent").unwrap().text, "urn:o");
 }
