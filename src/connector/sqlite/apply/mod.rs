@@ -3,16 +3,14 @@
 mod alias;
 mod aside;
 mod eden;
+mod find;
 mod plan;
 mod retract;
 mod rows;
+mod states;
 mod waiting;
 
-use std::{
-    collections::{BTreeMap, BTreeSet, HashMap},
-    rc::Rc,
-    sync::Arc,
-};
+use std::{collections::HashMap, sync::Arc};
 
 use rusqlite::{OptionalExtension, params, params_from_iter, types::Value as Native};
 
@@ -22,15 +20,15 @@ use super::{
     failure::{Told, quoted},
     layout::Layout,
     shape::writes_spread,
-    values::{Bound, key_part, push_uid, stored_uid},
+    values::{Bound, stored_uid},
 };
 use crate::{
     connector::{
-        Apply, Attempt, Clash, ConflictEntry, Conflicts, Effect, Effected, Effects, Found, HistoryEntry, Key, KeyPart, Locals, Lost, Part,
-        Share, Table, Target, Targets, Verdict, Wait, Waiter, Which, Whose, Write, stored,
+        Apply, Attempt, Clash, ConflictEntry, Conflicts, Effected, Effects, Found, HistoryEntry, Key, KeyPart, Locals, Lost, Part, Share,
+        Table, Targets, Verdict, Wait, Waiter, Which, Whose, Write, stored,
     },
     error::{Error, Kind as Fault, Result},
-    model::{Actor, Page, Record, RecordView, SiteId, Sum, Time},
+    model::{Actor, Page, RecordView, SiteId, Sum, Time},
 };
 
 /// How many aliases are followed before the journal is called damaged: an heir is always smaller, so there is no cycle.
@@ -141,52 +139,6 @@ impl<'a> Transaction<'a> {
         self.db.conn.prepare_cached("DELETE FROM entente_applying").and_then(|mut s| s.execute([])).told("write the journal").map(|_| ())
     }
 
-    /// The uids that `uids` lead to by aliases, in the same order.
-    fn heirs(&self, layout: &Layout, uids: &[&str]) -> Result<HashMap<String, String>> {
-        let state = layout.state();
-        let sql = format!(
-            "SELECT w.value, s.heir FROM rarray(?1) w CROSS JOIN {state} s ON s.uid = w.value WHERE s.heir IS NOT NULL AND s.deleted = 1"
-        );
-        let mut heirs: HashMap<String, String> = HashMap::new();
-        let mut asked: Vec<String> = uids.iter().map(|uid| (*uid).to_owned()).collect();
-        let any = format!("SELECT EXISTS (SELECT 1 FROM {state} WHERE heir IS NOT NULL)");
-        // Aliases are rare: most tables have none, and one look spares the query.
-        if !self.has_aliases(&any)? {
-            return Ok(heirs);
-        }
-        for _ in 0..ALIASES {
-            let stored: Vec<Native> = asked.iter().map(|uid| stored_uid(uid)).collect();
-            let mut statement = self.db.conn.prepare_cached(&sql).told("read the journal")?;
-            let mut rows = statement.query([Rc::new(stored)]).told("read the journal")?;
-            let (mut page, mut next) = (Page::default(), Vec::new());
-            while let Some(row) = rows.next().told("read the journal")? {
-                let from = push_uid(row.get_ref(0).told("read the journal")?, &mut page);
-                let to = push_uid(row.get_ref(1).told("read the journal")?, &mut page);
-                heirs.insert(page.text(from).to_owned(), page.text(to).to_owned());
-                next.push(page.text(to).to_owned());
-            }
-            if next.is_empty() {
-                return Ok(heirs);
-            }
-            asked = next;
-        }
-        Err(Error::internal("the journal is damaged: its aliases lead in a circle"))
-    }
-
-    fn has_aliases(&self, sql: &str) -> Result<bool> {
-        self.db.conn.prepare_cached(sql).and_then(|mut statement| statement.query_row([], |row| row.get(0))).told("read the journal")
-    }
-
-    /// Where nothing but us can write in this transaction, arrivals are counted here instead of looked up.
-    fn next_arrival(&mut self, layout: &Layout) -> Result<i64> {
-        let last = match self.last_arrival.filter(|(table, _)| *table == layout.table.id && !self.spread) {
-            Some((_, last)) => last,
-            None => self.db.max_arrival(layout)?,
-        };
-        self.last_arrival = Some((layout.table.id, last + 1));
-        Ok(last + 1)
-    }
-
     fn next_key(&mut self, layout: &Layout) -> Result<i64> {
         let last = match self.next_keys.get(&layout.table.id) {
             Some(last) => *last,
@@ -204,135 +156,6 @@ impl<'a> Transaction<'a> {
         let next = last.checked_add(1).ok_or_else(|| Error::new(Fault::Constraint, "the table has no keys left"))?;
         self.next_keys.insert(layout.table.id, next);
         Ok(next)
-    }
-
-    fn write_state(&mut self, layout: &Layout, write: &Write<'_>, key: Option<Key>, peer: SiteId) -> Result<()> {
-        let arrival = self.next_arrival(layout)?;
-        let mut version = write.state.version.clone();
-        if write.state.tick {
-            let me = self.db.me()?;
-            version.set(me, u64::try_from(arrival).unwrap_or(0));
-        }
-        let seen = version;
-        let db = &mut *self.db;
-        let version = db.sites.write_version(&db.conn, &seen)?;
-        let (origin, author) = (db.sites.id(&db.conn, write.state.origin)?, db.sites.id(&db.conn, write.state.author)?);
-        let settled = db.sites.write_set(&db.conn, &write.state.settled)?;
-        let from = if write.state.shared { Some(db.sites.id(&db.conn, peer)?) } else { None };
-        let (uid, heir) = (stored_uid(write.uid), write.heir.map(stored_uid));
-        let extra = self.extra_of(layout, write)?;
-        let digest = write.digest.0;
-        let run = i64::try_from(write.run).unwrap_or(i64::MAX);
-        let state = layout.state();
-        match write.local {
-            None => {
-                let key = key.unwrap_or(Key(vec![KeyPart::Null; layout.key.len()]));
-                let mut statement = self.db.conn.prepare_cached(&layout.sql.add_state).told("write the journal")?;
-                let fixed = params![
-                    arrival,
-                    uid,
-                    write.deleted,
-                    write.state.modified_on.0,
-                    version,
-                    origin,
-                    author,
-                    settled,
-                    from,
-                    heir,
-                    extra.flatten(),
-                    digest.as_slice(),
-                    run
-                ];
-                for (at, value) in fixed.iter().enumerate() {
-                    statement.raw_bind_parameter(at + 1, value).told("write the journal")?;
-                }
-                for (at, part) in key.0.iter().enumerate() {
-                    statement.raw_bind_parameter(at + 14, Bound::of_key(part)).told("write the journal")?;
-                }
-                statement.raw_execute().told("write the journal")?;
-            }
-            Some(found) => {
-                let mut statement = self.db.conn.prepare_cached(&layout.sql.change_state).told("write the journal")?;
-                let replace = extra.is_some();
-                statement
-                    .execute(params![
-                        arrival,
-                        found.arrival,
-                        write.deleted,
-                        write.state.modified_on.0,
-                        version,
-                        origin,
-                        author,
-                        settled,
-                        from,
-                        heir,
-                        extra.flatten(),
-                        digest.as_slice(),
-                        replace,
-                        run
-                    ])
-                    .told("write the journal")?;
-                if let Some(key) = key.filter(|_| !found.living || self.moved) {
-                    if self.moved {
-                        self.free_key(layout, &key)?;
-                    }
-                    let set: Vec<String> = (1..=key.0.len()).map(|at| format!("k{at} = ?{at}")).collect();
-                    let sql = format!("UPDATE {state} SET {} WHERE arrival = ?{}", set.join(", "), key.0.len() + 1);
-                    let values = key.0.iter().map(Bound::of_key).chain([Bound::Integer(arrival)]);
-                    self.db.conn.prepare_cached(&sql).and_then(|mut s| s.execute(params_from_iter(values))).told("write the journal")?;
-                }
-            }
-        }
-        if write.release {
-            self.db.release(layout, write.uid, &seen)?;
-        }
-        if layout.table.bases {
-            self.based.entry(layout.table.id).or_default().push(stored_uid(write.uid));
-        }
-        Ok(())
-    }
-
-    /// Notes what is agreed of the records that were written: what they are now.
-    fn note_agreed(&mut self) -> Result<()> {
-        for (table, uids) in std::mem::take(&mut self.based) {
-            let Some(layout) = self.db.layouts.iter().find(|layout| layout.table.id == table).cloned() else { continue };
-            let mut page = Page::default();
-            self.db.read_each(&layout, uids, &mut page)?;
-            self.db.note_bases(&layout, &page)?;
-        }
-        Ok(())
-    }
-
-    /// Fields without a column, to be kept aside. The outer `None`: what is there stays.
-    fn extra_of(&self, layout: &Layout, write: &Write<'_>) -> Result<Option<Option<String>>> {
-        let (record, only) = match write.effect {
-            Effect::Put(record) => (record, None),
-            Effect::Some(record, only) => (record, Some(only)),
-            Effect::Keep | Effect::Delete => return Ok(write.deleted.then_some(None)),
-        };
-        let taken = |field: &str| !layout.knows(field) && only.is_none_or(|only| only.iter().any(|name| name == field));
-        if !record.fields().any(|(field, _)| taken(field)) {
-            return Ok(write.local.is_none().then_some(None));
-        }
-        // Those that the version does not name keep what they have.
-        let kept = self.extra_here(layout, write.local, |field| taken(field) && record.get(field).is_some())?;
-        let kept = kept.views().next();
-        let fields = record.fields().filter(|(field, _)| taken(field)).chain(kept.into_iter().flat_map(RecordView::fields));
-        stored::write_extra(fields).map(Some)
-    }
-
-    /// The fields that are kept aside for a record, but the known ones, as a record alone in a page.
-    fn extra_here(&self, layout: &Layout, local: Option<Found>, known: impl Fn(&str) -> bool) -> Result<Page> {
-        let mut page = Page::default();
-        let Some(found) = local else { return Ok(page) };
-        let sql = format!("SELECT extra FROM {} WHERE arrival = ?1", layout.state());
-        let mut statement = self.db.conn.prepare_cached(&sql).told("read the journal")?;
-        let text: Option<String> = statement.query_row([found.arrival], |row| row.get(0)).told("read the journal")?;
-        let mark = page.mark();
-        stored::read_extra(text.as_deref().unwrap_or("[]"), &mut page, known)?;
-        let record = Record::new(page.put(""), SiteId(uuid::Uuid::nil()), Time(0));
-        page.finish(record, mark);
-        Ok(page)
     }
 }
 
@@ -381,95 +204,11 @@ impl Apply for Transaction<'_> {
     }
 
     fn locals(&mut self, table: &Table, uids: &[&str], peer: SiteId) -> Result<Locals> {
-        let layout = self.layout(table)?;
-        self.last_arrival = None;
-        let heirs = self.heirs(&layout, uids)?;
-        let last = |uid: &str| {
-            let mut uid = uid.to_owned();
-            while let Some(heir) = heirs.get(&uid) {
-                uid.clone_from(heir);
-            }
-            uid
-        };
-        let wanted: Vec<Native> = match heirs.is_empty() {
-            true => uids.iter().map(|uid| stored_uid(uid)).collect(),
-            false => uids.iter().map(|uid| stored_uid(&last(uid))).collect(),
-        };
-        let mut locals = Locals { found: vec![None; uids.len()], ..Locals::default() };
-        let mut seen = self.db.read_each(&layout, wanted.clone(), &mut locals.page)?;
-        let vanished: Vec<i64> = seen.iter().filter(|seen| seen.vanished).map(|seen| seen.arrival).collect();
-        if !vanished.is_empty() {
-            self.db.bury(&layout, &vanished, Time(0))?;
-            self.db.fold_all(&layout)?;
-            locals.page = Page::default();
-            seen = self.db.read_each(&layout, wanted, &mut locals.page)?;
-        }
-        if seen.is_empty() {
-            return Ok(locals);
-        }
-        if layout.table.bases {
-            let known: Vec<Native> = locals.page.views().map(|view| stored_uid(view.uid())).collect();
-            self.db.read_bases(&layout, &known, &mut locals.bases)?;
-        }
-        let bases: HashMap<&str, usize> = locals.bases.views().enumerate().map(|(at, view)| (view.uid(), at)).collect();
-        let peer = self.db.sites.known(peer);
-        let places: HashMap<&str, usize> = locals.page.views().enumerate().map(|(at, view)| (view.uid(), at)).collect();
-        for (at, uid) in uids.iter().enumerate() {
-            let found = if heirs.is_empty() { places.get(uid) } else { places.get(last(uid).as_str()) };
-            locals.found[at] = found.map(|place| {
-                let seen = &seen[*place];
-                let shared = peer.is_some() && seen.received_from == peer;
-                let record = &locals.page.records[*place];
-                let base = bases.get(locals.page.text(record.uid)).copied();
-                let (living, held) = (!record.deleted, seen.held && !seen.retracted);
-                Found { at: *place, arrival: seen.arrival, shared, held, living, base, retracted: seen.retracted }
-            });
-        }
-        Ok(locals)
+        self.find_locals(table, uids, peer)
     }
 
     fn resolve(&mut self, wanted: &[(&str, &str)]) -> Result<Targets> {
-        let mut targets = Targets::default();
-        self.last_arrival = None;
-        // In the order of names: folding gives out uids, and the same run has to give the same ones.
-        let mut by_resource: BTreeMap<&str, BTreeSet<&str>> = BTreeMap::new();
-        for (resource, uid) in wanted {
-            by_resource.entry(resource).or_default().insert(uid);
-        }
-        for (resource, uids) in by_resource {
-            let Some(layout) = self.db.layouts.iter().find(|layout| layout.table.resource == resource).cloned() else { continue };
-            self.db.fold_all(&layout)?;
-            let uids: Vec<&str> = uids.into_iter().collect();
-            let heirs = self.heirs(&layout, &uids)?;
-            let mut followers: HashMap<String, Vec<&str>> = HashMap::new();
-            for uid in &uids {
-                let mut last = (*uid).to_owned();
-                while let Some(heir) = heirs.get(&last) {
-                    last.clone_from(heir);
-                }
-                followers.entry(last).or_default().push(uid);
-            }
-            let stored: Vec<Native> = followers.keys().map(|uid| stored_uid(uid)).collect();
-            let keys: String = (1..=layout.key.len()).map(|at| format!(", s.k{at}")).collect();
-            let sql = format!("SELECT s.uid, s.deleted{keys} FROM rarray(?1) w CROSS JOIN {} s ON s.uid = w.value", layout.state());
-            let mut statement = self.db.conn.prepare_cached(&sql).told("follow references")?;
-            let mut rows = statement.query([Rc::new(stored)]).told("follow references")?;
-            let mut page = Page::default();
-            while let Some(row) = rows.next().told("follow references")? {
-                let span = push_uid(row.get_ref(0).told("follow references")?, &mut page);
-                let deleted: bool = row.get(1).told("follow references")?;
-                let parts = (0..layout.key.len()).map(|at| row.get_ref(at + 2).map(key_part)).collect::<rusqlite::Result<Vec<_>>>();
-                let target = if deleted { Target::Deleted } else { Target::Here(Key(parts.told("follow references")?)) };
-                for uid in followers.get(page.text(span)).into_iter().flatten() {
-                    targets.set(resource, uid, target.clone());
-                    if *uid != page.text(span) {
-                        targets.set_heir(resource, uid, page.text(span));
-                        targets.set(resource, page.text(span), target.clone());
-                    }
-                }
-            }
-        }
-        Ok(targets)
+        self.find_targets(wanted)
     }
 
     fn reserve(&mut self, table: &Table, record: RecordView<'_>, targets: &Targets) -> Result<Key> {
@@ -483,66 +222,11 @@ impl Apply for Transaction<'_> {
     }
 
     fn twin(&mut self, table: &Table, record: RecordView<'_>, targets: &Targets) -> Result<Option<String>> {
-        let layout = self.layout(table)?;
-        let (mut conditions, mut values) = (Vec::new(), Vec::new());
-        for field in &table.matching {
-            if let Some(data) = layout.data.iter().find(|data| data.field == *field) {
-                conditions.push(format!("t.{} = ?{}", quoted(&data.column), conditions.len() + 1));
-                values.push(self.data_part(&layout, data, record)?);
-            } else if let Some(link) = layout.references.iter().find(|link| link.field == *field) {
-                let set = self.link_values(link, record, targets).unwrap_or(None).unwrap_or_default();
-                for (column, part) in link.columns.iter().zip(set) {
-                    conditions.push(format!("t.{} = ?{}", quoted(column), conditions.len() + 1));
-                    values.push(part);
-                }
-            }
-        }
-        if conditions.is_empty() || values.contains(&KeyPart::Null) {
-            return Ok(None);
-        }
-        let sql = format!(
-            "SELECT s.uid FROM {} t JOIN {} s ON {} WHERE s.deleted = 0 AND {}",
-            quoted(&table.name),
-            layout.state(),
-            layout.by_key("t", "s"),
-            conditions.join(" AND ")
-        );
-        let mut statement = self.db.conn.prepare_cached(&sql).told("look for a match")?;
-        let mut rows = statement.query(params_from_iter(values.iter().map(Bound::of_key))).told("look for a match")?;
-        let mut page = Page::default();
-        let Some(row) = rows.next().told("look for a match")? else { return Ok(None) };
-        let span = push_uid(row.get_ref(0).told("look for a match")?, &mut page);
-        Ok(Some(page.text(span).to_owned()))
+        self.find_twin(table, record, targets)
     }
 
     fn referred(&mut self, table: &Table, found: Found) -> Result<bool> {
-        let layout = self.layout(table)?;
-        let Some(key) = self.local_key(&layout, Some(found))? else { return Ok(false) };
-        for child in self.db.layouts.clone() {
-            for link in child.references.iter().filter(|link| link.parent_id == table.id && !link.loose) {
-                let pairs: Vec<String> =
-                    link.columns.iter().zip(&link.to).map(|(column, to)| format!("c.{} = p.{}", quoted(column), quoted(to))).collect();
-                let itself = if child.table.id == table.id {
-                    let same: Vec<String> = layout.key.iter().map(|key| format!("c.{0} = p.{0}", quoted(key))).collect();
-                    format!(" AND NOT ({})", same.join(" AND "))
-                } else {
-                    String::new()
-                };
-                let keys: Vec<String> = layout.key.iter().enumerate().map(|(at, key)| format!("p.{} = ?{}", quoted(key), at + 1)).collect();
-                let sql = format!(
-                    "SELECT EXISTS (SELECT 1 FROM {} p JOIN {} c ON {} WHERE {}{itself})",
-                    quoted(&table.name),
-                    quoted(&child.table.name),
-                    pairs.join(" AND "),
-                    keys.join(" AND ")
-                );
-                let mut statement = self.db.conn.prepare_cached(&sql).told("look for references")?;
-                if statement.query_row(params_from_iter(key.0.iter().map(Bound::of_key)), |row| row.get(0)).told("look for references")? {
-                    return Ok(true);
-                }
-            }
-        }
-        Ok(false)
+        self.is_referred(table, found)
     }
 
     fn retract(&mut self, table: &Table, found: Found) -> Result<()> {
@@ -666,32 +350,7 @@ impl Apply for Transaction<'_> {
     }
 
     fn waiters(&mut self, which: Which<'_>, limit: usize) -> Result<Vec<Waiter>> {
-        let limit = Native::Integer(i64::try_from(limit).unwrap_or(i64::MAX));
-        match which {
-            Which::Kinds(kinds, after) => {
-                let kinds: Vec<Native> = kinds.iter().map(|kind| Native::Text(kind.word().to_owned())).collect();
-                self.read_waiters("w.id > ?2 AND w.kind IN (SELECT value FROM rarray(?3))", params![limit, after, Rc::new(kinds)])
-            }
-            Which::Of(table, uid) => {
-                self.read_waiters("w.tab = ?2 AND w.uid = ?3 AND w.kind <> 'outgoing'", params![limit, table.id, stored_uid(uid)])
-            }
-            Which::One(id) => self.read_waiters("w.id = ?2 AND w.kind <> 'outgoing'", params![limit, id]),
-            Which::For(arrived) => {
-                let mut by_resource: HashMap<&str, Vec<Native>> = HashMap::new();
-                for (resource, uid) in arrived {
-                    by_resource.entry(resource).or_default().push(stored_uid(uid));
-                }
-                let condition = "w.id IN (SELECT waiting FROM entente_missing WHERE tab = ?2 AND uid IN (SELECT value FROM rarray(?3)))";
-                let mut found = Vec::new();
-                for (resource, uids) in by_resource {
-                    let id = self.db.layouts.iter().find(|layout| layout.table.resource == resource).map_or(-1, |layout| layout.table.id);
-                    found.extend(self.read_waiters(condition, params![limit, id, Rc::new(uids)])?);
-                }
-                found.sort_by_key(|waiter| waiter.id);
-                found.dedup_by_key(|waiter| waiter.id);
-                Ok(found)
-            }
-        }
+        self.find_waiters(which, limit)
     }
 
     fn commit(mut self: Box<Self>) -> Result<()> {

@@ -1,11 +1,13 @@
 //! Records that came and wait.
 
-use rusqlite::params;
+use std::{collections::HashMap, rc::Rc};
+
+use rusqlite::{params, types::Value as Native};
 
 use super::Transaction;
 use crate::{
     connector::{
-        Table, Wait, Waiter, Waiting,
+        Table, Wait, Waiter, Waiting, Which,
         sqlite::{failure::Told, values::stored_uid},
         stored,
     },
@@ -14,7 +16,36 @@ use crate::{
 };
 
 impl Transaction<'_> {
-    pub(super) fn read_waiters(&self, condition: &str, values: &[&dyn rusqlite::ToSql]) -> Result<Vec<Waiter>> {
+    pub(super) fn find_waiters(&mut self, which: Which<'_>, limit: usize) -> Result<Vec<Waiter>> {
+        let limit = Native::Integer(i64::try_from(limit).unwrap_or(i64::MAX));
+        match which {
+            Which::Kinds(kinds, after) => {
+                let kinds: Vec<Native> = kinds.iter().map(|kind| Native::Text(kind.word().to_owned())).collect();
+                self.read_waiters("w.id > ?2 AND w.kind IN (SELECT value FROM rarray(?3))", params![limit, after, Rc::new(kinds)])
+            }
+            Which::Of(table, uid) => {
+                self.read_waiters("w.tab = ?2 AND w.uid = ?3 AND w.kind <> 'outgoing'", params![limit, table.id, stored_uid(uid)])
+            }
+            Which::One(id) => self.read_waiters("w.id = ?2 AND w.kind <> 'outgoing'", params![limit, id]),
+            Which::For(arrived) => {
+                let mut by_resource: HashMap<&str, Vec<Native>> = HashMap::new();
+                for (resource, uid) in arrived {
+                    by_resource.entry(resource).or_default().push(stored_uid(uid));
+                }
+                let condition = "w.id IN (SELECT waiting FROM entente_missing WHERE tab = ?2 AND uid IN (SELECT value FROM rarray(?3)))";
+                let mut found = Vec::new();
+                for (resource, uids) in by_resource {
+                    let id = self.db.layouts.iter().find(|layout| layout.table.resource == resource).map_or(-1, |layout| layout.table.id);
+                    found.extend(self.read_waiters(condition, params![limit, id, Rc::new(uids)])?);
+                }
+                found.sort_by_key(|waiter| waiter.id);
+                found.dedup_by_key(|waiter| waiter.id);
+                Ok(found)
+            }
+        }
+    }
+
+    fn read_waiters(&self, condition: &str, values: &[&dyn rusqlite::ToSql]) -> Result<Vec<Waiter>> {
         let sql = format!(
             "SELECT w.id, t.resource, w.record, w.run, w.kind, w.site, w.reason FROM entente_waiting w JOIN entente_table t ON t.id = w.tab
              WHERE {condition} ORDER BY w.id LIMIT ?1"
