@@ -11,10 +11,10 @@ const fn suspect(byte: u8) -> bool {
     (byte < 0x20 && byte != b'\t' && byte != b'\n' && byte != b'\r') || byte == 0xEF
 }
 
-/// How many leading bytes are none of `wanted`. Blocks without branches, so that the compiler makes vectors of them.
+/// How many leading bytes are none of `wanted`. Blocks without branches, and bytes for flags, so that the compiler makes vectors of them.
 fn clear(bytes: &[u8], wanted: impl Fn(u8) -> bool + Copy) -> usize {
-    let found = |block: &[u8]| block.iter().fold(false, |any, byte| any | wanted(*byte));
-    let at = 16 * bytes.chunks_exact(16).take_while(|block| !found(block)).count();
+    let free = |block: &&[u8; 32]| block.iter().fold(0, |any, byte| any | u8::from(wanted(*byte))) == 0;
+    let at = 32 * bytes.as_chunks().0.iter().take_while(free).count();
     at + bytes[at..].iter().position(|byte| wanted(*byte)).unwrap_or(bytes.len() - at)
 }
 
@@ -83,13 +83,31 @@ pub(super) fn escape<const ATTRIBUTE: bool>(text: &str, out: &mut Vec<u8>) -> Es
 
 /// Whether a text is a name by the grammar of XML 1.0 (fifth edition).
 pub(super) fn is_name(text: &str) -> bool {
-    let ordinary = |byte: &u8| byte.is_ascii_alphanumeric() || matches!(byte, b'_' | b':' | b'-');
-    if text.as_bytes().first().is_some_and(u8::is_ascii_alphabetic) && text.as_bytes().iter().all(ordinary) {
+    if plain_name(text) == text.len() && !text.is_empty() {
         return true;
     }
     let mut chars = text.chars();
     chars.next().is_some_and(starts_name) && chars.all(|c| starts_name(c) || continues_name(c))
 }
+
+/// How many bytes at the beginning of a text are a name of ASCII's letters and digits, `_`, `:` and `-`.
+pub(super) fn plain_name(text: &str) -> usize {
+    let bytes = text.as_bytes();
+    match bytes.first() {
+        Some(first) if first.is_ascii_alphabetic() => bytes.iter().take_while(|byte| PLAIN[usize::from(**byte)]).count(),
+        _ => 0,
+    }
+}
+
+const PLAIN: [bool; 256] = {
+    let mut plain = [false; 256];
+    let mut byte = 0u8;
+    while byte < 128 {
+        plain[byte as usize] = byte.is_ascii_alphanumeric() || matches!(byte, b'_' | b':' | b'-');
+        byte += 1;
+    }
+    plain
+};
 
 fn starts_name(c: char) -> bool {
     matches!(c, 'a'..='z' | 'A'..='Z' | '_' | ':' | '\u{C0}'..='\u{D6}' | '\u{D8}'..='\u{F6}' | '\u{F8}'..='\u{2FF}'

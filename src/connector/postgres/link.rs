@@ -1,6 +1,6 @@
 //! One connection: opened with the settings by which values are written in one way only, and its prepared statements.
 
-use std::{collections::HashMap, ops::ControlFlow, time::Duration};
+use std::{collections::HashMap, ops::ControlFlow, thread::JoinHandle, time::Duration};
 
 use postgres::{Client, Config, NoTls, Row, Statement, fallible_iterator::FallibleIterator as _, types::ToSql};
 
@@ -34,9 +34,18 @@ const SETTINGS: &str = "SET datestyle = 'ISO, YMD'; SET intervalstyle = 'iso_860
 
 /// A connection.
 pub(super) struct Link {
-    /// Until the connection is dropped.
-    client: Option<Client>,
+    seat: Seat,
+    /// What was done aside failed: nothing more can be done in its transaction.
+    failed: bool,
     prepared: HashMap<String, Statement>,
+}
+
+/// Where the connection is.
+enum Seat {
+    Here(Box<Client>),
+    /// With a thread that works for it.
+    Aside(JoinHandle<(Box<Client>, Result<()>)>),
+    Gone,
 }
 
 impl Link {
@@ -57,7 +66,7 @@ impl Link {
                      sslrootcert=FILE in the address, and the name that stands in it; sslmode=disable does without TLS.",
                 ),
         })?;
-        let mut link = Link { client: Some(client), prepared: HashMap::new() };
+        let mut link = Link { seat: Seat::Here(Box::new(client)), failed: false, prepared: HashMap::new() };
         link.batch(&format!("{SETTINGS} SET lock_timeout = '{BUSY}'"), "open the database")?;
         link.refuse_old()?;
         Ok(link)
@@ -75,11 +84,50 @@ impl Link {
 
     /// Whether the connection is lost: the server is asked, since one that went while nobody spoke with it is not noticed otherwise.
     pub(super) fn lost(&mut self) -> bool {
-        self.client.as_mut().is_none_or(|client| client.is_valid(ALIVE).is_err())
+        self.client().map_or(true, |client| client.is_valid(ALIVE).is_err())
     }
 
+    /// The connection, once what it does aside is done; the error of that, if it failed.
     pub(super) fn client(&mut self) -> Result<&mut Client> {
-        self.client.as_mut().ok_or_else(|| Error::internal("the connection is gone"))
+        if let Seat::Aside(_) = self.seat
+            && let Seat::Aside(work) = std::mem::replace(&mut self.seat, Seat::Gone)
+        {
+            let (client, done) = work.join().map_err(|_| Error::internal("work aside came to no end"))?;
+            self.seat = Seat::Here(client);
+            self.failed = done.is_err();
+            done?;
+        }
+        match &mut self.seat {
+            Seat::Here(client) => Ok(client),
+            _ => Err(Error::internal("the connection is gone")),
+        }
+    }
+
+    /// Has work done by a thread of its own while the caller goes on; whoever needs the connection next waits for it, and is told if it failed.
+    pub(super) fn aside(&mut self, work: impl FnOnce(&mut Client) -> Result<()> + Send + 'static) -> Result<()> {
+        self.client()?;
+        let Seat::Here(mut client) = std::mem::replace(&mut self.seat, Seat::Gone) else {
+            return Err(Error::internal("the connection is gone"));
+        };
+        let thread = std::thread::Builder::new().name("copy".into()).spawn(move || {
+            let done = work(&mut client);
+            (client, done)
+        });
+        let thread = thread.map_err(|e| Error::new(Kind::Busy, "no thread can be started").because(e))?;
+        self.seat = Seat::Aside(thread);
+        Ok(())
+    }
+
+    /// Whether what was done aside failed since the last [`Link::begin_again`].
+    pub(super) fn failed(&self) -> bool {
+        self.failed
+    }
+
+    /// Before a transaction ends or begins: what was done aside in the last one is over, however it ended.
+    pub(super) fn begin_again(&mut self) {
+        // Its error was told, or nobody wants it any more.
+        let _ = self.client();
+        self.failed = false;
     }
 
     /// Forgets all prepared statements: what they were made for changed.
@@ -87,7 +135,8 @@ impl Link {
         self.prepared.clear();
     }
 
-    fn prepare(&mut self, sql: &str, doing: &str) -> Result<Statement> {
+    /// A statement, prepared once.
+    pub(super) fn prepare(&mut self, sql: &str, doing: &str) -> Result<Statement> {
         if let Some(known) = self.prepared.get(sql) {
             return Ok(known.clone());
         }
@@ -151,9 +200,9 @@ impl Link {
 impl Drop for Link {
     /// Saying goodbye blocks, which a thread that runs asynchronous tasks must not do.
     fn drop(&mut self) {
-        let client = self.client.take();
+        let seat = std::mem::replace(&mut self.seat, Seat::Gone);
         if tokio::runtime::Handle::try_current().is_ok() {
-            drop(std::thread::spawn(move || drop(client)));
+            drop(std::thread::spawn(move || drop(seat)));
         }
     }
 }

@@ -133,11 +133,15 @@ impl Connector for Postgres {
     }
 
     fn journal(&mut self) -> Result<Journal> {
-        self.require_journal()?;
-        let row = self.link.one("SELECT epoch, runs FROM entente.journal", &[], "read the journal")?;
-        let (epoch, runs) = (row.owned(0)?, row.int(1)?.and_then(|runs| u64::try_from(runs).ok()).unwrap_or(0));
-        let me = self.me()?;
-        Ok(Journal { site: me.site, epoch, incarnation: me.incarnation, runs })
+        let sql = "SELECT epoch, runs, site, incarnation FROM entente.journal";
+        let row = match self.link.one(sql, &[], "read the journal") {
+            Ok(row) => row,
+            // It is asked about where it is needed, since it mostly is there.
+            Err(error) => return self.require_journal().and(Err(error)),
+        };
+        let runs = row.int(1)?.and_then(|runs| u64::try_from(runs).ok()).unwrap_or(0);
+        let incarnation = row.int(3)?.and_then(|number| u32::try_from(number).ok()).unwrap_or(0);
+        Ok(Journal { site: row.owned(2)?.parse()?, epoch: row.owned(0)?, incarnation, runs })
     }
 
     fn renew(&mut self, site: SiteId, incarnation: u32, epoch: &str) -> Result<()> {

@@ -59,6 +59,7 @@ impl Postgres {
 
     pub(super) fn undo(&mut self) {
         self.tally.clear();
+        self.link.begin_again();
         // A failed rollback leaves nothing to do: the connection's end rolls back too.
         let _ = self.link.batch("ROLLBACK", "undo");
     }

@@ -217,3 +217,19 @@ fn limits_of_time_and_missing_privileges_stop_the_run_and_blame_no_record() {
     open_as(&post, &post.url());
     agreed(&lite, &post);
 }
+
+#[test]
+fn one_of_thousands_of_new_records_that_is_refused_holds_up_none_of_the_others() {
+    let lite = TestSite::with("lite", LITE, Settings::default());
+    let post = TestSite::on_postgres_with("post", &POST.replace("v text", "v text UNIQUE"), Settings::default());
+    share(&lite, &post);
+    lite.sql("WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 2600) INSERT INTO t (v) SELECT printf('%04d', i) FROM n");
+    // One that went out long before the page ends, and one that goes with its end.
+    lite.sql("UPDATE t SET v = '0007' WHERE id IN (1500, 2590)");
+    assert!(trouble(&lite, &post).is_none());
+    assert_eq!(post.waiting().len(), 2, "{:?}", post.waiting());
+    let others = "SELECT count(*) || ' ' || min(v) || ' ' || max(v) FROM t";
+    assert_eq!(post.rows(others), "2598 0001 2600");
+    assert_eq!(post.rows("SELECT v FROM t WHERE v = '0007'"), "0007");
+    assert!(trouble(&post, &lite).is_none(), "the connection serves on");
+}

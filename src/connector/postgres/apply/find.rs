@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 use super::{Transaction, states};
 use crate::{
     connector::{
-        Found, Key, Locals, Table, Target, Targets,
+        Apply, Found, Key, Locals, Table, Target, Targets,
         postgres::{
             args::{Arg, Columns},
             failure::quoted,
@@ -99,7 +99,7 @@ impl Transaction<'_> {
         // A value that a column of this type cannot hold matches nothing.
         let found = self.within_savepoint(|tx| tx.db.link.query(&sql, &args, "look for a match"));
         match found {
-            Err(error) if error.kind() == Fault::Constraint && !self.broken => Ok(None),
+            Err(error) if error.kind() == Fault::Constraint && !Apply::broken(self) => Ok(None),
             found => found?.first().map(|row| row.owned(0)).transpose(),
         }
     }

@@ -289,7 +289,7 @@ impl Apply for Transaction<'_> {
     }
 
     fn broken(&self) -> bool {
-        self.broken
+        self.broken || self.db.link.failed()
     }
 
     fn rekey(&mut self, table: &Table, from: &str, to: &str) -> Result<()> {

@@ -35,6 +35,17 @@ impl Default for Added {
 }
 
 impl Added {
+    pub(super) fn lines() -> Added {
+        Added::Lines { text: String::new(), keys: Vec::new() }
+    }
+
+    pub(super) fn is_empty(&self) -> bool {
+        match self {
+            Added::Rows(rows) => rows.is_empty(),
+            Added::Lines { keys, .. } => keys.is_empty(),
+        }
+    }
+
     fn push(&mut self, state: Vec<Arg<'_>>, key: Vec<Arg<'static>>) {
         match self {
             Added::Rows(rows) => rows.push(state.into_iter().map(Arg::into_owned).chain(key).collect()),
@@ -58,8 +69,39 @@ pub(super) struct States {
 impl States {
     /// States of which the new ones are to be stored by COPY.
     pub(super) fn lines() -> States {
-        States { added: Added::Lines { text: String::new(), keys: Vec::new() }, ..States::default() }
+        States { added: Added::lines(), ..States::default() }
     }
+}
+
+impl States {
+    /// The keys that rows have now.
+    pub(super) fn keys(&self, layout: &Layout) -> Vec<Vec<Arg<'_>>> {
+        let count = layout.key.len();
+        let added: Vec<&[Arg<'_>]> = match &self.added {
+            // A number that the database gave out was never another row's.
+            _ if layout.own_key => return Vec::new(),
+            Added::Rows(rows) => rows.iter().map(|state| &state[state.len() - count..]).collect(),
+            Added::Lines { keys, .. } => keys.iter().map(Vec::as_slice).collect(),
+        };
+        let keys = added.into_iter().chain(self.keyed.iter().map(|state| &state[1..]));
+        keys.filter(|key| !key.contains(&Arg::Null)).map(<[_]>::to_vec).collect()
+    }
+}
+
+/// What has tombstones give up the keys in its arrays.
+pub(super) fn free(layout: &Layout) -> String {
+    let count = layout.key.len();
+    let set: Vec<String> = (1..=count).map(|at| format!("k{at} = NULL")).collect();
+    let same: Vec<String> = (1..=count).map(|at| format!("s.k{at} = w.k{at}")).collect();
+    let arrays: Vec<String> = layout.key.iter().enumerate().map(|(at, key)| format!("${}::{}[]", at + 1, key.bare())).collect();
+    format!(
+        "UPDATE {} s SET {} FROM unnest({}) w({}) WHERE s.deleted AND {}",
+        layout.state(),
+        set.join(", "),
+        arrays.join(", "),
+        layout.ks(""),
+        same.join(" AND ")
+    )
 }
 
 impl Transaction<'_> {
@@ -132,31 +174,11 @@ impl Transaction<'_> {
 
     /// Tombstones of other records give up keys that rows have now.
     pub(super) fn free_keys(&mut self, layout: &Layout, states: &States) -> Result<()> {
-        let count = layout.key.len();
-        if layout.own_key {
+        let taken = states.keys(layout);
+        if taken.is_empty() {
             return Ok(());
         }
-        let added: Vec<&[Arg<'_>]> = match &states.added {
-            Added::Rows(rows) => rows.iter().map(|state| &state[state.len() - count..]).collect(),
-            Added::Lines { keys, .. } => keys.iter().map(Vec::as_slice).collect(),
-        };
-        let keys = added.into_iter().chain(states.keyed.iter().map(|state| &state[1..]));
-        let keys: Vec<Vec<Arg<'_>>> = keys.filter(|key| !key.contains(&Arg::Null)).map(<[_]>::to_vec).collect();
-        if keys.is_empty() {
-            return Ok(());
-        }
-        let set: Vec<String> = (1..=count).map(|at| format!("k{at} = NULL")).collect();
-        let same: Vec<String> = (1..=count).map(|at| format!("s.k{at} = w.k{at}")).collect();
-        let arrays: Vec<String> = layout.key.iter().enumerate().map(|(at, key)| format!("${}::{}[]", at + 1, key.bare())).collect();
-        let sql = format!(
-            "UPDATE {} s SET {} FROM unnest({}) w({}) WHERE s.deleted AND {}",
-            layout.state(),
-            set.join(", "),
-            arrays.join(", "),
-            layout.ks(""),
-            same.join(" AND ")
-        );
-        self.db.link.run(&sql, &columns(keys), "write the journal").map(drop)
+        self.db.link.run(&free(layout), &columns(taken), "write the journal").map(drop)
     }
 
     /// Stores states.

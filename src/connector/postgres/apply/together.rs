@@ -1,24 +1,25 @@
 //! Writes that are carried out together: new rows and their states by COPY, the others by one statement for all that have the same columns.
 //!
-//! What a value would be changed to is asked of the database for a whole column at once. Whatever fails, fails for all of them: then the page is
-//! done again, one record at a time.
+//! What a value would be changed to is asked of the database for a whole column at once. New rows are sent a thousand at a time while the next are
+//! decided about. Whatever fails, fails for all of them: then the page is done again, one record at a time.
 
 use std::{io::Write as _, sync::Arc};
+
+use postgres::{Client, Statement, types::ToSql};
 
 use super::{
     Transaction,
     rows::{Values, moved},
-    states::{Added, States, owned},
+    states::{self, Added, States, owned},
 };
 use crate::{
     connector::{
         Effect, Key, Targets, Write,
         postgres::{
             args::{Arg, Columns},
-            failure::quoted,
+            failure::{Told, quoted},
             fold::columns,
             layout::{Data, Layout},
-            link::Link,
         },
     },
     error::{Error, Kind as Fault, Result},
@@ -28,6 +29,9 @@ use crate::{
 /// The columns of a new state but its key, in the order of [`Added`].
 pub(super) const STATE: &str =
     "arrival, uid, deleted, modified_on, version, origin, author, settled, received_from, heir, extra, digest, run, made";
+
+/// So many new rows are sent at once, where nothing but new rows came so far.
+const AHEAD: u64 = 1_000;
 
 /// Rows of values.
 type Rows = Vec<Vec<Arg<'static>>>;
@@ -77,6 +81,12 @@ impl Batch {
         self.inserts[at].count += 1;
     }
 
+    /// How many new rows wait, where there is nothing else whose rows may have to give way first.
+    fn only_new(&self) -> u64 {
+        let others = !self.updates.is_empty() || !self.deletes.is_empty() || !self.states.changed.is_empty();
+        if others { 0 } else { self.inserts.iter().map(|inserts| inserts.count).sum() }
+    }
+
     fn update(&mut self, columns: Vec<(String, String)>, values: Vec<Arg<'static>>) {
         match self.updates.iter_mut().find(|(known, _)| *known == columns) {
             Some((_, rows)) => rows.push(values),
@@ -92,9 +102,32 @@ impl Transaction<'_> {
             self.flush()?;
         }
         let mut batch = self.batch.take().unwrap_or_else(|| Batch::new(layout.clone()));
-        let done = self.note_write(&mut batch, layout, write, peer, targets);
+        let mut done = self.note_write(&mut batch, layout, write, peer, targets);
+        if done.is_ok()
+            && batch.only_new() >= AHEAD
+            && let Err(error) = self.send_ahead(&mut batch)
+        {
+            self.broken = true;
+            done = Err(error);
+        }
         self.batch = Some(batch);
         done
+    }
+
+    /// Sends the new rows and their states while others are decided about.
+    fn send_ahead(&mut self, batch: &mut Batch) -> Result<()> {
+        let layout = batch.layout.clone();
+        let inserts = std::mem::take(&mut batch.inserts);
+        let taken = batch.states.keys(&layout);
+        let free = match taken.is_empty() {
+            true => None,
+            false => {
+                let keys = columns(taken).into_iter().map(Arg::into_owned).collect();
+                Some((self.db.link.prepare(&states::free(&layout), "write the journal")?, keys))
+            }
+        };
+        let states = std::mem::replace(&mut batch.states.added, Added::lines());
+        self.db.link.aside(move |client| insert_all(client, &layout, &inserts, free, &states))
     }
 
     fn note_write(
@@ -172,16 +205,8 @@ impl Transaction<'_> {
         for (columns, rows) in std::mem::take(&mut batch.updates) {
             self.update_all(&layout, &columns, rows)?;
         }
-        for inserts in &batch.inserts {
-            let columns: Vec<String> = inserts.columns.iter().map(|column| quoted(column)).collect();
-            all_of(copy(&mut self.db.link, &layout.rel, &columns.join(", "), &inserts.lines, "add the rows")?, inserts.count)?;
-        }
-        self.free_keys(&layout, &batch.states)?;
-        if let Added::Lines { text, .. } = std::mem::take(&mut batch.states.added)
-            && !text.is_empty()
-        {
-            let columns = format!("{STATE}, {}", layout.ks(""));
-            copy(&mut self.db.link, &layout.state(), &columns, &text, "write the journal")?;
+        if !batch.inserts.is_empty() || !batch.states.added.is_empty() {
+            self.send_ahead(&mut batch)?;
         }
         self.db.count(layout.table.id, Sum::default(), batch.came);
         self.store(&layout, batch.states)
@@ -193,7 +218,7 @@ impl Transaction<'_> {
         }
         let mut text = String::new();
         lost.iter().for_each(|version| push_line(version.iter(), &mut text));
-        copy(&mut self.db.link, "entente.history", "tab, uid, at, site, run, side, rule, record", &text, "write the history").map(drop)
+        copy(self.db.link.client()?, "entente.history", "tab, uid, at, site, run, side, rule, record", &text, "write the history").map(drop)
     }
 
     fn delete_all(&mut self, layout: &Layout, keys: Vec<Vec<Arg<'static>>>) -> Result<()> {
@@ -284,13 +309,36 @@ fn escape(text: &str, out: &mut String) {
     out.push_str(rest);
 }
 
+/// Adds new rows, has tombstones give up the keys that these have now, and adds the states.
+fn insert_all(
+    client: &mut Client,
+    layout: &Layout,
+    inserts: &[Inserts],
+    free: Option<(Statement, Vec<Arg<'static>>)>,
+    states: &Added,
+) -> Result<()> {
+    for inserts in inserts {
+        let columns: Vec<String> = inserts.columns.iter().map(|column| quoted(column)).collect();
+        all_of(copy(client, &layout.rel, &columns.join(", "), &inserts.lines, "add the rows")?, inserts.count)?;
+    }
+    if let Some((statement, keys)) = free {
+        let keys: Vec<&(dyn ToSql + Sync)> = keys.iter().map(|key| key as &(dyn ToSql + Sync)).collect();
+        client.execute(&statement, &keys).told("write the journal")?;
+    }
+    if let Added::Lines { text, .. } = states
+        && !text.is_empty()
+    {
+        let columns = format!("{STATE}, {}", layout.ks(""));
+        copy(client, &layout.state(), &columns, text, "write the journal")?;
+    }
+    Ok(())
+}
+
 /// Sends rows, and tells how many there are by now.
-fn copy(link: &mut Link, rel: &str, columns: &str, text: &str, doing: &str) -> Result<u64> {
-    use crate::connector::postgres::failure::Told;
+fn copy(client: &mut Client, rel: &str, columns: &str, text: &str, doing: &str) -> Result<u64> {
     // The driver loses the connection where COPY fails before it takes the first row: waiting for the table has to fail before it.
-    link.batch(&format!("LOCK TABLE ONLY {rel} IN ROW EXCLUSIVE MODE"), doing)?;
-    let sql = format!("COPY {rel} ({columns}) FROM STDIN");
-    let mut writer = link.client()?.copy_in(&sql).told(doing)?;
+    client.batch_execute(&format!("LOCK TABLE ONLY {rel} IN ROW EXCLUSIVE MODE")).told(doing)?;
+    let mut writer = client.copy_in(&format!("COPY {rel} ({columns}) FROM STDIN")).told(doing)?;
     let sent = writer.write_all(text.as_bytes());
     sent.map_err(|e| Error::new(Fault::Unreachable, format!("could not {doing}")).because(e))?;
     writer.finish().told(doing)
