@@ -223,7 +223,9 @@ fn one_of_thousands_of_new_records_that_is_refused_holds_up_none_of_the_others()
     let lite = TestSite::with("lite", LITE, Settings::default());
     let post = TestSite::on_postgres_with("post", &POST.replace("v text", "v text UNIQUE"), Settings::default());
     share(&lite, &post);
-    lite.sql("WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 2600) INSERT INTO t (v) SELECT printf('%04d', i) FROM n");
+    lite.sql(
+        "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 2600) INSERT INTO t (v) SELECT printf('%04d', i) FROM n",
+    );
     // One that went out long before the page ends, and one that goes with its end.
     lite.sql("UPDATE t SET v = '0007' WHERE id IN (1500, 2590)");
     assert!(trouble(&lite, &post).is_none());
