@@ -6,6 +6,9 @@ mod give;
 mod take;
 mod uploads;
 
+use std::collections::HashSet;
+
+use self::again::Again;
 use super::Run;
 use crate::{
     connector::{Part, Share, Table},
@@ -28,8 +31,10 @@ struct Leg<'r> {
     /// Where everything is exchanged again, what the Eden showed before this is not believed.
     believed: Time,
     failed: bool,
-    /// The Eden took something of it in this run.
-    taken: bool,
+    /// Records that the Eden took in this run and had refused before.
+    healed: HashSet<String>,
+    /// Something of it went in this run, here or there.
+    buried: bool,
 }
 
 /// How far we are in what an Eden has: its times, and when we last asked for everything.
@@ -98,7 +103,17 @@ impl<'r> Run<'r, '_> {
             let opened = epoch::door(self.site, &resource.name).and_then(|(mut door, table)| {
                 door.recheck(&table)?;
                 let (share, filter) = (door.share(&table, peer, Part::Active)?, filters::read(&table, &resource.filters)?);
-                Ok(Leg { resource: resource.clone(), table, door, share, filter, believed, failed: false, taken: false })
+                Ok(Leg {
+                    resource: resource.clone(),
+                    table,
+                    door,
+                    share,
+                    filter,
+                    believed,
+                    failed: false,
+                    healed: HashSet::new(),
+                    buried: false,
+                })
             });
             match opened {
                 Ok(leg) => legs.push(leg),
@@ -136,15 +151,18 @@ impl<'r> Run<'r, '_> {
         well
     }
 
-    /// What the Eden refused may have waited for something that it took in this run: a deletion for that of what refers to the record, a record for
-    /// one that it refers to.
+    /// What the Eden refused may have waited for something that it took in this run: a record for one that it refers to, a deletion for that of what
+    /// refers to the record.
     fn give_refused(&mut self, legs: &mut [Leg<'r>], eden: &Eden, peer: SiteId) {
-        if self.ask.dry_run || !legs.iter().any(|leg| leg.taken) {
-            return;
-        }
-        for at in (0..legs.len()).filter(|at| !legs[*at].failed && legs[*at].resource.mode.pushes()).rev().collect::<Vec<_>>() {
+        let places: Vec<usize> = (0..legs.len()).filter(|at| !legs[*at].failed && legs[*at].resource.mode.pushes()).collect();
+        let turns = places.iter().map(|at| (*at, Again::Living)).chain(places.iter().rev().map(|at| (*at, Again::Gone)));
+        for (at, again) in turns {
+            let due = legs.iter().any(|leg| if again == Again::Gone { leg.buried } else { !leg.healed.is_empty() });
+            if self.ask.dry_run || !due {
+                continue;
+            }
             let (name, mut outcome) = (legs[at].table.resource.clone(), Outcome::default());
-            match self.stopped().and_then(|()| self.give_again(legs, at, eden, peer, &mut outcome)) {
+            match self.stopped().and_then(|()| self.give_again(legs, at, again, eden, peer, &mut outcome)) {
                 Ok(()) => self.also_in(&name, "push", outcome),
                 Err(error) => self.fail(&name, "push", error),
             }

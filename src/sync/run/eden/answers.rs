@@ -111,11 +111,13 @@ impl Answers {
     }
 }
 
-/// Whether an Eden counted fewer records without an error than it was given, and refused none.
+/// Whether an Eden counted fewer records than it was given, those that it refused by name among them.
 pub(super) fn is_short(answer: &EdenAnswer, feed: &Feed) -> bool {
     let own = feed.referenced.iter().filter(|page| page.resource == feed.masters.resource);
     let given = feed.masters.records.len() + own.map(|page| page.records.len()).sum::<usize>();
-    answer.refused.is_empty() && answer.records.is_some_and(|records| records < given as u64)
+    let refused = answer.refused.iter().filter(|refused| refused.resource == feed.masters.resource).count();
+    let named = answer.created + answer.updated + answer.deleted;
+    answer.records.is_some_and(|records| records.max(named) + (refused as u64) < given as u64)
 }
 
 /// Whether an error may be the fault of one record: the Eden breaks, cannot read the document, or finds it too large.

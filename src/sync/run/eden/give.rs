@@ -133,7 +133,12 @@ impl<'r> Run<'r, '_> {
                 return Err(error);
             }
             noted = answers.notes(&page, &notes, now);
-            leg.taken |= answers.refused.len() < page.records.len();
+            for view in page.views().filter(|view| !answers.refused.contains_key(view.uid())) {
+                leg.buried |= view.record.deleted;
+                if !view.record.deleted && held(&notes, view.uid()).is_some_and(|held| held.refused.is_some()) {
+                    leg.healed.insert(view.uid().to_owned());
+                }
+            }
             for refused in answers.refused.values().filter(|_| !way.again) {
                 all.warn(format!("{} refused {}: {}", self.repository.name, refused.uid, refused.reason));
             }

@@ -2,7 +2,7 @@
 
 use super::{Leg, Seen, second, uploads::fetched};
 use crate::{
-    connector::Part,
+    connector::{Make, Part},
     error::Result,
     model::{
         Policy, SiteId, Time,
@@ -101,6 +101,8 @@ impl<'r> Run<'r, '_> {
             self.stopped()?;
             let exchange = Exchange { terms: &terms, since, arrived: Time(i64::MAX) };
             let mut outcome = take(&mut leg.door, &leg.table, page, &exchange, &mut Bare)?;
+            // In an Eden's own table what goes is changed.
+            leg.buried |= outcome.counts.deleted > 0 || leg.table.form.make == Make::Eden && outcome.counts.updated > 0;
             if !own {
                 // What came along unchanged is not worth a word.
                 outcome.counts.records -= outcome.counts.unchanged;
