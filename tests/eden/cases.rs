@@ -80,6 +80,19 @@ fn a_deletion_that_was_refused_for_what_refers_to_the_record_is_given_again_when
 }
 
 #[test]
+fn an_eden_that_passes_over_everything_is_not_asked_about_each_record() {
+    let (hub, eden, repository) = pair();
+    eden.state().silent = texts(&["Unheard"]);
+    (1..=600).for_each(|number| hub.organisation(number, "Unheard"));
+    hub.syncs(&repository);
+    assert!(eden.asked("POST").len() <= 500, "{}", eden.asked("POST").len());
+    assert_eq!(waiting(&hub).len(), 600, "none is taken for given");
+    eden.state().silent.clear();
+    hub.sync(&repository, &Ask { full: true, ..Ask::default() }).unwrap();
+    assert_eq!((eden.field("org_organisation", &uid(600), "name").as_deref(), waiting(&hub).len()), (Some("\"Unheard\""), 0));
+}
+
+#[test]
 fn a_record_that_the_eden_passed_over_without_a_word_is_found_and_named() {
     let (hub, eden, repository) = pair();
     eden.state().silent = texts(&["Unheard"]);

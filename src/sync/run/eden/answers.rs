@@ -24,7 +24,12 @@ pub(super) struct Answers {
     pub(super) told: Vec<String>,
     /// Records that were new to it.
     created: HashSet<String>,
+    /// How many documents were halved in search of what was passed over.
+    searched: usize,
 }
+
+/// The most documents of a page that are halved to find what was passed over: an Eden may have its reasons to pass over all of them.
+const SEARCHES: usize = 200;
 
 impl Answers {
     pub(super) fn add(&mut self, answer: EdenAnswer, resource: &str, sender: &EdenSender) {
@@ -54,7 +59,15 @@ impl Answers {
         }
     }
 
-    /// It counted fewer than it was given, and named none.
+    /// Whether to look in the halves of a document for what was passed over.
+    pub(super) fn search(&mut self, page: &Page) -> bool {
+        let further = page.records.len() > 1 && self.searched < SEARCHES;
+        self.searched += usize::from(further);
+        further
+    }
+
+    /// It counted fewer than it was given, and named none. Where it was not searched for longer, all of a document count as passed over: what is given
+    /// again and was taken changes nothing.
     pub(super) fn passed_over(&mut self, page: &Page) {
         for view in page.views() {
             let (resource, uid) = (page.resource.clone(), view.uid().to_owned());

@@ -207,7 +207,7 @@ impl<'r> Run<'r, '_> {
         };
         match done {
             // Of a document that was not taken whole, and with no word of which, each half says more.
-            Ok((answer, _)) if is_short(&answer, &feed) && page.records.len() > 1 => {
+            Ok((answer, _)) if is_short(&answer, &feed) && answers.search(page) => {
                 let (first, second) = halves(page);
                 self.send(leg, &first, notes, way, tables, peer, answers)?;
                 self.send(leg, &second, notes, way, tables, peer, answers)
