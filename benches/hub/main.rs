@@ -1,6 +1,6 @@
 //! A hub with 1,000 registered sites on a schedule of five minutes, worked by four processes on one control store on PostgreSQL.
 //!
-//! `cargo bench --bench hub` takes some four minutes; `-- --quick` half of one with 200 sites on a schedule of one minute. Prints processor time, memory and
+//! `cargo bench --bench hub` takes some four minutes; `-- --quick` a quarter of one with 100 sites on a schedule of half a minute. Prints processor time, memory and
 //! how late the runs began; `--json FILE` writes JSON lines, too. Nothing is judged.
 
 #![expect(clippy::unwrap_used, reason = "a benchmark that cannot go on ends")]
@@ -57,7 +57,7 @@ fn main() {
         return jobs::work(&site(Path::new(&args[1]), &args[2]), std::future::pending()).unwrap();
     }
     let size = match args.iter().any(|arg| arg == "--quick") {
-        true => Size { sites: 200, every: 60, watch: Duration::from_secs(15) },
+        true => Size { sites: 100, every: 30, watch: Duration::from_secs(6) },
         false => Size { sites: 1_000, every: 300, watch: Duration::from_secs(120) },
     };
     let figures = measure(&size);

@@ -195,8 +195,12 @@ fn main() {
         .step_by(step)
         .map(|(at, (name, _))| {
             eprintln!("{name}");
-            let page = count(at, 2, records) - count(at, 1, records);
-            (*name, page as f64 / records as f64)
+            let (one, two) = std::thread::scope(|scope| {
+                let one = scope.spawn(|| count(at, 1, records));
+                let two = count(at, 2, records);
+                (one.join().unwrap(), two)
+            });
+            (*name, (two - one) as f64 / records as f64)
         })
         .collect();
     print(&counts, records);

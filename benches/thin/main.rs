@@ -1,6 +1,6 @@
 //! Two sites on SQLite, with a thin line between them: 256 kbit/s each way, 300 ms from one end to the other and back, 2 of 100 packets sent twice.
 //!
-//! `cargo bench --bench thin` moves 20,000 records, in some two minutes; `-- --quick` 2,000. Beside each figure stands what the line needs at best for
+//! `cargo bench --bench thin` moves 20,000 records, in some two minutes; `-- --quick` 1,000. Beside each figure stands what the line needs at best for
 //! the bytes and one round trip. `--json FILE` writes JSON lines, too. Nothing is judged.
 
 #![expect(clippy::unwrap_used, reason = "a benchmark that cannot go on ends")]
@@ -32,7 +32,7 @@ fn main() {
     if args.first().is_some_and(|role| role == sites::ROLE) {
         return sites::play(&args[1..]);
     }
-    let n = if args.iter().any(|arg| arg == "--quick") { 2_000 } else { 20_000 };
+    let n = if args.iter().any(|arg| arg == "--quick") { 1_000 } else { 20_000 };
     let figures = measure(n);
     print(&figures);
     if let Some(file) = args.iter().position(|arg| arg == "--json").and_then(|at| args.get(at + 1)) {

@@ -41,6 +41,8 @@ struct Plan {
     sizes: Vec<u64>,
     /// One workload alone.
     only: Option<String>,
+    /// How often one row is sent on its way.
+    single: u64,
 }
 
 impl Plan {
@@ -57,7 +59,8 @@ impl Plan {
             Some(other) => panic!("--on sqlite or --on postgres, not {other}"),
             None => vec![Ground::Sqlite, Ground::Postgres],
         };
-        Plan { grounds, sizes, only: value(args, "--only").map(|word| word.to_lowercase()) }
+        let single = if has("--quick") { 3 } else { 9 };
+        Plan { grounds, sizes, only: value(args, "--only").map(|word| word.to_lowercase()), single }
     }
 
     fn wants(&self, workload: &str) -> bool {
@@ -153,8 +156,8 @@ fn measure(plan: &Plan, on: Ground, n: u64, figures: &mut Vec<Figure>) {
     if !large && plan.wants("w5") {
         say("one row when idle");
         caller.follow();
-        std::thread::sleep(Duration::from_secs(2));
-        let one: Vec<f64> = (0..9).map(|round| sites.one_row(round).as_secs_f64() * 1e3).collect();
+        std::thread::sleep(Duration::from_secs(1));
+        let one: Vec<f64> = (0..plan.single).map(|round| sites.one_row(round).as_secs_f64() * 1e3).collect();
         add("W5 one row when idle", median(one), "ms", None);
     }
     drop((caller, hub));

@@ -119,7 +119,7 @@ impl Sites {
             std::thread::sleep(Duration::from_millis(1));
         }
         let waited = begun.elapsed();
-        std::thread::sleep(Duration::from_millis(700));
+        std::thread::sleep(Duration::from_millis(300));
         waited
     }
 }
