@@ -57,7 +57,7 @@ fn main() {
         return jobs::work(&site(Path::new(&args[1]), &args[2]), std::future::pending()).unwrap();
     }
     let size = match args.iter().any(|arg| arg == "--quick") {
-        true => Size { sites: 100, every: 30, watch: Duration::from_secs(6) },
+        true => Size { sites: 100, every: 30, watch: Duration::from_secs(4) },
         false => Size { sites: 1_000, every: 300, watch: Duration::from_secs(120) },
     };
     let figures = measure(&size);
