@@ -80,6 +80,21 @@ fn a_deletion_that_was_refused_for_what_refers_to_the_record_is_given_again_when
 }
 
 #[test]
+fn an_edit_at_an_eden_while_ours_is_on_its_way_replaces_nothing_in_silence() {
+    let (hub, eden, repository) = pair();
+    hub.organisation(1, "Both");
+    hub.syncs(&repository);
+    // Ours was made before theirs, and the Eden keeps theirs, though it counts ours as taken.
+    eden.state().meanwhile = Some((uid(1), "\"Theirs\"".into()));
+    hub.sql("UPDATE org_organisation SET name = 'Ours'");
+    hub.syncs(&repository);
+    assert_eq!(eden.field("org_organisation", &uid(1), "name").as_deref(), Some("\"Theirs\""));
+    let report = hub.syncs(&repository);
+    let conflicts: u64 = report.resources.iter().map(|part| part.counts.conflicts).sum();
+    assert_eq!(conflicts, 1, "neither saw the other, and the loser is kept");
+}
+
+#[test]
 fn an_eden_that_passes_over_everything_is_not_asked_about_each_record() {
     let (hub, eden, repository) = pair();
     eden.state().silent = texts(&["Unheard"]);

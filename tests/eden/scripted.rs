@@ -50,6 +50,8 @@ pub(crate) struct State {
     pub(crate) largest: Option<usize>,
     /// Of records that others refer to it lets none go.
     pub(crate) restrict: bool,
+    /// An organisation that a person there renames a moment after a document came in, before it is taken: its uid and new name.
+    pub(crate) meanwhile: Option<(String, String)>,
     /// Answers that it gives instead, first come first served: the beginning of `METHOD path`, status, media type, body.
     pub(crate) instead: Vec<(String, u16, String, String)>,
     /// Controllers that it has.
@@ -243,6 +245,12 @@ fn import(state: &mut State, resource: &str, asked: &Asked, policy: &str) -> (u1
     }
     if !state.registered {
         return (403, "application/json".into(), r#"{"status": "failed", "statuscode": "403", "message": "Registration required"}"#.into());
+    }
+    if let Some((uid, name)) = state.meanwhile.take() {
+        std::thread::sleep(std::time::Duration::from_millis(1_100));
+        let kept = state.records.get_mut(&("org_organisation".to_owned(), uid)).unwrap();
+        kept.modified = chrono::Utc::now().format("%Y-%m-%dT%H:%M:%S").to_string();
+        kept.fields.insert("name".into(), name);
     }
     if state.poison.iter().any(|poison| body.contains(poison)) {
         return (500, "text/html".into(), TICKET.into());

@@ -411,3 +411,22 @@ fn attaching_waits_for_a_long_transaction_without_holding_up_the_others() {
     let (mut db, table) = attaching.join().unwrap();
     assert_eq!(feed(&mut db, &table, 0).0.len(), 59);
 }
+
+#[test]
+fn what_failed_aside_is_never_committed_whoever_was_told() {
+    let mut app = TestDatabase::new();
+    app.sql("CREATE TABLE t (id integer PRIMARY KEY, v text)");
+    let mut db = open(&app.url());
+    attach(&mut db, "t").unwrap();
+    app.sql("CREATE TABLE plain (v text)");
+    db.take_turn().unwrap();
+    let sql = "INSERT INTO plain VALUES ('lost'); SELECT 1 / 0";
+    db.link.aside(move |client| super::failure::Told::told(client.batch_execute(sql), "divide")).unwrap();
+    // Somebody is told, and thinks nothing of it.
+    assert_eq!(db.link.batch("SELECT 1", "go on").unwrap_err().kind(), Kind::Constraint);
+    assert_eq!(db.commit("commit").unwrap_err().kind(), Kind::Constraint);
+    db.undo();
+    assert_eq!(app.rows("SELECT count(*) FROM plain"), "0");
+    db.transaction(|db| db.link.batch("INSERT INTO plain VALUES ('kept')", "go on")).unwrap();
+    assert_eq!(app.rows("SELECT v FROM plain"), "kept");
+}

@@ -54,6 +54,10 @@ impl Postgres {
     /// Commits, and with it the sums of what was changed.
     pub(super) fn commit(&mut self, doing: &str) -> Result<()> {
         self.store_tally()?;
+        // A server ends a failed transaction that is to be committed by undoing it, and calls that no error.
+        if self.link.failed() {
+            return Err(Error::new(Kind::Constraint, format!("could not {doing}: a part of it failed")));
+        }
         self.link.batch("COMMIT", doing)
     }
 

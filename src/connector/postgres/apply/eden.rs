@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, HashMap};
 use super::Transaction;
 use crate::{
     connector::{
-        Key, KeyPart, Make, Whose,
+        Apply, Key, KeyPart, Make, Whose,
         eden::{Glance, Ground, Super, accounts, supers},
         postgres::{
             Postgres,
@@ -40,7 +40,7 @@ impl Transaction<'_> {
             let travels = |column: &str| layout.references.iter().any(|link| link.columns.iter().any(|own| own == column));
             for entity in supers(self.db, &layout.table.name, &travels)? {
                 match self.within_savepoint(|tx| tx.enter(&layout, &entity, &keys)) {
-                    Err(error) if error.kind() == Fault::Constraint && !self.broken => {
+                    Err(error) if error.kind() == Fault::Constraint && !Apply::broken(self) => {
                         tracing::warn!("{} cannot be entered into {}: {}", layout.table.name, entity.rel, error.chain());
                     }
                     done => done?,

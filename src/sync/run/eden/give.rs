@@ -132,7 +132,8 @@ impl<'r> Run<'r, '_> {
                 }
                 return Err(error);
             }
-            noted = answers.notes(&page, &notes, now);
+            // What was edited there until it answered did not have to see ours: it keeps its own, and counts ours as taken.
+            noted = answers.notes(&page, &notes, self.site.now());
             for view in page.views().filter(|view| !answers.refused.contains_key(view.uid())) {
                 leg.buried |= view.record.deleted;
                 if !view.record.deleted && held(&notes, view.uid()).is_some_and(|held| held.refused.is_some()) {
