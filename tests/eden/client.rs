@@ -9,24 +9,12 @@ use entente::{
 
 use crate::{
     hub::{Hub, uid},
-    scripted::{SENDER, Scripted},
+    scripted::{SENDER, Scripted, pair},
 };
 
 const OLD: &str = "2026-01-01T00:00:00";
 const MID: &str = "2026-02-01T00:00:00";
 const NEW: &str = "2026-03-01T00:00:00";
-
-/// A site that shares organisations and offices with an Eden.
-fn pair() -> (Hub, Scripted, entente::model::Repository) {
-    let (hub, eden) = (Hub::new(), Scripted::new());
-    let (repository, warning) = hub.knows(eden.address);
-    assert_eq!(warning, None);
-    for resource in ["org_organisation", "org_office"] {
-        hub.shares(&repository, Resource::new(0, resource));
-    }
-    eden.forget();
-    (hub, eden, repository)
-}
 
 fn json(text: &str) -> String {
     format!("{text:?}")

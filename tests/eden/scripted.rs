@@ -8,7 +8,9 @@ use std::{
     thread,
 };
 
-use crate::hub::document;
+use entente::model::{Repository, Resource};
+
+use crate::hub::{Hub, document};
 
 /// Its own UUID.
 pub(crate) const SENDER: &str = "urn:uuid:b06d0b48-f028-4fe8-ac44-8103fc951582";
@@ -63,6 +65,18 @@ pub(crate) struct State {
 pub(crate) struct Scripted {
     pub(crate) address: SocketAddr,
     state: Arc<Mutex<State>>,
+}
+
+/// A site that shares organisations and offices with an Eden that it calls.
+pub(crate) fn pair() -> (Hub, Scripted, Repository) {
+    let (hub, eden) = (Hub::new(), Scripted::new());
+    let (repository, warning) = hub.knows(eden.address);
+    assert_eq!(warning, None);
+    for resource in ["org_organisation", "org_office"] {
+        hub.shares(&repository, Resource::new(0, resource));
+    }
+    eden.forget();
+    (hub, eden, repository)
 }
 
 impl Scripted {
