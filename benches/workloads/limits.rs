@@ -15,6 +15,8 @@ use crate::{
 
 pub(crate) struct Limits {
     pub(crate) insert: f64,
+    /// The same on two connections at once, where a database takes what two write.
+    pub(crate) insert_by_two: Option<f64>,
     pub(crate) parse: f64,
     pub(crate) write: f64,
     pub(crate) zstd: f64,
@@ -40,7 +42,11 @@ impl Limits {
         let folder = tempfile::tempdir().unwrap();
         let rate = |seconds: f64| n as f64 / seconds;
         let bare = Place::new(ground, &folder.path().join("bare.db"));
-        let insert = insert_with_journal(bare.open(), n);
+        let insert = insert_with_journal(&bare, n, 1);
+        let insert_by_two = (ground == Ground::Postgres).then(|| {
+            let bare = Place::new(ground, &folder.path().join("two.db"));
+            rate(insert_with_journal(&bare, n, 2))
+        });
         let (xml, parse, write) = documents(ground, &folder.path().join("doc"), n);
         let (_, zstd) = timed(|| xml.iter().map(|page| wire::compress(Encoding::Zstd, page).unwrap().len()).sum::<usize>());
         let single = 300;
@@ -56,6 +62,7 @@ impl Limits {
         let bulk = |app: &mut App| timed(|| app.fill(n)).1.as_secs_f64();
         Limits {
             insert: rate(insert),
+            insert_by_two,
             parse: rate(parse),
             write: rate(write),
             zstd: n.min(SAMPLE) as f64 / zstd.as_secs_f64(),
@@ -67,35 +74,46 @@ impl Limits {
     }
 }
 
-/// Seconds to write N rows into the table and a journal like ours, 5,000 a transaction, in the fastest way there is: prepared inserts, or COPY.
-fn insert_with_journal(mut app: App, n: u64) -> f64 {
+/// Seconds to write N rows into the table and a journal like ours, 5,000 a transaction, in the fastest way there is: prepared inserts, or COPY; by so
+/// many connections at once.
+fn insert_with_journal(place: &Place, n: u64, connections: u64) -> f64 {
+    let mut app = place.open();
     app.orgs();
     app.sql(if matches!(app, App::Sqlite(_)) { JOURNAL } else { SERVER_JOURNAL });
-    timed(|| {
-        for first in (0..n).step_by(5_000) {
-            let rows = first..(first + 5_000).min(n);
-            app.sql("BEGIN");
-            match &mut app {
-                App::Sqlite(_) => rows.clone().for_each(|row| app.insert(row)),
-                App::Postgres(client) => copy(client, "contact", &apps::lines(rows.clone())),
+    let share = n.div_ceil(connections);
+    let mut apps: Vec<(App, u64)> = (0..connections).map(|at| (place.open(), at * share)).collect();
+    let both = timed(|| {
+        std::thread::scope(|scope| {
+            for (app, first) in &mut apps {
+                scope.spawn(|| write_with_journal(app, *first..(*first + share).min(n)));
             }
-            match &mut app {
-                App::Sqlite(conn) => states(conn, rows),
-                App::Postgres(client) => {
-                    let zeros = "07".repeat(32);
-                    let line = |row| {
-                        let uid = apps::uuid(row);
-                        format!("{}\t{uid}\turn:uuid:{uid}\tf\t1790000000000000\t1.1790000000:{row}\t1\t1\t2\t\\\\x{zeros}\n", row + 1)
-                    };
-                    let columns = "state (arrival, k1, uid, deleted, modified_on, version, origin, author, received_from, digest)";
-                    copy(client, columns, &rows.map(line).collect::<String>());
-                }
-            }
-            app.sql("COMMIT");
+        });
+    });
+    both.1.as_secs_f64()
+}
+
+fn write_with_journal(app: &mut App, rows: std::ops::Range<u64>) {
+    for first in rows.clone().step_by(5_000) {
+        let rows = first..(first + 5_000).min(rows.end);
+        app.sql("BEGIN");
+        match app {
+            App::Sqlite(_) => rows.clone().for_each(|row| app.insert(row)),
+            App::Postgres(client) => copy(client, "contact", &apps::lines(rows.clone())),
         }
-    })
-    .1
-    .as_secs_f64()
+        match app {
+            App::Sqlite(conn) => states(conn, rows),
+            App::Postgres(client) => {
+                let zeros = "07".repeat(32);
+                let line = |row| {
+                    let uid = apps::uuid(row);
+                    format!("{}\t{uid}\turn:uuid:{uid}\tf\t1790000000000000\t1.1790000000:{row}\t1\t1\t2\t\\\\x{zeros}\n", row + 1)
+                };
+                let columns = "state (arrival, k1, uid, deleted, modified_on, version, origin, author, received_from, digest)";
+                copy(client, columns, &rows.map(line).collect::<String>());
+            }
+        }
+        app.sql("COMMIT");
+    }
 }
 
 fn copy(client: &mut postgres::Client, into: &str, lines: &str) {

@@ -106,6 +106,9 @@ fn measure(plan: &Plan, on: Ground, n: u64, figures: &mut Vec<Figure>) {
         let limits = Limits::measure(on, n);
         at_best = Some(limits.insert);
         add("limit: insert into table and journal", limits.insert, "records/s", None);
+        if let Some(by_two) = limits.insert_by_two {
+            add("limit: the same on two connections", by_two, "records/s", None);
+        }
         add("limit: read XML", limits.parse, "records/s", None);
         add("limit: write XML", limits.write, "records/s", None);
         add("limit: zstd level 1", limits.zstd, "records/s", None);
