@@ -118,7 +118,8 @@ impl Transaction<'_> {
     fn send_ahead(&mut self, batch: &mut Batch) -> Result<()> {
         let layout = batch.layout.clone();
         let inserts = std::mem::take(&mut batch.inserts);
-        let taken = batch.states.keys(&layout);
+        // Where the uid is the key, a tombstone with this key would be this record's own.
+        let taken = if layout.key_is_uid() { Vec::new() } else { batch.states.keys(&layout) };
         let free = match taken.is_empty() {
             true => None,
             false => {
