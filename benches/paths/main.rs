@@ -173,7 +173,7 @@ impl Ground {
             fields: Fields::All,
         };
         let outcome = import(&mut *door, &table, page, &terms, &mut Bare).unwrap();
-        assert!(outcome.counts.records > 0);
+        assert!(outcome.counts.records > 0, "nothing came of {} records of {:?}", page.records.len(), page.resource);
     }
 }
 
