@@ -85,7 +85,14 @@ pub fn work_once(site: &Arc<Site>, shutdown: impl Future<Output = ()>) -> Result
 }
 
 fn runner(site: &Arc<Site>) -> Runner<SiteQueue, SiteWork> {
-    let options = Options { at_a_time: site.config.workers as usize, heartbeat: HEARTBEAT, poll: POLL, ..Options::default() };
+    let clock = site.clock();
+    let options = Options {
+        at_a_time: site.config.workers as usize,
+        heartbeat: HEARTBEAT,
+        poll: POLL,
+        clock: Arc::new(move || clock().utc()),
+        ..Options::default()
+    };
     Runner::new(SiteQueue { site: site.clone(), seen: AtomicI64::new(0) }, SiteWork { site: site.clone() }, options)
 }
 

@@ -14,7 +14,7 @@ use crate::{
     connector::{Connector, Postgres, Sqlite},
     decide::Decider,
     error::{Error, Kind, Result},
-    model::{ApiType, Database, ItemId, Limits, Repository, RepositoryId, SiteId, Sum, Time, Uuids},
+    model::{ApiType, Clock, Database, ItemId, Limits, Repository, RepositoryId, SiteId, Sum, Time, Uuids},
     peer::{Eden, Entente, Peer, Settings, Timeouts},
     postgresql::address,
     store::{Keys, Store, databases, site},
@@ -56,7 +56,7 @@ pub type Connect = dyn Fn(&Database, &Uuids) -> Result<Box<dyn Connector>> + Sen
 #[derive(Clone)]
 pub struct Surroundings {
     /// The clock.
-    pub clock: Arc<dyn Fn() -> Time + Send + Sync>,
+    pub clock: Clock,
     /// Where new UUIDs come from.
     pub uuids: Uuids,
     /// How databases are opened.
@@ -75,13 +75,20 @@ impl Default for Surroundings {
 impl Site {
     /// Opens the site in the data directory, and makes it and its identity where there is none yet.
     pub fn open(config: Config) -> Result<Arc<Site>> {
-        Site::open_in(config, Surroundings::default())
+        let store = Store::open_at(&config.data, config.database.as_ref(), Keys::Known)?;
+        Site::usual(store, config)
     }
 
     /// As [`Site::open`], but the key of the control store is lost: from now on it is the one in the data directory.
     pub fn open_with_new_key(config: Config) -> Result<Arc<Site>> {
         let store = Store::open_at(&config.data, config.database.as_ref(), Keys::Renewed)?;
-        Site::with(store, config, Surroundings::default())
+        Site::usual(store, config)
+    }
+
+    /// In the usual surroundings, but for the clock: where the store is on a server, that server's counts.
+    fn usual(store: Store, config: Config) -> Result<Arc<Site>> {
+        let clock = store.clone();
+        Site::with(store, config, Surroundings { clock: Arc::new(move || clock.now()), ..Surroundings::default() })
     }
 
     /// As [`Site::open`], in surroundings of the caller's choice.
@@ -109,7 +116,12 @@ impl Site {
         }))
     }
 
-    /// The clock.
+    /// The clock, to be asked later.
+    pub fn clock(&self) -> Clock {
+        self.around.clock.clone()
+    }
+
+    /// What time it is.
     pub fn now(&self) -> Time {
         (self.around.clock)()
     }
@@ -225,6 +237,7 @@ impl Site {
             ca_file: self.config.ca_file.clone(),
             own: self.id,
             formerly,
+            clock: self.clock(),
             limits: Limits::default(),
             retries: 3,
             timeouts: Timeouts::default(),
@@ -310,4 +323,53 @@ impl Drop for Door<'_> {
 pub fn in_use(name: &str, holder: &str, since: Time) -> Error {
     Error::new(Kind::Busy, format!("{name} is in use by {holder} since {since}"))
         .hint("Wait until that run is over, or pause it with `entente pause`.")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{
+        config::{Overrides, Settings as Given},
+        jobs,
+        model::{Job, Repository, Timing},
+        postgresql::{Address, server::TestDatabase},
+        store::{jobs as stored, leases, repositories},
+    };
+
+    /// A site on a machine with such a clock, with its store on a server.
+    fn site_by(server: &TestDatabase, data: &std::path::Path, machine: fn() -> Time) -> Arc<Site> {
+        let settings = Given { data: Some(data.to_owned()), database: Some(server.url()), ..Given::default() };
+        let config = Config::load(Overrides { config: None, settings }).unwrap();
+        let store = Store::open_by(data, Some(&Address::parse(&server.url()).unwrap()), Keys::Known, machine).unwrap();
+        Site::usual(store, config).unwrap()
+    }
+
+    #[test]
+    fn machines_that_share_a_store_go_by_its_servers_clock() {
+        let (server, data) = (TestDatabase::new(), tempfile::tempdir().unwrap());
+        let right = site_by(&server, data.path(), now);
+        let fast = site_by(&server, data.path(), || now().plus_seconds(300));
+        let slow = site_by(&server, data.path(), || now().plus_seconds(-300));
+        // Who holds a repository for a minute holds it on all machines.
+        let repository = right.store.write(|c| repositories::add(c, right.store.key(), &Repository::new("hub"))).unwrap();
+        let take = |site: &Site, holder: &str| {
+            let now = site.now();
+            site.store.write(|c| leases::take(c, repository.id, holder, now, now.plus_seconds(60))).unwrap()
+        };
+        assert_eq!(take(&slow, "slow:1:1"), leases::Taken::Yes(1));
+        assert!(matches!(take(&fast, "fast:1:1"), leases::Taken::HeldBy { .. }));
+        assert!(slow.store.write(|c| leases::release(c, repository.id, 1)).unwrap());
+        // What one makes due now is due on all machines, and not what is due in two minutes.
+        let add = |due: Time| {
+            let job = Job { next_run: Some(due), ..Job::new(repository.id, Timing::Every(3600)) };
+            fast.store.write(|c| stored::add(c, &job)).unwrap()
+        };
+        let (soon, later) = (add(fast.now()), add(fast.now().plus_seconds(120)));
+        let runs = |id| right.store.read(|c| stored::get(c, id)).unwrap().runs;
+        jobs::work_once(&fast, std::future::pending()).unwrap();
+        assert_eq!((runs(soon.id), runs(later.id)), (1, 0));
+        let again = add(right.now());
+        jobs::work_once(&slow, std::future::pending()).unwrap();
+        assert_eq!((runs(again.id), runs(later.id)), (1, 0));
+    }
 }

@@ -40,6 +40,6 @@ pub use repository::{ApiType, Health, Repository, RepositoryId};
 pub use resource::{AttachedTable, Component, Database, Identity, Resource, ResourceId, TableSpec};
 pub use state::NewState;
 pub use sum::Sum;
-pub use time::Time;
+pub use time::{Clock, Time};
 pub use version::{Actor, Relation, Version};
 pub use words::{counted, figure};

@@ -1,6 +1,6 @@
 //! UTC instants in microseconds.
 
-use std::{fmt, str::FromStr};
+use std::{fmt, str::FromStr, sync::Arc};
 
 use chrono::{DateTime, SecondsFormat, Utc};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
@@ -10,6 +10,9 @@ use crate::error::{Error, Result};
 /// An instant: microseconds since 1970-01-01T00:00:00Z. Written as `2026-01-02T03:04:05.000006Z`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
 pub struct Time(pub i64);
+
+/// Tells what time it is.
+pub type Clock = Arc<dyn Fn() -> Time + Send + Sync>;
 
 impl Time {
     /// The latest and earliest instants that can be written with a four-digit year.

@@ -6,7 +6,7 @@ use std::{
         Mutex, MutexGuard, PoisonError,
         atomic::{AtomicBool, Ordering::Relaxed},
     },
-    time::{Duration, Instant, UNIX_EPOCH},
+    time::{Duration, Instant},
 };
 
 use reqwest::{Method, Url};
@@ -23,8 +23,8 @@ use super::{
 use crate::{
     error::{Error, Kind, Result},
     model::{
-        CompareAnswer, CompareRequest, Greeting, Hello, Limits, Page, PullRequest, PushRequest, Receipt, Registered, Registration, Session,
-        SiteId,
+        Clock, CompareAnswer, CompareRequest, Greeting, Hello, Limits, Page, PullRequest, PushRequest, Receipt, Registered, Registration,
+        Session, SiteId, Time,
     },
     wire::{self, Encoding},
 };
@@ -45,6 +45,8 @@ pub struct Settings {
     pub own: SiteId,
     /// Who we were before we took a new identity.
     pub formerly: Option<SiteId>,
+    /// Our clock, with which theirs is compared.
+    pub clock: Clock,
     /// What we take.
     pub limits: Limits,
     /// How often a call is tried again at most.
@@ -58,6 +60,7 @@ pub struct Entente {
     line: Line,
     own: SiteId,
     formerly: Option<SiteId>,
+    clock: Clock,
     limits: Limits,
     login: Option<(String, SecretString)>,
     session: Mutex<Option<SecretString>>,
@@ -89,6 +92,7 @@ impl Entente {
             line,
             own: settings.own,
             formerly: settings.formerly,
+            clock: settings.clock,
             limits: settings.limits,
             login: settings.user.zip(settings.password),
             session: Mutex::new(None),
@@ -180,7 +184,7 @@ impl Peer for Entente {
         };
         let hello: Hello = self.json(&answer)?;
         *lock(&self.packing) = packing(&hello);
-        let skew = skew(&hello, &answer);
+        let skew = skew(&hello, &answer, (self.clock)());
         Ok(Contact { hello, skew })
     }
 
@@ -278,8 +282,8 @@ fn packing(hello: &Hello) -> Encoding {
 }
 
 /// Milliseconds that their clock is ahead: their time was read half a round trip after the call left.
-fn skew(hello: &Hello, answer: &Answer) -> i64 {
-    let middle = answer.left.duration_since(UNIX_EPOCH).unwrap_or_default() + answer.took / 2;
-    let middle = i64::try_from(middle.as_micros()).unwrap_or(i64::MAX);
+fn skew(hello: &Hello, answer: &Answer, now: Time) -> i64 {
+    let since = answer.left.elapsed().saturating_sub(answer.took / 2);
+    let middle = now.0.saturating_sub(i64::try_from(since.as_micros()).unwrap_or(i64::MAX));
     hello.time.0.saturating_sub(middle) / 1000
 }

@@ -5,7 +5,7 @@ use std::{
         Arc, OnceLock,
         atomic::{AtomicU64, Ordering::Relaxed},
     },
-    time::{Duration, SystemTime},
+    time::{Duration, Instant},
 };
 
 use futures_util::stream;
@@ -50,7 +50,7 @@ pub(super) struct Answer {
     /// The body, decompressed.
     pub(super) body: Vec<u8>,
     /// When the call left and how long it took until its answer began.
-    pub(super) left: SystemTime,
+    pub(super) left: Instant,
     pub(super) took: Duration,
 }
 
@@ -134,9 +134,9 @@ impl Line {
     }
 
     async fn exchange(&self, call: &Call<'_>) -> Result<(Answer, Encoding), Failed> {
-        let (left, began) = (SystemTime::now(), std::time::Instant::now());
+        let left = Instant::now();
         let mut response = self.send(call).await?;
-        let took = began.elapsed();
+        let took = left.elapsed();
         let encoding = encoding(&response).map_err(Failed::lasting)?;
         let body = self.body(&mut response, self.limits.body).await?;
         Ok((Answer { body, left, took }, encoding))

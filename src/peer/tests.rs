@@ -51,6 +51,7 @@ impl Script {
             proxy: None,
             ca_file: None,
             formerly: None,
+            clock: Arc::new(|| Time::from_utc(chrono::Utc::now())),
             own: SiteId::random(),
             limits: Limits::default(),
             retries: 0,

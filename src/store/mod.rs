@@ -3,6 +3,7 @@
 //! One file a table, one function a question; each takes the connection first and is called inside [`Store::read`] or
 //! [`Store::write`]. The store never decides whether a user's data was applied: that is in the journals.
 
+mod ahead;
 mod conn;
 mod failure;
 mod key_check;
@@ -53,12 +54,15 @@ use std::{
     sync::{Arc, Mutex, OnceLock, PoisonError},
 };
 
+use chrono::Utc;
 use diesel::{QueryableByName, RunQueryDsl, sql_query, sql_types::BigInt};
 
 use crate::{
     error::{Error, Result},
+    model::Time,
     postgresql::Address,
 };
+use ahead::Ahead;
 use conn::Use;
 use pool::{Place, Pool};
 use secret::Key;
@@ -72,6 +76,7 @@ pub struct Store {
 }
 
 struct Inner {
+    machine: fn() -> Time,
     dir: PathBuf,
     place: Place,
     pool: Pool,
@@ -126,18 +131,23 @@ impl Store {
     /// As [`Store::open`], but on a PostgreSQL server where one is named; the data directory then holds the key alone. Any number of
     /// processes on any number of machines may open one store at the same time; all need the same key file.
     pub fn open_at(dir: &Path, database: Option<&Address>, keys: Keys) -> Result<Store> {
+        Store::open_by(dir, database, keys, machine)
+    }
+
+    /// As [`Store::open_at`], on a machine with such a clock.
+    pub(crate) fn open_by(dir: &Path, database: Option<&Address>, keys: Keys, machine: fn() -> Time) -> Result<Store> {
         let dir = open::folder(dir)?;
         let (place, present) = match database {
             None => (Place::File(sqlite::file(&dir)?), Some(sqlite::present(&dir)?)),
-            Some(address) => (Place::Server(address.clone()), None),
+            Some(address) => (Place::Server(address.clone(), Ahead::of(machine)), None),
         };
         let key = open::prepare(&mut place.connect(Use::Write)?, &dir, keys)?;
         let watch = match &place {
             Place::File(_) => Watch::File(Box::new(Mutex::new(place.connect(Use::Write)?))),
-            Place::Server(_) => Watch::Server(OnceLock::new()),
+            Place::Server(..) => Watch::Server(OnceLock::new()),
         };
         let (pool, readers) = (Pool::new(&place, Use::Write)?, Pool::new(&place, Use::Read)?);
-        Ok(Store { inner: Arc::new(Inner { dir, place, pool, readers, watch, key, _present: present }) })
+        Ok(Store { inner: Arc::new(Inner { machine, dir, place, pool, readers, watch, key, _present: present }) })
     }
 
     /// The site whose store is there, without making or changing anything; `None` where there is none.
@@ -145,7 +155,7 @@ impl Store {
         let place = match database {
             None if !dir.join(Store::FILE).exists() => return Ok(None),
             None => Place::File(sqlite::file(dir)?),
-            Some(address) => Place::Server(address.clone()),
+            Some(address) => Place::Server(address.clone(), Ahead::of(machine)),
         };
         let conn = &mut place.connect(Use::Read)?;
         if open::has_table(conn, "site")? { site::find(conn) } else { Ok(None) }
@@ -160,7 +170,16 @@ impl Store {
     pub fn database(&self) -> Option<&Address> {
         match &self.inner.place {
             Place::File(_) => None,
-            Place::Server(address) => Some(address),
+            Place::Server(address, _) => Some(address),
+        }
+    }
+
+    /// What time it is: by the clock of the server that the store is on, so that processes on several machines agree on what is due and whose lease is
+    /// over; for a store in a file, and where the two are less than a second apart, by this machine's.
+    pub fn now(&self) -> Time {
+        match &self.inner.place {
+            Place::File(_) => (self.inner.machine)(),
+            Place::Server(_, clock) => clock.now(),
         }
     }
 
@@ -208,6 +227,11 @@ impl Store {
         };
         Ok((now != last).then_some(now))
     }
+}
+
+/// The time by this machine's clock.
+fn machine() -> Time {
+    Time::from_utc(Utc::now())
 }
 
 impl std::fmt::Debug for Store {

@@ -8,6 +8,7 @@ use std::{
 use diesel::r2d2::{HandleError, ManageConnection, Pool as Kept, PooledConnection, R2D2Connection};
 
 use super::{
+    ahead::Ahead,
     conn::{Conn, Use, begin, complete},
     pg, site, sqlite,
 };
@@ -27,8 +28,8 @@ const TRIES: usize = 4;
 pub(super) enum Place {
     /// In this file.
     File(String),
-    /// On a server.
-    Server(Address),
+    /// On a server, whose clock is so far ahead.
+    Server(Address, Ahead),
 }
 
 impl Place {
@@ -36,7 +37,11 @@ impl Place {
     pub(super) fn connect(&self, used: Use) -> Result<Conn> {
         Ok(match self {
             Place::File(file) => Conn::Sqlite(sqlite::connect(file, used)?),
-            Place::Server(address) => Conn::Postgres(pg::connect(address, used, pg::Presence::Shared)?),
+            Place::Server(address, ahead) => {
+                let mut conn = Conn::Postgres(pg::connect(address, used, pg::Presence::Shared)?);
+                ahead.ask(&mut conn)?;
+                conn
+            }
         })
     }
 
@@ -44,9 +49,9 @@ impl Place {
     fn most(&self, used: Use) -> u32 {
         match (self, used) {
             (Place::File(_), _) => 16,
-            (Place::Server(_), Use::Read) => 6,
+            (Place::Server(..), Use::Read) => 6,
             // They wait for each other anyway.
-            (Place::Server(_), Use::Write) => 3,
+            (Place::Server(..), Use::Write) => 3,
         }
     }
 }

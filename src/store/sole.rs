@@ -60,7 +60,7 @@ impl Sole {
                     // A disk that knows no locks: everybody follows.
                     Err(TryLockError::Error(_)) => return Ok(true),
                 },
-                Place::Server(_) => Hold::Server(Box::new(self.place.connect(Use::Read)?), false),
+                Place::Server(..) => Hold::Server(Box::new(self.place.connect(Use::Read)?), false),
             };
         }
         if let Hold::Server(conn, ours @ false) = hold {

@@ -102,6 +102,7 @@ impl Served {
             ca_file: None,
             own,
             formerly: None,
+            clock: self.site.clock(),
             limits: Limits::default(),
             retries: 0,
             timeouts: Timeouts::default(),

@@ -293,8 +293,8 @@ fn c18_whoever_says_nothing_or_cannot_be_trusted_ends_the_run() {
         let timeouts = entente::peer::Timeouts { connect: std::time::Duration::from_secs(1), idle: std::time::Duration::from_millis(300) };
         let (user, password) = (Some("a".into()), Some("b".into()));
         let (proxy, ca_file, formerly, limits) = (None, None, None, entente::model::Limits::default());
-        let settings =
-            entente::peer::Settings { url, user, password, proxy, ca_file, own: hub.site.id, formerly, limits, retries: 0, timeouts };
+        let (own, clock) = (hub.site.id, hub.site.clock());
+        let settings = entente::peer::Settings { url, user, password, proxy, ca_file, own, formerly, clock, limits, retries: 0, timeouts };
         entente::peer::Eden::new(settings).unwrap()
     };
     // One that takes the call and never answers, one that is not there, and one that speaks no TLS (certificates: tests/api/lines.rs).
