@@ -1,6 +1,7 @@
 //! Forms that another site sends in somebody's name, and what every answer carries.
 
 use crate::{
+    house::House,
     http::Caller,
     pages::{Parts, inside, templates},
     stage::Stage,
@@ -97,9 +98,9 @@ fn a_form_that_shows_what_was_asked_for_keeps_its_style_and_can_be_sent_again() 
         ("/attach/new", vec![("name", "more"), ("url", file.as_str()), ("look", "on")]),
         ("/repositories/{id}/test", vec![]),
         ("/repositories/{id}/compare", vec![("resource", "contact")]),
-        ("/users/tokens", vec![("name", "program"), ("scope", "read")]),
+        ("/tokens", vec![("name", "program"), ("scope", "read")]),
         ("/repositories/{id}/schedule/new", vec![("timing", "every"), ("every", "5m"), ("preview", "on")]),
-        ("/repositories/{id}/resources/new", vec![("name", "visit"), ("mode", "both"), ("count", "on")]),
+        ("/repositories/{id}/share", vec![("name", "visit"), ("mode", "both"), ("count", "on")]),
     ];
     for (path, fields) in shown {
         let answer = caller.submit(&parts.fill(path), &fields);
@@ -112,4 +113,39 @@ fn a_form_that_shows_what_was_asked_for_keeps_its_style_and_can_be_sent_again() 
             "{path}: {answer:#?}"
         );
     }
+}
+
+#[test]
+fn whatever_a_resource_or_an_account_is_called_its_pages_can_be_reached() {
+    let stage = Stage::full();
+    let (house, mut caller) = (&stage.house, Caller::signed_in(&stage.home, "root"));
+    let names = ["new", "count", "remove", "share", "tokens", "resources"];
+    for name in names {
+        house.sql("north.db", &format!("CREATE TABLE \"{name}\" (code TEXT PRIMARY KEY)"));
+        house.ok("north", &format!("attach app sqlite:north.db --table {name}"));
+        house.ok("north", &format!("resource add south {name}"));
+        house.ok("north", &format!("user add {name} --role viewer --password-file password"));
+    }
+    // How many of them the lists of resources and of accounts have.
+    let listed = |house: &House| {
+        ["resource list", "user list"].map(|list| {
+            let out = house.ok("north", &format!("--format json {list}")).out;
+            names.iter().filter(|name| out.contains(&format!(": \"{name}\""))).count()
+        })
+    };
+    assert_eq!(listed(house), [names.len(), names.len()]);
+    for name in names {
+        let page = format!("/repositories/1/resources/{name}");
+        let shown = caller.get(&page);
+        assert!(shown.status == 200 && shown.body.contains("name=\"filters\"") && shown.body.contains(name), "{page}: {shown:#?}");
+        for page in [format!("{page}/remove"), format!("/users/{name}/password"), format!("/users/{name}/remove")] {
+            let shown = caller.get(&page);
+            assert!(shown.status == 200 && shown.body.contains(&format!("action=\"{page}\"")), "{page}: {shown:#?}");
+            if page.ends_with("/remove") {
+                let done = caller.submit(&page, &[]);
+                assert_eq!(done.status, 303, "{page}: {done:#?}");
+            }
+        }
+    }
+    assert_eq!(listed(house), [0, 0]);
 }

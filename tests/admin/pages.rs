@@ -7,7 +7,7 @@ use crate::{house::House, http::Caller, stage::Stage};
 const ROUTES: &str = include_str!("../../src/web/admin/routes.rs");
 
 /// What answers GET but is no page.
-const NO_PAGES: [&str; 5] = ["/assets/{version}/{name}", "/live", "/log.csv", "/log.json", "/repositories/{id}/resources/count"];
+const NO_PAGES: [&str; 5] = ["/assets/{version}/{name}", "/live", "/log.csv", "/log.json", "/repositories/{id}/count"];
 
 /// The addresses whose routes name the method, as they stand there.
 pub(crate) fn templates(method: &str) -> Vec<String> {
@@ -71,7 +71,7 @@ pub(crate) fn inside(stage: &Stage) -> Vec<String> {
     let parts = Parts::of(stage);
     let plain = templates("get").into_iter().filter(|path| !NO_PAGES.contains(&path.as_str()) && path != "/setup" && path != "/login");
     let queries = |path: String| match path.as_str() {
-        path if path.ends_with("/resources/new") => format!("{path}?name=visit"),
+        path if path.ends_with("/share") => format!("{path}?name=visit"),
         "/history" => format!("{path}?resource=contact&uid={}", ada(&stage.house)),
         _ => path,
     };

@@ -78,7 +78,7 @@ fn pages(stage: &Stage) -> Vec<String> {
             Some("attach") => parts.fill(&path),
             _ => parts.fill(&path.replace("{name}", &resource)),
         })
-        .map(|path| if path.ends_with("/resources/new") { format!("{path}?name={resource}") } else { path })
+        .map(|path| if path.ends_with("/share") { format!("{path}?name={resource}") } else { path })
         .collect();
     all.push(format!("/history?{}", encoded(&[("resource", RESOURCE), ("uid", &uid)])));
     all
@@ -170,7 +170,7 @@ fn what_an_address_a_cookie_or_a_form_says_is_shown_and_never_run() {
         "/repositories/new",
         "/repositories/{id}",
         "/repositories/{id}/schedule/new",
-        "/repositories/{id}/resources/new",
+        "/repositories/{id}/share",
         "/attach/new",
         "/users/new",
         "/conflicts/{number}",

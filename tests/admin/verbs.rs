@@ -102,7 +102,7 @@ const VERBS: [Verb; 50] = [
         &[("scope", "scope", "scope"), ("expires", "expires_on", "expires"), ("account", "/tokens", "/users")],
     ),
     Verb("token list", "GET /tokens", "/users", &[]),
-    Verb("token remove", "DELETE /tokens/{token}", "POST /users/tokens/remove", &[]),
+    Verb("token remove", "DELETE /tokens/{token}", "POST /tokens/remove", &[]),
     Verb("repository add", "POST /repositories", "/repositories/new", &REACH),
     Verb("repository list", "GET /repositories", "/repositories", &[]),
     Verb("repository show", "GET /repositories/{repository}", "/repositories/{id}", &[]),
@@ -115,7 +115,7 @@ const VERBS: [Verb; 50] = [
     ),
     Verb("repository set", "PATCH /repositories/{repository}", "/repositories/{id}", &REACH),
     Verb("repository remove", "DELETE /repositories/{repository}", "/repositories/{id}/remove", &[]),
-    Verb("resource add", "POST /repositories/{repository}/resources", "/repositories/{id}/resources/new", &RULES),
+    Verb("resource add", "POST /repositories/{repository}/resources", "/repositories/{id}/share", &RULES),
     Verb("resource list", "GET /repositories/{repository}/resources", "/repositories/{id}/resources", &[]),
     Verb("resource set", "PATCH /repositories/{repository}/resources/{resource}", "/repositories/{id}/resources/{name}", &RULES),
     Verb("resource remove", "DELETE /repositories/{repository}/resources/{resource}", "/repositories/{id}/resources/{name}/remove", &[]),
@@ -264,7 +264,7 @@ fn every_verb_and_option_has_its_operation_and_its_page() {
         assert!(list.iter().any(|known| known == template), "{verb}: there is no page {page}");
         let query = match template {
             "/attach/new" => format!("?name=other&url=sqlite:{}", stage.house.path("other.db").display()),
-            "/repositories/{id}/resources/new" => "?name=visit".into(),
+            "/repositories/{id}/share" => "?name=visit".into(),
             _ => String::new(),
         };
         let body = if posted.is_some() { String::new() } else { caller.get(&format!("{}{query}", parts.fill(template))).body };
