@@ -135,7 +135,7 @@ impl Player {
     fn start(words: &[&str]) -> Player {
         let mut command = Command::new(std::env::current_exe().unwrap());
         // As `entente up` and the systemd unit start them.
-        command.env("MALLOC_ARENA_MAX", "2");
+        command.envs([("MALLOC_ARENA_MAX", "2"), ("MALLOC_MMAP_THRESHOLD_", "524288"), ("MALLOC_TRIM_THRESHOLD_", "1048576")]);
         let mut child = command.arg(ROLE).args(words).stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().unwrap();
         let (tell, hear) = (child.stdin.take().unwrap(), BufReader::new(child.stdout.take().unwrap()));
         Player { child, tell, hear }

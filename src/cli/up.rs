@@ -104,8 +104,10 @@ impl Door {
     }
 }
 
-/// How many heaps a process of the GNU C library has at most (mallopt(3)).
-const ARENAS: &str = "MALLOC_ARENA_MAX";
+/// What the GNU C library is told (mallopt(3)): how many heaps a process has at most, from how many bytes on a piece of memory has a mapping of its own,
+/// and how much may lie free at the end of a heap. It keeps what each thread gave back for that thread, and large pieces in its heaps once it saw
+/// some: documents and pages of records are large and pass many threads, and memory would grow with their number.
+const HEAP: [(&str, &str); 3] = [("MALLOC_ARENA_MAX", "2"), ("MALLOC_MMAP_THRESHOLD_", "524288"), ("MALLOC_TRIM_THRESHOLD_", "1048576")];
 
 impl Part {
     /// Starts it. It ends when its stdin does, so also when this process is killed.
@@ -113,10 +115,7 @@ impl Part {
         let mut command = Command::new(&self.program);
         command.arg(self.verb).args(&self.flags).arg("--until-stdin-ends").stdin(Stdio::piped()).env_remove("NOTIFY_SOCKET");
         command.env("ENTENTE_DATABASE", self.database.expose_secret());
-        // The GNU allocator keeps what each thread gave back for that thread: pages of records pass many, and memory would grow with their number.
-        if std::env::var_os(ARENAS).is_none() {
-            command.env(ARENAS, "2");
-        }
+        command.envs(HEAP.iter().filter(|(name, _)| std::env::var_os(name).is_none()).copied());
         if self.speaks {
             command.stdout(Stdio::piped());
         }

@@ -89,7 +89,9 @@ fn what_is_kept_alive_keeps_little_memory_that_it_does_not_use() {
     for verb in ["serve", "worker"] {
         let process = child(up.id(), verb).unwrap();
         let environment = std::fs::read(format!("/proc/{process}/environ")).unwrap();
-        assert!(environment.split(|byte| *byte == 0).any(|setting| setting == b"MALLOC_ARENA_MAX=2"), "{verb}");
+        for wanted in ["MALLOC_ARENA_MAX=2", "MALLOC_MMAP_THRESHOLD_=524288", "MALLOC_TRIM_THRESHOLD_=1048576"] {
+            assert!(environment.split(|byte| *byte == 0).any(|setting| setting == wanted.as_bytes()), "{verb}: {wanted}");
+        }
     }
 }
 

@@ -113,7 +113,7 @@ impl Sqlite {
         conn.set_prepared_statement_cache_capacity(256);
         rusqlite::vtab::array::load_module(&conn).told("open the database")?;
         // Durable at each commit: the answer to a peer says so. Foreign keys are the user's and are kept.
-        conn.execute_batch("PRAGMA synchronous = FULL; PRAGMA foreign_keys = ON; PRAGMA temp_store = MEMORY; PRAGMA cache_size = -16384;")
+        conn.execute_batch("PRAGMA synchronous = FULL; PRAGMA foreign_keys = ON; PRAGMA temp_store = MEMORY; PRAGMA cache_size = -6144;")
             .told("open the database")?;
         let (sites, tally) = (Sites::default(), Tally::default());
         sums::register(&conn, &tally, &sites.shared())?;
