@@ -102,7 +102,7 @@ pub(crate) const SERVED: [(Planted, &str, u64); 10] = [
     (Planted::NobodyCompares, "I1", LATER + 141),
     (Planted::LetsNothingGo, "I1", LATER + 10),
     (Planted::NoHistory, "I2", LATER + 10),
-    (Planted::LastArrivalWins, "I2", LATER + 10),
+    (Planted::LastArrivalWins, "I2", LATER + 48),
     (Planted::BelievesAnything, "I3", LATER + 8),
     (Planted::MakesRoom, "I5", LATER + 26),
     (Planted::DropsWhatWaits, "I7", LATER + 3),
