@@ -65,8 +65,14 @@ impl Planted {
     /// The first seed of worlds in which it can show.
     pub(crate) fn first(self) -> u64 {
         match self {
-            Planted::LetsNothingGo => LATER + 240,
-            Planted::NobodyCompares | Planted::BelievesAnything => LATER,
+            Planted::LetsNothingGo => LATER + 446,
+            Planted::NobodyCompares => LATER + 26,
+            Planted::BelievesAnything => LATER + 35,
+            Planted::NoJoin => 40,
+            Planted::NoHistory => 18,
+            Planted::MakesRoom => 30,
+            // Such a world goes on for long, so those are looked at first that have two sites only.
+            Planted::AlwaysNew => 43,
             _ => 0,
         }
     }
@@ -93,10 +99,10 @@ pub(crate) const ALL: [(Planted, &str); 14] = [
 pub(crate) const SERVED: [(Planted, &str, u64); 10] = [
     (Planted::PassesWhatIsOpen, "I1", LATER + 9),
     (Planted::EmptiedUnseen, "I1", LATER + 48),
-    (Planted::NobodyCompares, "I1", LATER + 44),
+    (Planted::NobodyCompares, "I1", LATER + 141),
     (Planted::LetsNothingGo, "I1", LATER + 10),
     (Planted::NoHistory, "I2", LATER + 10),
-    (Planted::LastArrivalWins, "I2", LATER + 10),
+    (Planted::LastArrivalWins, "I2", LATER + 48),
     (Planted::BelievesAnything, "I3", LATER + 8),
     (Planted::MakesRoom, "I5", LATER + 26),
     (Planted::DropsWhatWaits, "I7", LATER + 3),

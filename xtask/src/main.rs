@@ -2,6 +2,7 @@
 
 use std::process::ExitCode;
 
+mod abreast;
 mod licences;
 mod programs;
 mod simulate;
@@ -35,7 +36,7 @@ const TEST: &[Step] = &[
         "Chromium and its driver, for the tests of the pages: apt-get install chromium chromium-driver",
         Task::Needs(programs::browser),
     ),
-    Step::new("cargo test --workspace --no-fail-fast", Task::Tests(&["test", "--workspace", "--no-fail-fast"])),
+    Step::new("cargo test --workspace --no-fail-fast, the longest beside the others", Task::Tests),
     Step::new("cargo run -- demo --once", Task::Cargo(&["run", "--", "demo", "--once"], &[])),
 ];
 

@@ -2,13 +2,12 @@
 
 use std::{
     env,
-    io::{BufRead, BufReader},
     path::PathBuf,
-    process::{Command, ExitCode, Stdio},
+    process::{Command, ExitCode},
     time::Instant,
 };
 
-use crate::licences;
+use crate::{abreast, licences};
 
 /// One thing that must succeed.
 pub(crate) struct Step {
@@ -20,8 +19,8 @@ pub(crate) struct Step {
 pub(crate) enum Task {
     /// Cargo with arguments and environment variables.
     Cargo(&'static [&'static str], &'static [(&'static str, &'static str)]),
-    /// Cargo with arguments that run tests, which are counted.
-    Tests(&'static [&'static str]),
+    /// All tests, which are counted.
+    Tests,
     /// The licences of all dependencies.
     Licences,
     /// Programs that tests start; installed where that can be done.
@@ -37,14 +36,14 @@ impl Step {
 
 /// How many tests there were.
 #[derive(Debug, Default, Clone, Copy, PartialEq, Eq)]
-struct Tally {
+pub(crate) struct Tally {
     passed: u64,
     failed: u64,
 }
 
 impl Tally {
     /// Adds what a test binary says of itself: `test result: ok. 3 passed; 0 failed; …`. Any other line adds nothing.
-    fn add(&mut self, line: &str) {
+    pub(crate) fn add(&mut self, line: &str) {
         let Some(result) = line.trim_start().strip_prefix("test result: ") else { return };
         let words: Vec<&str> = result.split_whitespace().collect();
         for pair in words.windows(2) {
@@ -114,7 +113,7 @@ fn run(task: &Task, tally: &mut Tally) -> Result<(), String> {
             command.envs(environment.iter().copied());
             finish(command)
         }
-        Task::Tests(arguments) => count(cargo(arguments), tally),
+        Task::Tests => abreast::run(tally),
         Task::Licences => licences::check(),
         Task::Needs(ready) => ready(),
     }
@@ -123,20 +122,6 @@ fn run(task: &Task, tally: &mut Tally) -> Result<(), String> {
 /// Runs a command to its end.
 pub(crate) fn finish(mut command: Command) -> Result<(), String> {
     let status = command.status().map_err(|error| format!("cannot be started: {error}"))?;
-    if status.success() { Ok(()) } else { Err(status.to_string()) }
-}
-
-/// Passes the output of tests on, line by line, and counts.
-fn count(mut command: Command, tally: &mut Tally) -> Result<(), String> {
-    let mut child = command.stdout(Stdio::piped()).spawn().map_err(|error| format!("cannot be started: {error}"))?;
-    let output = child.stdout.take().ok_or("has no output")?;
-    for line in BufReader::new(output).split(b'\n') {
-        let line = line.map_err(|error| error.to_string())?;
-        let line = String::from_utf8_lossy(&line);
-        tally.add(&line);
-        println!("{line}");
-    }
-    let status = child.wait().map_err(|error| error.to_string())?;
     if status.success() { Ok(()) } else { Err(status.to_string()) }
 }
 

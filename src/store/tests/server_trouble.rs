@@ -149,8 +149,9 @@ fn a_full_disk_of_the_server_says_so_and_undoes_the_change() {
 fn a_process_that_hangs_in_a_change_holds_up_the_others_for_a_while_only() {
     let store = TestStore::on_a_server();
     let mut stuck = store.inner.place.connect(Use::Write).unwrap();
-    stuck.batch_execute("SET idle_in_transaction_session_timeout = '300ms'").unwrap();
     conn::begin(&mut stuck, Use::Write).unwrap();
+    // Last: what comes between could take as long on a busy machine.
+    stuck.batch_execute("SET idle_in_transaction_session_timeout = '300ms'").unwrap();
     store.repository("a");
     let error = conn::complete(&mut stuck, Use::Write, |c| site::rename(c, "x")).unwrap_err();
     assert!(error.kind().retry(), "{}", error.chain());
