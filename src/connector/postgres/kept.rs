@@ -12,7 +12,7 @@ use super::{
 };
 use crate::{
     connector::{
-        Clash, ConflictEntry, Conflicts, Effected, Effects, HistoryEntry, Table, Trouble, Verdict, known::broken, stored, troubles,
+        Clash, ConflictEntry, Conflicts, Effected, Effects, HistoryEntry, Table, Trouble, Verdict, known::broken, stored, waiting::troubles,
     },
     error::Result,
     model::{Page, RecordView, Relation, SiteId, Time, Version},

@@ -11,7 +11,7 @@ use super::{
     values::{push_uid, stored_uid},
 };
 use crate::{
-    connector::{Clash, ConflictEntry, Conflicts, Effected, Effects, HistoryEntry, Table, Trouble, Verdict, stored, troubles},
+    connector::{Clash, ConflictEntry, Conflicts, Effected, Effects, HistoryEntry, Table, Trouble, Verdict, stored, waiting::troubles},
     error::{Error, Result},
     model::{Page, RecordView, Relation, SiteId, Time, Version},
 };
