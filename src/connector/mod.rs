@@ -4,6 +4,8 @@
 //! writing is one [`Apply`] transaction a page, in which rows, journal and cursor are committed together.
 
 mod apply;
+mod attach;
+mod attached;
 #[cfg(test)]
 mod battery;
 mod connection;
@@ -13,7 +15,9 @@ mod known;
 mod local;
 #[cfg(test)]
 mod memory;
+mod outline;
 mod postgres;
+mod shape;
 mod share;
 mod sqlite;
 mod standing;

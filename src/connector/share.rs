@@ -25,6 +25,16 @@ pub enum Part {
     Passive,
 }
 
+impl Part {
+    /// As journals keep it.
+    pub(super) fn number(self) -> i64 {
+        match self {
+            Part::Active => 0,
+            Part::Passive => 1,
+        }
+    }
+}
+
 /// What was last agreed with a peer about a table.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Share {

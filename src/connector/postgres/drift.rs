@@ -6,8 +6,8 @@ use std::{collections::HashSet, sync::Arc};
 
 use super::{Postgres, apply::Transaction, args::Arg, args::Columns, layout::Layout, triggers};
 use crate::{
-    connector::{Apply, Table},
-    error::{Error, Kind as Fault, Result},
+    connector::Apply,
+    error::{Kind as Fault, Result},
     model::{Kind, Page},
 };
 
@@ -46,14 +46,6 @@ impl Postgres {
             self.transaction(|db| db.link.batch(&triggers::install(layout), "install the triggers of new partitions"))?;
         }
         Ok(())
-    }
-
-    /// Refuses a table that could not be settled.
-    pub(super) fn refuse_unsettled(&self, table: &Table) -> Result<()> {
-        self.unsettled.get(&table.id).map_or(Ok(()), |why| {
-            Err(Error::new(Fault::Constraint, format!("{} is stopped: {why}", table.resource))
-                .hint("Give the new column the type and constraints it has at the other site, or leave it out with --omit."))
-        })
     }
 
     fn settle(&mut self, layout: &Arc<Layout>, known: &str) -> Result<()> {

@@ -9,11 +9,12 @@ use super::{
     Postgres,
     args::{Arg, Columns},
     failure::quoted,
-    layout::{LET_GO, Layout},
+    layout::Layout,
     rows::Seen,
     sql::MARK,
 };
 use crate::{
+    connector::outline::LET_GO,
     error::Result,
     model::{Actor, Digest, Page, RecordView, Uid, Version},
 };

@@ -7,7 +7,7 @@ use postgres::Row;
 use super::{
     args::{Arg, Columns},
     form::Form,
-    layout::{LET_GO, Layout},
+    layout::Layout,
     link::Link,
     sql::UNKNOWN,
 };
@@ -15,6 +15,7 @@ use crate::{
     connector::{
         KeyPart,
         known::{broken, canonical_uuid, natural_uid, read_version, uid_in_text},
+        outline::LET_GO,
         stored,
     },
     error::{Error, Result},

@@ -3,10 +3,10 @@
 use super::{
     Postgres,
     args::{Arg, Columns},
-    layout::{LET_GO, Layout},
+    layout::Layout,
 };
 use crate::{
-    connector::{Living, Named, Overdue, Place, Purged, Standing, known::broken},
+    connector::{Living, Named, Overdue, Place, Purged, Standing, known::broken, outline::LET_GO},
     error::Result,
     model::{Digest, SiteId, Time},
 };

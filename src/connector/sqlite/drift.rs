@@ -8,8 +8,8 @@ use rusqlite::params;
 
 use super::{Sqlite, apply::Transaction, failure::Told, layout::Layout};
 use crate::{
-    connector::{Apply, Table},
-    error::{Error, Kind as Fault, Result},
+    connector::Apply,
+    error::{Kind as Fault, Result},
     model::{Kind, Page},
 };
 
@@ -35,14 +35,6 @@ impl Sqlite {
             }
         }
         Ok(())
-    }
-
-    /// Refuses a table that could not be settled.
-    pub(super) fn refuse_unsettled(&self, table: &Table) -> Result<()> {
-        self.unsettled.get(&table.id).map_or(Ok(()), |why| {
-            Err(Error::new(Fault::Constraint, format!("{} is stopped: {why}", table.resource))
-                .hint("Give the new column the type and constraints it has at the other site, or leave it out with --omit."))
-        })
     }
 
     fn settle(&mut self, layout: &Arc<Layout>, known: &str) -> Result<()> {

@@ -65,16 +65,8 @@ impl Sqlite {
         }
     }
 
-    /// Runs `work` on one state of the database.
-    fn snapshot<T>(&mut self, work: impl FnOnce(&mut Sqlite) -> Result<T>) -> Result<T> {
-        self.conn.execute_batch("BEGIN").told("read the database")?;
-        let done = work(self);
-        self.conn.execute_batch("COMMIT").told("end reading")?;
-        done
-    }
-
     fn read_window(&mut self, layout: &Layout, after: i64, peer: SiteId, extent: Extent, page: &mut Page) -> Result<Window> {
-        for table in self.with_parents(layout)? {
+        for table in self.with_parents(layout) {
             if self.unfolded(&table)? {
                 return Ok(Window::Unfolded);
             }

@@ -10,11 +10,12 @@ use rusqlite::{
 use super::{
     Sqlite,
     failure::{Told, quoted},
-    layout::{LET_GO, Layout},
+    layout::Layout,
     rows::Seen,
     values::stored_uid,
 };
 use crate::{
+    connector::outline::LET_GO,
     error::Result,
     model::{Actor, Digest, Page, RecordView, Time, Uid, Version},
 };
@@ -37,7 +38,7 @@ impl Sqlite {
     /// Folds all local edits of a table and, first, of those it refers to. Within a transaction.
     pub(super) fn fold_all(&mut self, layout: &Layout) -> Result<()> {
         let mut open = Vec::new();
-        for table in self.with_parents(layout)? {
+        for table in self.with_parents(layout) {
             while self.unfolded(&table)? {
                 open.push((table.clone(), self.fold_batch(&table)?));
             }
@@ -48,7 +49,7 @@ impl Sqlite {
     /// Folds in short transactions until nothing is left.
     pub(super) fn fold_gently(&mut self, layout: &Layout) -> Result<()> {
         let mut open = Vec::new();
-        for table in self.with_parents(layout)? {
+        for table in self.with_parents(layout) {
             while self.unfolded(&table)? {
                 if !open.is_empty() {
                     self.breathe();

@@ -1,9 +1,6 @@
 //! Attaching: the journal and its triggers come, are upgraded and go; rows that were already there are journalled.
 
-use std::{
-    sync::Arc,
-    time::{Duration, Instant},
-};
+use std::time::{Duration, Instant};
 
 use rusqlite::{params, params_from_iter};
 
@@ -16,7 +13,11 @@ use super::{
     values::{Bound, key_part, stored_uid},
 };
 use crate::{
-    connector::{KeyPart, Progress, Swept},
+    connector::{
+        KeyPart, Progress, Swept,
+        attach::{settings, taken, write_settings},
+        attached::parents_first,
+    },
     error::{Error, Kind, Result},
     model::{Page, SiteId, TableSpec, Time, Version},
 };
@@ -72,7 +73,7 @@ impl Sqlite {
     fn widen_states(&mut self) -> Result<()> {
         let mut statement = self.conn.prepare("SELECT id FROM entente_table").told("upgrade the journal")?;
         let ids: Vec<i64> = statement.query_map([], |row| row.get(0)).and_then(Iterator::collect).told("upgrade the journal")?;
-        for state in ids.into_iter().map(super::layout::state_of) {
+        for state in ids.into_iter().map(super::sql::state_of) {
             for column in STATE_COLUMNS {
                 let name = column.split(' ').next().unwrap_or_default();
                 if !self.conn.column_exists(None, state.as_str(), name).told("upgrade the journal")? {
@@ -122,39 +123,14 @@ impl Sqlite {
 
     fn enter(&mut self, spec: &TableSpec, all: &[TableSpec]) -> Result<()> {
         let shape = Shape::read(&self.conn, &spec.table)?;
-        let mut spec = TableSpec { table: shape.name.clone(), ..spec.clone() };
-        if spec.resource.is_empty() {
-            spec.resource.clone_from(&shape.name);
-        }
-        let known: Vec<Entry> = self.entries()?;
-        if let Some(entry) = known.iter().find(|entry| entry.shape.name == shape.name) {
-            let before = entry.spec.identity.clone().unwrap_or_else(|| super::layout::propose(&shape));
-            if spec.identity.as_ref().is_some_and(|identity| *identity != before) || spec.resource != entry.spec.resource {
-                return Err(Error::new(
-                    Kind::Exists,
-                    format!("table {:?} is attached as {:?} with identity {before}", shape.name, entry.spec.resource),
-                )
-                .hint("Uids never change: detach with --drop-journal first."));
-            }
-            spec.identity = entry.spec.identity.clone();
-        }
-        let attached = |table: &str| all.iter().any(|spec| spec.table == table) || known.iter().any(|entry| entry.shape.name == table);
-        let tables: Vec<String> =
-            all.iter().map(|spec| spec.table.clone()).chain(known.iter().map(|entry| entry.shape.name.clone())).collect();
-        super::layout::looks(&shape).complete(&mut spec, &attached, &tables);
-        // What is proposed today is what the journal's uids are made of from now on.
-        spec.identity = Some(spec.identity.unwrap_or_else(|| super::layout::propose(&shape)));
-        let text = serde_json::to_string(&spec).map_err(|e| Error::internal("a table's settings could not be written").because(e))?;
+        let entries: Vec<Entry> = self.entries()?;
+        let known = entries.iter().find(|entry| entry.shape.name == shape.name);
+        let spec = settings(&shape, spec, known, all, &entries)?;
+        let text = write_settings(&spec)?;
         let sql = "INSERT INTO entente_table (name, resource, spec) VALUES (?1, ?2, ?3)
                    ON CONFLICT (name) DO UPDATE SET spec = ?3, ready = 0";
-        self.conn.execute(sql, params![spec.table, spec.resource, text]).told("install the journal").map(|_| ()).map_err(|e| {
-            match e.kind() {
-                Kind::Constraint => {
-                    Error::new(Kind::Exists, format!("another table of this database is already attached as {:?}", spec.resource))
-                }
-                _ => e,
-            }
-        })
+        let done = self.conn.execute(sql, params![spec.table, spec.resource, text]).told("install the journal");
+        done.map(drop).map_err(|error| if error.kind() == Kind::Constraint { taken(&spec.resource) } else { error })
     }
 
     fn refuse_null_keys(&self, layout: &Layout) -> Result<()> {
@@ -178,7 +154,7 @@ impl Sqlite {
             for id in ids {
                 db.conn.execute_batch(&triggers::drop(id)).told("remove the triggers")?;
                 if everything {
-                    for table in [super::layout::state_of(id), super::kept::base_of(id)] {
+                    for table in [super::sql::state_of(id), super::kept::base_of(id)] {
                         db.conn.execute_batch(&format!("DROP TABLE IF EXISTS {table}")).told("remove the journal")?;
                     }
                 }
@@ -202,14 +178,7 @@ impl Sqlite {
     /// Journals the rows that are there: new ones, ones that changed while no trigger watched, and those that went.
     pub(super) fn journal_rows(&mut self, now: Time, progress: Progress<'_>) -> Result<()> {
         self.refresh()?;
-        let mut order: Vec<Arc<Layout>> = Vec::new();
-        for layout in self.layouts.clone() {
-            for table in self.with_parents(&layout)? {
-                if !order.iter().any(|known| known.table.id == table.table.id) {
-                    order.push(table);
-                }
-            }
-        }
+        let order = parents_first(&self.layouts);
         for layout in order.iter().filter(|layout| !layout.table.ready) {
             let total: i64 = self
                 .conn

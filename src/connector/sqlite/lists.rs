@@ -2,12 +2,8 @@
 
 use rusqlite::{Connection, functions::FunctionFlags};
 
-use super::{
-    failure::Told,
-    layout::{Listed, state_of},
-    values::push_uid,
-};
-use crate::{error::Result, model::Page};
+use super::{failure::Told, sql::state_of, values::push_uid};
+use crate::{connector::outline::Listed, error::Result, model::Page};
 
 /// Makes the functions known that [`read`] calls.
 pub(super) fn register(conn: &Connection) -> Result<()> {

@@ -9,13 +9,14 @@ use rusqlite::{Connection, Row, types::ValueRef};
 
 use super::{
     failure::Told,
-    layout::{LET_GO, Layout},
+    layout::Layout,
     lists,
     values::{push, push_uid},
 };
 use crate::{
     connector::{
         known::{broken, canonical_uuid, natural_uid, read_version, uid_in_text},
+        outline::LET_GO,
         stored,
     },
     error::{Error, Result},

@@ -7,11 +7,11 @@ use rusqlite::{params, types::Value as Native};
 use super::{
     Sqlite,
     failure::Told,
-    layout::{LET_GO, Layout},
+    layout::Layout,
     values::{push_uid, stored_uid},
 };
 use crate::{
-    connector::{Living, Named, Overdue, Place, Purged, Standing, known::read_version},
+    connector::{Living, Named, Overdue, Place, Purged, Standing, known::read_version, outline::LET_GO},
     error::Result,
     model::{Digest, Page, SiteId, Time},
 };

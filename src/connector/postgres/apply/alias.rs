@@ -6,10 +6,11 @@ use super::{ALIASES, Transaction};
 use crate::{
     connector::{
         Found, Key, Locals, Table,
+        outline::Link,
         postgres::{
             args::{Arg, Columns},
             failure::quoted,
-            layout::{Layout, Link},
+            layout::Layout,
             triggers::APPLYING,
         },
     },

@@ -15,6 +15,7 @@ use crate::{
             shape::Shape,
             triggers::APPLYING,
         },
+        shape::Shape as _,
     },
     error::{Kind as Fault, Result},
 };

@@ -25,9 +25,11 @@ use super::{
 use crate::{
     connector::{
         Apply, Attempt, Clash, ConflictEntry, Conflicts, Effected, Effects, Found, HistoryEntry, Key, KeyPart, Locals, Lost, Part, Share,
-        Table, Targets, Verdict, Wait, Waiter, Which, Whose, Write, stored,
+        Table, Targets, Verdict, Wait, Waiter, Which, Whose, Write,
+        attached::{layout_within, refuse_unsettled},
+        stored,
     },
-    error::{Error, Kind as Fault, Result},
+    error::{Kind as Fault, Result},
     model::{Actor, Page, RecordView, SiteId, Sum, Time},
 };
 
@@ -114,9 +116,8 @@ impl<'a> Transaction<'a> {
     }
 
     fn layout(&self, table: &Table) -> Result<Arc<Layout>> {
-        self.db.refuse_unsettled(table)?;
-        let found = self.db.layouts.iter().find(|layout| layout.table.id == table.id);
-        found.cloned().ok_or_else(|| Error::not_found(format!("table {:?} is no longer attached", table.name)))
+        refuse_unsettled(&self.db.unsettled, table)?;
+        layout_within(&self.db.layouts, table)
     }
 
     /// What committed before this page comes before it: its notes are taken over before a table is looked at.

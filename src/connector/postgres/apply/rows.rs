@@ -7,11 +7,12 @@ use crate::{
     connector::{
         Effect, Found, Key, KeyPart, Target, Targets, Write,
         eden::list_value,
+        outline::Link,
         postgres::{
             args::{Arg, Columns},
             failure::{literal, quoted},
             form::Fit,
-            layout::{Data, Layout, Link},
+            layout::{Data, Layout},
             shape::Column,
         },
     },
@@ -195,7 +196,7 @@ impl Transaction<'_> {
 
     pub(super) fn next_key(&mut self, layout: &Layout) -> Result<i64> {
         let (id, column) = (layout.table.id, &layout.key[0]);
-        let Some(sequence) = &column.sequence else {
+        let Some(sequence) = &column.more.sequence else {
             let last = match self.next_keys.get(&id) {
                 Some(last) => *last,
                 None => self.greatest_key(layout)?,

@@ -6,9 +6,11 @@ use super::Transaction;
 use crate::{
     connector::{
         Found, Key, Locals, Table,
+        outline::Link,
         sqlite::{
             failure::{Told, quoted},
-            layout::{Layout, Link, where_key},
+            layout::Layout,
+            sql::where_key,
             values::{Bound, stored_uid},
         },
     },

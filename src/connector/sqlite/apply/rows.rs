@@ -13,9 +13,11 @@ use crate::{
         Effect, Found, Key, KeyPart, Target, Targets, Write,
         eden::list_value,
         known::canonical_uuid,
+        outline::Link,
         sqlite::{
             failure::{Told, quoted},
-            layout::{Data, Layout, Link, where_key},
+            layout::{Data, Layout},
+            sql::where_key,
             values::{Affinity, Bound, Fit, fit, key_part},
         },
     },
@@ -73,7 +75,7 @@ impl Transaction<'_> {
                 .ok_or_else(|| Error::internal("a key has too few parts"));
         }
         let columns: Vec<String> = link.to.iter().map(|column| quoted(column)).collect();
-        let sql = format!("SELECT {} FROM {} WHERE {}", columns.join(", "), quoted(&link.parent), where_key(&link.parent_key, 1));
+        let sql = format!("SELECT {} FROM {} WHERE {}", columns.join(", "), link.parent, where_key(&link.parent_key, 1));
         let mut statement = self.db.conn.prepare_cached(&sql).told("follow a reference")?;
         let found = statement
             .query_row(params_from_iter(key.0.iter().map(Bound::of_key)), |row| {
@@ -228,7 +230,7 @@ impl Transaction<'_> {
     }
 
     pub(super) fn check_fit(&self, data: &Data, value: Value<'_>) -> Result<()> {
-        let fits = match fit(data.affinity, value) {
+        let fits = match fit(data.form, value) {
             Fit::Yes => true,
             Fit::No => false,
             Fit::Ask => self.kept(data, value)?,
@@ -246,7 +248,7 @@ impl Transaction<'_> {
             .conn
             .execute_batch("CREATE TEMP TABLE IF NOT EXISTS entente_probe (id INTEGER PRIMARY KEY, i INTEGER, n NUMERIC, r REAL)")
             .told("test a value")?;
-        let column = match data.affinity {
+        let column = match data.form {
             Affinity::Integer => "i",
             Affinity::Real => "r",
             _ => "n",
