@@ -2,7 +2,11 @@
 
 use std::collections::HashMap;
 
-use crate::model::Page;
+use super::outline::Link;
+use crate::{
+    error::{Error, Kind as Fault, Result},
+    model::{Kind, Page, RecordView},
+};
 
 /// What is here of the records of a page, in the order they were asked for.
 #[derive(Default)]
@@ -32,6 +36,13 @@ pub struct Found {
     pub base: Option<usize>,
     /// It was let go: only its state is left, for the next version that comes.
     pub retracted: bool,
+}
+
+impl Found {
+    /// A living record of which nothing but the row is wanted.
+    pub(super) fn living(arrival: i64) -> Found {
+        Found { at: 0, arrival, shared: false, held: false, living: true, base: None, retracted: false }
+    }
 }
 
 /// Where references lead: by resource, then by uid.
@@ -68,6 +79,30 @@ impl Targets {
         }
         if let Some(known) = self.known.get_mut(resource) {
             known.insert(uid.to_owned(), target);
+        }
+    }
+
+    /// Notes where references by these uids lead, of which some may be aliases of the one that was found.
+    pub(super) fn set_all(&mut self, resource: &str, uids: &[&str], found: &str, target: &Target) {
+        for uid in uids {
+            self.set(resource, uid, target.clone());
+            if *uid != found {
+                self.set_heir(resource, uid, found);
+                self.set(resource, found, target.clone());
+            }
+        }
+    }
+
+    /// The key that a record's reference leads to; `None` where it is null.
+    pub(super) fn led_to(&self, link: &Link, record: RecordView<'_>) -> Result<Option<&Key>> {
+        let Some(value) = record.get(&link.field).filter(|value| value.kind != Kind::Null) else { return Ok(None) };
+        let refuse = |why: String| Error::new(Fault::Constraint, format!("its field {:?} {why}", link.field));
+        if value.kind != Kind::Reference || value.resource != link.parent_resource {
+            return Err(refuse(format!("is no reference to {}", link.parent_resource)));
+        }
+        match self.get(value.resource, value.text) {
+            Target::Here(key) => Ok(Some(key)),
+            Target::Deleted | Target::Missing => Err(refuse("refers to a record that is not here".into())),
         }
     }
 

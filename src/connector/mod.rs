@@ -3,13 +3,17 @@
 //! A [`Connector`] is one connection to one attached database. Reading is page by page and holds no lock between two calls;
 //! writing is one [`Apply`] transaction a page, in which rows, journal and cursor are committed together.
 
+mod aliases;
 mod apply;
+mod aside;
 mod attach;
 mod attached;
 #[cfg(test)]
 mod battery;
 mod connection;
+mod drift;
 mod eden;
+mod feed;
 mod kept;
 mod known;
 mod local;
@@ -17,6 +21,7 @@ mod local;
 mod memory;
 mod outline;
 mod postgres;
+mod seen;
 mod shape;
 mod share;
 mod sqlite;

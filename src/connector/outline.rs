@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 
 use super::{
-    Form, Make, Reference, Table,
+    Form, Key, KeyPart, Make, Reference, Table,
     eden::Looks,
     shape::{ColumnOf, Filled, Lead, Shape},
 };
@@ -99,6 +99,12 @@ impl Link {
     /// Whether our columns hold just the parent's key.
     pub(super) fn by_key(&self) -> bool {
         self.to.len() == self.parent_key.len() && self.to.iter().all(|column| self.parent_key.contains(column))
+    }
+
+    /// What our columns hold where they hold just the parent's key.
+    pub(super) fn parts(&self, key: &Key) -> Result<Vec<KeyPart>> {
+        let part = |to: &String| self.parent_key.iter().position(|column| column == to).and_then(|at| key.0.get(at).cloned());
+        self.to.iter().map(part).collect::<Option<_>>().ok_or_else(|| Error::internal("a key has too few parts"))
     }
 }
 

@@ -10,11 +10,10 @@ use super::{
     args::{Arg, Columns},
     failure::quoted,
     layout::Layout,
-    rows::Seen,
     sql::MARK,
 };
 use crate::{
-    connector::outline::LET_GO,
+    connector::{outline::LET_GO, seen::Seen},
     error::Result,
     model::{Actor, Digest, Page, RecordView, Uid, Version},
 };

@@ -8,10 +8,9 @@ use super::{
     failure::quoted,
     fold::columns,
     layout::Layout,
-    rows::Seen,
 };
 use crate::{
-    connector::{KeyPart, Progress, Swept, attached::parents_first},
+    connector::{KeyPart, Progress, Swept, attached::parents_first, seen::Seen},
     error::Result,
     model::{Page, Time, Version},
 };

@@ -38,7 +38,7 @@ use self::{
 };
 use super::{
     Apply, ConflictEntry, Conflicts, Connector, Extent, Forgotten, HistoryEntry, Journal, Living, Make, Named, Overdue, Part, Progress,
-    Purged, Retention, Share, Standing, Survey, Swept, Table, WaitingEntry, Whose, attach::surveyed, eden::whose,
+    Purged, Retention, Share, Standing, Survey, Swept, Table, WaitingEntry, Whose, attach::surveyed, eden::whose, seen::Seen,
 };
 use crate::{
     error::Result,
@@ -90,7 +90,7 @@ impl Postgres {
     }
 
     /// Appends the records of a query of [`Layout::select`].
-    fn read_rows(&mut self, layout: &Layout, sql: &str, args: &[Arg<'_>], page: &mut Page) -> Result<Vec<rows::Seen>> {
+    fn read_rows(&mut self, layout: &Layout, sql: &str, args: &[Arg<'_>], page: &mut Page) -> Result<Vec<Seen>> {
         let names = layout.prepare(page)?;
         let me = self.me()?.site;
         let rows = self.link.query(sql, args, "read the records")?;

@@ -209,9 +209,6 @@ impl Layout {
     }
 }
 
-/// What is read of a list while a record in it has no uid yet.
-pub(super) const UNKNOWN: &[u8] = b"!";
-
 /// What stands in a column with a list, as several references: those to records that are here.
 fn read_list(list: &Listed, column: &str) -> String {
     let resource = literal(&format!("{{\"@resource\":{},\"@uuid\":[", serde_json::Value::from(list.resource.as_str())));

@@ -271,10 +271,9 @@ impl Sqlite {
                 let first = layout.first_key();
                 let key: rusqlite::Result<Vec<KeyPart>> = (0..layout.key.len()).map(|at| row.get_ref(first + at).map(key_part)).collect();
                 let key = key.told("read the table")?;
-                let identity = layout.identity_at().map(|at| row.get_ref(at)).transpose().told("read the table")?;
                 let record = &page.records[page.records.len() - 1];
-                let uid = (seen.arrival == 0).then(|| layout.new_uid(page.view(record), identity, &self.uuids));
-                others.extend(layout.other_uid(identity, &seen, page.view(record).uid()).map(|uid| (seen.arrival, uid)));
+                let uid = if seen.arrival == 0 { Some(layout.new_uid(page.view(record), row, &self.uuids)?) } else { None };
+                others.extend(layout.other_uid(row, &seen, page.view(record).uid())?.map(|uid| (seen.arrival, uid)));
                 last = Some(key.clone());
                 found.push((seen, key, uid));
             }
@@ -285,13 +284,13 @@ impl Sqlite {
         for ((seen, key, uid), record) in found.iter().zip(page.views()) {
             // A row stands where the journal has a tombstone: it was put back. One whose digest is unknown still refers to nothing.
             let put_back = record.record.deleted;
-            let changed = put_back || others.contains(&seen.arrival) || seen.digest != seen.dangling.is_none().then(|| record.digest());
+            let changed = put_back || others.contains(&seen.arrival) || seen.digest != seen.whole().then(|| record.digest());
             swept.added += u64::from(uid.is_some() || put_back);
             swept.changed += u64::from(uid.is_none() && changed && !put_back);
             match uid {
                 Some(uid) => {
                     arrival += 1;
-                    let digest = seen.dangling.is_none().then(|| record.digest().0);
+                    let digest = seen.whole().then(|| record.digest().0);
                     self.journal_row(layout, arrival, key, uid, digest, now)?;
                 }
                 None if changed => {

@@ -24,9 +24,6 @@ fn keys(text: &str) -> String {
     format!("[{}]", keys.join(","))
 }
 
-/// What is read of a list while a record in it has no uid yet.
-pub(super) const UNKNOWN: &[u8] = b"!";
-
 /// What stands in such a column, as several references: those to records that are here.
 pub(super) fn read(list: &Listed, column: &str) -> String {
     let resource = serde_json::Value::from(list.resource.as_str()).to_string().replace('\'', "''");

@@ -11,7 +11,7 @@ use super::{
     values::{push_uid, stored_uid},
 };
 use crate::{
-    connector::{Living, Named, Overdue, Place, Purged, Standing, known::read_version, outline::LET_GO},
+    connector::{Living, Named, Overdue, Place, Purged, Standing, known::read_version},
     error::Result,
     model::{Digest, Page, SiteId, Time},
 };
@@ -71,12 +71,7 @@ impl Sqlite {
             let uid = push_uid(row.get_ref(0).told("read the journal")?, &mut page);
             let held: Option<i64> = row.get(3).told("read the journal")?;
             let from: Option<i64> = row.get(4).told("read the journal")?;
-            let place = match (held, row.get::<_, bool>(2).told("read the journal")?) {
-                (Some(LET_GO), _) => Place::LetGo,
-                (_, true) => Place::Deleted,
-                (Some(_), false) => Place::Held,
-                (None, false) => Place::Living,
-            };
+            let place = Place::of(held, row.get(2).told("read the journal")?);
             standings.push(Standing {
                 uid: page.text(uid).to_owned(),
                 arrival: row.get(1).told("read the journal")?,

@@ -33,9 +33,6 @@ use crate::{
     model::{Actor, Page, RecordView, SiteId, Sum, Time},
 };
 
-/// How many aliases are followed before the journal is called damaged: an heir is always smaller, so there is no cycle.
-const ALIASES: usize = 64;
-
 /// How long a page waits for rows that an application holds, before it gives way and is tried again. Less than the server's `deadlock_timeout`, so that
 /// of us and an application that wait for each other it is never the application that has to give up.
 const YIELD: &str = "700ms";

@@ -17,7 +17,7 @@ use crate::{
         },
     },
     error::{Error, Kind as Fault, Result},
-    model::{Kind, RecordView, Value},
+    model::{RecordView, Value},
 };
 
 /// What a record puts into the columns of its row.
@@ -47,17 +47,9 @@ impl Transaction<'_> {
 
     /// The values that a record's reference puts into its columns; `None` where it is null.
     pub(super) fn link_values(&mut self, link: &Link, record: RecordView<'_>, targets: &Targets) -> Result<Option<Vec<KeyPart>>> {
-        let Some(value) = record.get(&link.field).filter(|value| value.kind != Kind::Null) else { return Ok(None) };
-        if value.kind != Kind::Reference || value.resource != link.parent_resource {
-            return Err(Error::new(Fault::Constraint, format!("its field {:?} is no reference to {}", link.field, link.parent_resource)));
-        }
-        let Target::Here(key) = targets.get(value.resource, value.text) else {
-            return Err(Error::new(Fault::Constraint, format!("its field {:?} refers to a record that is not here", link.field)));
-        };
+        let Some(key) = targets.led_to(link, record)? else { return Ok(None) };
         if link.by_key() {
-            let part = |to: &String| link.parent_key.iter().position(|key| key == to).and_then(|at| key.0.get(at).cloned());
-            let parts = link.to.iter().map(part).collect::<Option<Vec<_>>>();
-            return parts.map(Some).ok_or_else(|| Error::internal("a key has too few parts"));
+            return link.parts(key).map(Some);
         }
         let gone = || Error::new(Fault::Constraint, format!("its field {:?} refers to a row that is not here", link.field));
         let parent = self.db.layouts.iter().find(|layout| layout.table.id == link.parent_id).cloned().ok_or_else(gone)?;

@@ -33,9 +33,6 @@ use crate::{
     model::{Actor, Page, RecordView, SiteId, Sum, Time},
 };
 
-/// How many aliases are followed before the journal is called damaged: an heir is always smaller, so there is no cycle.
-const ALIASES: usize = 64;
-
 /// A page's transaction.
 pub(super) struct Transaction<'a> {
     db: &'a mut Sqlite,

@@ -10,7 +10,7 @@ use super::{
 };
 use crate::{
     connector::{
-        Effect, Found, Key, KeyPart, Target, Targets, Write,
+        Effect, Found, Key, KeyPart, Targets, Write,
         eden::list_value,
         known::canonical_uuid,
         outline::Link,
@@ -22,7 +22,7 @@ use crate::{
         },
     },
     error::{Error, Kind as Fault, Result},
-    model::{Cell, Kind, RecordView, Value},
+    model::{Cell, RecordView, Value},
 };
 
 impl Transaction<'_> {
@@ -57,22 +57,9 @@ impl Transaction<'_> {
 
     /// The values that a record's reference puts into its columns; `None` where it is null.
     pub(super) fn link_values(&self, link: &Link, record: RecordView<'_>, targets: &Targets) -> Result<Option<Vec<KeyPart>>> {
-        let Some(value) = record.get(&link.field).filter(|value| value.kind != Kind::Null) else { return Ok(None) };
-        if value.kind != Kind::Reference || value.resource != link.parent_resource {
-            return Err(Error::new(Fault::Constraint, format!("its field {:?} is no reference to {}", link.field, link.parent_resource)));
-        }
-        let Target::Here(key) = targets.get(value.resource, value.text) else {
-            return Err(Error::new(Fault::Constraint, format!("its field {:?} refers to a record that is not here", link.field)));
-        };
+        let Some(key) = targets.led_to(link, record)? else { return Ok(None) };
         if link.by_key() {
-            let part = |to: &String| link.parent_key.iter().position(|key| key == to).and_then(|at| key.0.get(at).cloned());
-            return link
-                .to
-                .iter()
-                .map(part)
-                .collect::<Option<Vec<_>>>()
-                .map(Some)
-                .ok_or_else(|| Error::internal("a key has too few parts"));
+            return link.parts(key).map(Some);
         }
         let columns: Vec<String> = link.to.iter().map(|column| quoted(column)).collect();
         let sql = format!("SELECT {} FROM {} WHERE {}", columns.join(", "), link.parent, where_key(&link.parent_key, 1));
