@@ -7,6 +7,7 @@ mod export;
 mod failure;
 mod fold;
 mod install;
+mod journal;
 mod kept;
 mod layout;
 mod lists;
