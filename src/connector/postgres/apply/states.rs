@@ -14,7 +14,7 @@ use crate::{
         },
     },
     error::Result,
-    model::{SiteId, Version},
+    model::{Page, SiteId, Version},
 };
 
 /// New states: the columns of [`STATE`], then the key.
@@ -213,6 +213,17 @@ impl Transaction<'_> {
                 keys(2)
             );
             self.db.link.run(&sql, &columns(states.keyed), "write the journal")?;
+        }
+        Ok(())
+    }
+
+    /// Notes what is agreed of the records that were written: what they are now.
+    pub(super) fn note_agreed(&mut self) -> Result<()> {
+        for (table, uids) in std::mem::take(&mut self.based) {
+            let Some(layout) = self.db.layouts.iter().find(|layout| layout.table.id == table).cloned() else { continue };
+            let (mut page, uids) = (Page::default(), uids.iter().map(String::as_str).collect::<Vec<_>>());
+            self.db.read_each(&layout, &uids, &mut page)?;
+            self.db.note_bases(&layout, &page)?;
         }
         Ok(())
     }
