@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 
-use super::outline::Link;
+use super::links::Link;
 use crate::{
     error::{Error, Kind as Fault, Result},
     model::{Kind, Page, RecordView},

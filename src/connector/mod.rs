@@ -15,7 +15,9 @@ mod drift;
 mod eden;
 mod feed;
 mod kept;
+mod keys;
 mod known;
+mod links;
 mod local;
 #[cfg(test)]
 mod memory;

@@ -5,7 +5,7 @@ use crate::{
     connector::{
         Found, Key, Locals, Table,
         aliases::Heirs,
-        outline::Link,
+        links::Link,
         postgres::{
             args::{Arg, Columns},
             failure::quoted,

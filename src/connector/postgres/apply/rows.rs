@@ -7,7 +7,8 @@ use crate::{
     connector::{
         Effect, Found, Key, KeyPart, Target, Targets, Write,
         eden::list_value,
-        outline::Link,
+        keys::key_of_content,
+        links::Link,
         postgres::{
             args::{Arg, Columns},
             failure::{literal, quoted},
@@ -26,23 +27,8 @@ pub(super) type Values<'a> = Vec<(&'a str, Arg<'a>)>;
 impl Transaction<'_> {
     /// The key that the values of a record make.
     pub(super) fn key_of_content(&mut self, layout: &Layout, record: RecordView<'_>, targets: &Targets) -> Result<Key> {
-        let mut parts = Vec::with_capacity(layout.key.len());
-        for column in layout.key.iter().map(|column| &column.name) {
-            let link = layout.references.iter().find(|link| link.columns.contains(column));
-            let part = match (layout.data.iter().find(|data| data.column == *column), link) {
-                (Some(data), _) => data_part(layout, data, record)?,
-                (None, Some(link)) => {
-                    let at = link.columns.iter().position(|held| held == column).unwrap_or(0);
-                    self.link_values(link, record, targets)?.and_then(|values| values.into_iter().nth(at)).unwrap_or(KeyPart::Null)
-                }
-                (None, None) => KeyPart::Null,
-            };
-            if part == KeyPart::Null {
-                return Err(Error::new(Fault::Constraint, format!("its key column {column:?} has no value")));
-            }
-            parts.push(part);
-        }
-        Ok(Key(parts))
+        let data = |data: &Data| data_part(layout, data, record);
+        key_of_content(layout, layout.key.iter().map(|column| &column.name), data, |link| self.link_values(link, record, targets))
     }
 
     /// The values that a record's reference puts into its columns; `None` where it is null.

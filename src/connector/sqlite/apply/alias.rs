@@ -6,7 +6,7 @@ use super::Transaction;
 use crate::{
     connector::{
         Found, Key, Locals, Table,
-        outline::Link,
+        links::Link,
         sqlite::{
             failure::{Told, quoted},
             layout::Layout,

@@ -12,8 +12,9 @@ use crate::{
     connector::{
         Effect, Found, Key, KeyPart, Targets, Write,
         eden::list_value,
+        keys::key_of_content,
         known::canonical_uuid,
-        outline::Link,
+        links::Link,
         sqlite::{
             failure::{Told, quoted},
             layout::{Data, Layout},
@@ -28,23 +29,8 @@ use crate::{
 impl Transaction<'_> {
     /// The key that the values of a record make.
     pub(super) fn key_of_content(&self, layout: &Layout, record: RecordView<'_>, targets: &Targets) -> Result<Key> {
-        let mut parts = Vec::with_capacity(layout.key.len());
-        for column in &layout.key {
-            let link = layout.references.iter().find(|link| link.columns.contains(column));
-            let part = match (layout.data.iter().find(|data| data.column == *column), link) {
-                (Some(data), _) => self.data_part(layout, data, record)?,
-                (None, Some(link)) => {
-                    let at = link.columns.iter().position(|held| held == column).unwrap_or(0);
-                    self.link_values(link, record, targets)?.and_then(|values| values.into_iter().nth(at)).unwrap_or(KeyPart::Null)
-                }
-                (None, None) => KeyPart::Null,
-            };
-            if part == KeyPart::Null {
-                return Err(Error::new(Fault::Constraint, format!("its key column {column:?} has no value")));
-            }
-            parts.push(part);
-        }
-        Ok(Key(parts))
+        let data = |data: &Data| self.data_part(layout, data, record);
+        key_of_content(layout, layout.key.iter(), data, |link| self.link_values(link, record, targets))
     }
 
     pub(super) fn data_part(&self, layout: &Layout, data: &Data, record: RecordView<'_>) -> Result<KeyPart> {
