@@ -14,7 +14,7 @@ pub(super) fn surveyed<S: Shape>(shape: &S, known: Option<&Entry<S>>) -> Survey 
         (None, None) if shape.key().is_empty() => Err("it has no primary key".to_owned()),
         (None, None) => Ok(shape.propose()),
     };
-    let references = shape.looks().foreign.iter().map(|(_, parent, _)| (*parent).to_owned()).collect();
+    let references = shape.foreign().iter().map(|(_, parent, _)| (*parent).to_owned()).collect();
     Survey { table: shape.name().to_owned(), identity, references, attached: known.map(|entry| entry.spec.resource.clone()) }
 }
 

@@ -62,9 +62,9 @@ impl Link {
 
 /// The foreign keys as references; one to a table that is not attached is named, unless its columns are left out.
 pub(super) fn links<S: Shape>(entry: &Entry<S>, all: &[Entry<S>]) -> Refused<Vec<Link>> {
-    let (shape, looks) = (&entry.shape, entry.shape.looks());
+    let shape = &entry.shape;
     let mut links: Vec<Link> = Vec::new();
-    for (at, (columns, called, _)) in looks.foreign.iter().enumerate() {
+    for (at, (columns, called, _)) in shape.foreign().into_iter().enumerate() {
         if columns.iter().any(|column| entry.omits(column)) {
             continue;
         }
@@ -83,7 +83,7 @@ pub(super) fn links<S: Shape>(entry: &Entry<S>, all: &[Entry<S>]) -> Refused<Vec
             links.push(link);
         }
     }
-    if let Some(column) = looks.heirs().filter(|column| !entry.omits(column)) {
+    if let Some(column) = shape.looks().heirs().filter(|column| !entry.omits(column)) {
         let form = |name: &str| shape.column(name).map(|column| &column.form);
         let lead = Lead { to: entry.key(), alike: form(column) == form("id"), deferrable: true };
         links.push(Link { loose: true, ..Link::new(&entry.spec, &[column.to_owned()], entry, lead) });

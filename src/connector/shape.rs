@@ -1,5 +1,7 @@
 //! What a table of a user's database looks like, whatever kind of database has it.
 
+use std::borrow::Cow;
+
 use super::eden::Looks;
 use crate::model::{Identity, Kind};
 
@@ -60,11 +62,11 @@ pub(super) trait Shape: Sized {
     /// The primary key's columns in order; empty where there is none.
     fn key(&self) -> Vec<String>;
 
-    /// Whether no two rows can have the same values in exactly these columns.
-    fn is_unique(&self, columns: &[String]) -> bool;
+    /// Column sets that are unique for all rows, the primary key among them.
+    fn unique(&self) -> &[Vec<String>];
 
-    /// What tells whose table it is; its foreign keys in the order of [`Shape::lead`].
-    fn looks(&self) -> Looks<'_>;
+    /// The foreign keys in the order of [`Shape::lead`]: their columns, how people call the table, and the columns there.
+    fn foreign(&self) -> Vec<(&[String], &str, &[String])>;
 
     /// Why it can never be attached.
     fn unfit(&self) -> Option<String>;
@@ -75,8 +77,8 @@ pub(super) trait Shape: Sized {
     /// Where the foreign key at this place leads, if it leads to that table.
     fn lead(&self, at: usize, parent: &Self) -> Option<Lead>;
 
-    /// Whether the database takes two names for one.
-    fn same(one: &str, other: &str) -> bool;
+    /// A name, in letters by which the database tells it from others.
+    fn plain(name: &str) -> Cow<'_, str>;
 
     /// Whether a column holds integers and nothing else.
     fn is_integer(form: &Self::Form) -> bool;
@@ -87,6 +89,28 @@ pub(super) trait Shape: Sized {
     /// A line that changes whenever what travels as a field does.
     fn line(field: &str, form: &Self::Form) -> String;
 
+    /// Whether the database takes two names for one.
+    fn same(one: &str, other: &str) -> bool {
+        Self::plain(one) == Self::plain(other)
+    }
+
+    /// Whether no two rows can have the same values in exactly these columns.
+    fn is_unique(&self, columns: &[String]) -> bool {
+        let sorted = |columns: &[String]| {
+            let mut columns: Vec<String> = columns.iter().map(|column| Self::plain(column).into_owned()).collect();
+            columns.sort();
+            columns
+        };
+        let wanted = sorted(columns);
+        self.unique().iter().any(|unique| sorted(unique) == wanted)
+    }
+
+    /// What tells whose table it is.
+    fn looks(&self) -> Looks<'_> {
+        let columns = self.columns().iter().map(|column| (column.name.as_str(), column.declared.as_str())).collect();
+        Looks { name: self.name(), key: self.key(), columns, foreign: self.foreign() }
+    }
+
     /// The column that is called so.
     fn column(&self, name: &str) -> Option<&ColumnOf<Self>> {
         self.columns().iter().find(|column| Self::same(&column.name, name))
@@ -94,7 +118,7 @@ pub(super) trait Shape: Sized {
 
     /// Whether a column is a reference by itself.
     fn refers(&self, column: &str) -> bool {
-        self.looks().foreign.iter().any(|(columns, ..)| *columns == [column])
+        self.foreign().iter().any(|(columns, ..)| *columns == [column])
     }
 
     /// The identity that it gets where nobody says otherwise (SYNC.md 1).

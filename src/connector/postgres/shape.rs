@@ -1,5 +1,7 @@
 //! What a table looks like, as PostgreSQL's catalogue tells it.
 
+use std::borrow::Cow;
+
 use super::{
     args::{Arg, Columns},
     failure::quoted,
@@ -7,10 +9,7 @@ use super::{
     link::Link,
 };
 use crate::{
-    connector::{
-        eden::Looks,
-        shape::{self, Filled, Lead},
-    },
+    connector::shape::{self, Filled, Lead},
     error::{Error, Result},
     model::Kind as ValueKind,
 };
@@ -194,23 +193,12 @@ impl shape::Shape for Shape {
         self.key.clone()
     }
 
-    fn is_unique(&self, columns: &[String]) -> bool {
-        let sorted = |columns: &[String]| {
-            let mut columns = columns.to_vec();
-            columns.sort();
-            columns
-        };
-        let wanted = sorted(columns);
-        self.unique.iter().any(|unique| sorted(unique) == wanted)
+    fn unique(&self) -> &[Vec<String>] {
+        &self.unique
     }
 
-    fn looks(&self) -> Looks<'_> {
-        Looks {
-            name: &self.name,
-            key: self.key.clone(),
-            columns: self.columns.iter().map(|column| (column.name.as_str(), column.declared.as_str())).collect(),
-            foreign: self.foreign.iter().map(|key| (key.columns.as_slice(), key.parent_name.as_str(), key.to.as_slice())).collect(),
-        }
+    fn foreign(&self) -> Vec<(&[String], &str, &[String])> {
+        self.foreign.iter().map(|key| (key.columns.as_slice(), key.parent_name.as_str(), key.to.as_slice())).collect()
     }
 
     fn unfit(&self) -> Option<String> {
@@ -237,8 +225,8 @@ impl shape::Shape for Shape {
         Some(Lead { to: foreign.to.clone(), alike: true, deferrable: foreign.deferrable })
     }
 
-    fn same(one: &str, other: &str) -> bool {
-        one == other
+    fn plain(name: &str) -> Cow<'_, str> {
+        name.into()
     }
 
     fn is_integer(form: &Form) -> bool {

@@ -1,5 +1,7 @@
 //! What a table looks like, as SQLite tells it.
 
+use std::borrow::Cow;
+
 use rusqlite::{Connection, OptionalExtension};
 
 use super::{
@@ -7,10 +9,7 @@ use super::{
     values::Affinity,
 };
 use crate::{
-    connector::{
-        eden::Looks,
-        shape::{self, Filled, Lead},
-    },
+    connector::shape::{self, Filled, Lead},
     error::{Error, Result},
     model::Kind as ValueKind,
 };
@@ -90,23 +89,12 @@ impl shape::Shape for Shape {
         self.key.clone()
     }
 
-    fn is_unique(&self, columns: &[String]) -> bool {
-        let sorted = |columns: &[String]| {
-            let mut columns: Vec<String> = columns.iter().map(|column| column.to_ascii_lowercase()).collect();
-            columns.sort();
-            columns
-        };
-        let wanted = sorted(columns);
-        self.unique.iter().any(|unique| sorted(unique) == wanted)
+    fn unique(&self) -> &[Vec<String>] {
+        &self.unique
     }
 
-    fn looks(&self) -> Looks<'_> {
-        Looks {
-            name: &self.name,
-            key: self.key.clone(),
-            columns: self.columns.iter().map(|column| (column.name.as_str(), column.declared.as_str())).collect(),
-            foreign: self.foreign.iter().map(|key| (key.columns.as_slice(), key.parent.as_str(), key.to.as_slice())).collect(),
-        }
+    fn foreign(&self) -> Vec<(&[String], &str, &[String])> {
+        self.foreign.iter().map(|key| (key.columns.as_slice(), key.parent.as_str(), key.to.as_slice())).collect()
     }
 
     fn unfit(&self) -> Option<String> {
@@ -133,8 +121,8 @@ impl shape::Shape for Shape {
         Some(Lead { to: to.iter().map(exact).collect(), alike, deferrable: true })
     }
 
-    fn same(one: &str, other: &str) -> bool {
-        one.eq_ignore_ascii_case(other)
+    fn plain(name: &str) -> Cow<'_, str> {
+        name.to_ascii_lowercase().into()
     }
 
     fn is_integer(form: &Affinity) -> bool {
