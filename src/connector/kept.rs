@@ -1,6 +1,6 @@
 //! What the journal keeps so that nothing is lost: conflicts, the history, what a run did.
 
-use crate::model::{Page, RecordView, SiteId, Time, Version};
+use crate::model::{Page, RecordView, Relation, SiteId, Time, Version};
 
 /// A version that is lost by a decision.
 pub struct Lost<'a> {
@@ -22,6 +22,22 @@ pub struct Clash<'a> {
     pub rule: &'static str,
     /// A person has yet to decide; the record is held.
     pub open: bool,
+}
+
+impl Clash<'_> {
+    /// Of the open conflicts of the record, the numbers of those whose place this one takes; `None` where they say what this one would.
+    pub(super) fn replaces(&self, known: Vec<ConflictEntry>) -> Option<Vec<i64>> {
+        let mut replaced = Vec::new();
+        for known in known {
+            match known.theirs.records[0].version.relation(&self.theirs.record.version) {
+                Relation::Ahead => return None,
+                Relation::Same if known.theirs.views().all(|view| view.digest() == self.theirs.digest()) => return None,
+                Relation::Same | Relation::Behind => replaced.push(known.id),
+                Relation::Concurrent => {}
+            }
+        }
+        Some(replaced)
+    }
 }
 
 /// A conflict as the journal keeps it.
@@ -55,6 +71,13 @@ pub struct ConflictEntry {
     pub theirs: Page,
 }
 
+impl ConflictEntry {
+    /// Whether a version of the record has seen what came: then there is nothing left to decide.
+    pub(super) fn ends_with(&self, version: &Version) -> bool {
+        matches!(version.relation(&self.theirs.records[0].version), Relation::Ahead | Relation::Same)
+    }
+}
+
 /// Which conflicts are wanted; newest first.
 #[derive(Debug, Clone, Copy)]
 pub enum Conflicts<'a> {
@@ -82,6 +105,16 @@ pub enum Verdict<'a> {
     Chosen(&'a str),
     /// To be decided again: the record is held.
     Reopened,
+}
+
+impl<'a> Verdict<'a> {
+    /// As the journal keeps it: whether the conflict is open, what was chosen, and when.
+    pub(super) fn kept(self, now: Time) -> (bool, Option<&'a str>, Option<i64>) {
+        match self {
+            Verdict::Chosen(choice) => (false, Some(choice), Some(now.0)),
+            Verdict::Reopened => (true, None, None),
+        }
+    }
 }
 
 /// A version that was replaced or deleted.

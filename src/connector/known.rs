@@ -1,9 +1,72 @@
 //! What all journals know alike: versions as they are stored, and uids that follow from a row.
 
+use std::{collections::HashMap, fmt::Write};
+
 use crate::{
     error::{Error, Result},
     model::{Actor, Kind, RecordView, SiteId, Version},
 };
+
+/// The numbers that stand for sites in a journal.
+#[derive(Debug, Default)]
+pub(super) struct Numbers {
+    by_id: HashMap<i64, SiteId>,
+    by_site: HashMap<SiteId, i64>,
+}
+
+impl Numbers {
+    pub(super) fn add(&mut self, id: i64, site: SiteId) {
+        self.by_id.insert(id, site);
+        self.by_site.insert(site, id);
+    }
+
+    pub(super) fn clear(&mut self) {
+        self.by_id.clear();
+        self.by_site.clear();
+    }
+
+    pub(super) fn by_id(&self) -> &HashMap<i64, SiteId> {
+        &self.by_id
+    }
+
+    pub(super) fn site(&self, id: i64) -> Option<SiteId> {
+        self.by_id.get(&id).copied()
+    }
+
+    pub(super) fn known(&self, site: SiteId) -> Option<i64> {
+        self.by_site.get(&site).copied()
+    }
+
+    pub(super) fn read_version(&self, text: &str) -> Result<Version> {
+        read_version(text, |id| self.site(id))
+    }
+
+    /// Reads what [`write_set`] wrote; the sites are in their own order.
+    pub(super) fn read_set(&self, text: &str) -> Result<Vec<SiteId>> {
+        let known = text.split(' ').map(|id| id.parse().ok().and_then(|id| self.site(id)));
+        let mut sites: Vec<SiteId> = known.collect::<Option<_>>().ok_or_else(broken)?;
+        sites.sort_unstable();
+        Ok(sites)
+    }
+}
+
+/// `ID.INCARNATION:COUNTER …`; `number` gives a site its number.
+pub(super) fn write_version(version: &Version, mut number: impl FnMut(SiteId) -> Result<i64>) -> Result<String> {
+    let mut text = String::with_capacity(16);
+    for (actor, counter) in version.iter() {
+        let id = number(actor.site)?;
+        let space = if text.is_empty() { "" } else { " " };
+        let written: std::fmt::Result = write!(text, "{space}{id}.{}:{counter}", actor.incarnation);
+        written.map_err(|e| Error::internal("a version could not be written").because(e))?;
+    }
+    Ok(text)
+}
+
+/// `ID ID …`; `None` where there are none.
+pub(super) fn write_set(sites: &[SiteId], mut number: impl FnMut(SiteId) -> Result<i64>) -> Result<Option<String>> {
+    let ids: Vec<String> = sites.iter().map(|site| number(*site).map(|id| id.to_string())).collect::<Result<_>>()?;
+    Ok((!ids.is_empty()).then(|| ids.join(" ")))
+}
 
 /// Reads a version as a journal stores it, `ID.INCARNATION:COUNTER …`; `site` knows the numbers.
 pub(super) fn read_version(text: &str, site: impl Fn(i64) -> Option<SiteId>) -> Result<Version> {

@@ -1,5 +1,6 @@
 //! How records stand at a site, for comparing it with another (SYNC.md 9).
 
+use super::outline::LET_GO;
 use crate::model::{Digest, SiteId, Version};
 
 /// Why two sites have to compare a table before they exchange anything of it.
@@ -81,6 +82,18 @@ pub enum Place {
     Deleted,
     /// It was let go, because it no longer matches what is shared.
     LetGo,
+}
+
+impl Place {
+    /// What it is by what its state says.
+    pub(super) fn of(held: Option<i64>, deleted: bool) -> Place {
+        match (held, deleted) {
+            (Some(LET_GO), _) => Place::LetGo,
+            (_, true) => Place::Deleted,
+            (Some(_), false) => Place::Held,
+            (None, false) => Place::Living,
+        }
+    }
 }
 
 /// What was purged of a table.

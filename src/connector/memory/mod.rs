@@ -13,7 +13,7 @@ use std::collections::HashMap;
 use self::state::State;
 use super::{
     Apply, ConflictEntry, Conflicts, Connector, Extent, Forgotten, HistoryEntry, Journal, Living, Named, Part, Place, Progress, Purged,
-    Retention, Share, Standing, Survey, Swept, Table, Trouble, Waiting, WaitingEntry, troubles,
+    Retention, Share, Standing, Survey, Swept, Table, Trouble, Waiting, WaitingEntry, waiting::troubles,
 };
 use crate::{
     error::{Error, Kind as Fault, Result},

@@ -6,9 +6,13 @@ use std::{collections::HashSet, sync::Arc};
 
 use super::{Postgres, apply::Transaction, args::Arg, args::Columns, layout::Layout, triggers};
 use crate::{
-    connector::{Apply, Table},
-    error::{Error, Kind as Fault, Result},
-    model::{Kind, Page},
+    connector::{
+        Apply,
+        aside::TakeIn,
+        drift::{Drift, drifted},
+    },
+    error::{Kind as Fault, Result},
+    model::Page,
 };
 
 /// Records settled in one transaction.
@@ -46,14 +50,6 @@ impl Postgres {
             self.transaction(|db| db.link.batch(&triggers::install(layout), "install the triggers of new partitions"))?;
         }
         Ok(())
-    }
-
-    /// Refuses a table that could not be settled.
-    pub(super) fn refuse_unsettled(&self, table: &Table) -> Result<()> {
-        self.unsettled.get(&table.id).map_or(Ok(()), |why| {
-            Err(Error::new(Fault::Constraint, format!("{} is stopped: {why}", table.resource))
-                .hint("Give the new column the type and constraints it has at the other site, or leave it out with --omit."))
-        })
     }
 
     fn settle(&mut self, layout: &Arc<Layout>, known: &str) -> Result<()> {
@@ -96,16 +92,11 @@ impl Postgres {
         let mut page = Page::default();
         let seen = self.read_rows(layout, &sql, &[after.into(), head.into()], &mut page)?;
         let (mut edited, mut same, mut digests) = (Vec::new(), Vec::new(), Vec::new());
-        for (seen, record) in seen.iter().zip(page.views()).filter(|(seen, _)| seen.present && seen.whole()) {
-            let digest = record.digest();
-            let gained =
-                || record.fields().any(|(field, value)| value.kind != Kind::Null && layout.knows(field) && !before.contains(field));
-            if seen.digest == Some(digest) {
-                continue;
-            }
-            match gained() {
-                true => edited.push(seen.arrival),
-                false => {
+        for (seen, record) in seen.iter().zip(page.views()) {
+            match drifted(layout, seen, record, before) {
+                Drift::Nothing => {}
+                Drift::Gained => edited.push(seen.arrival),
+                Drift::Same(digest) => {
                     same.push(seen.arrival);
                     digests.push(Arg::Bytes(digest.0.to_vec().into()));
                 }

@@ -6,30 +6,24 @@ use super::{
     Postgres,
     args::{Arg, Columns},
     layout::Layout,
-    rows::Seen,
 };
 use crate::{
-    connector::{Extent, Waiting, WaitingEntry, known::broken, stored},
+    connector::{
+        Extent, Waiting, WaitingEntry,
+        feed::{Look, Window, leave_out},
+        known::broken,
+        seen::Seen,
+        stored,
+    },
     error::Result,
-    model::{Digest, Page, SiteId, Time},
+    model::{Page, SiteId, Time},
 };
-
-/// The most bytes of text in one record: with room for what the wire adds, what a peer takes at all.
-const LARGEST: usize = 24 << 20;
 
 /// Rows of the first look. Later ones are as many as fit what is left of the page, going by those that were read.
 const FIRST: usize = 64;
 
 /// Arrivals looked at in one query.
 const WINDOW: i64 = 50_000;
-
-/// Why a record cannot travel as it is.
-fn unfit(seen: &Seen, bytes: usize) -> Option<String> {
-    if let Some(field) = &seen.dangling {
-        return Some(format!("its {field} refers to a row that does not exist here"));
-    }
-    (bytes > LARGEST).then(|| format!("it has {bytes} bytes, and {LARGEST} is the most that a record may have"))
-}
 
 impl Postgres {
     /// See [`crate::connector::Connector::export`].
@@ -76,47 +70,37 @@ impl Postgres {
         let me = self.me()?.site;
         let head = self.max_arrival(layout)?;
         let peer = self.sites.known(peer).unwrap_or(0);
-        let (mut upto, mut withheld, mut vanished, mut incomplete) = (after, Vec::new(), Vec::new(), Vec::new());
+        let mut look = Look::after(after);
         let (first, bytes) = (page.records.len(), page.text_len());
         let (mut full, mut span) = (false, 0);
-        while upto < head && !full {
+        while look.upto < head && !full {
             let read = page.records.len() - first;
             let limit = next_look(read, page.text_len() - bytes, extent);
             let limit = i64::try_from(limit).unwrap_or(i64::MAX);
             // Where every arrival is a record to offer, no more are looked at than are wanted.
             span = limit.max(span).min(WINDOW);
-            let end = upto.saturating_add(span).min(head);
-            let args = [upto.into(), end.into(), peer.into(), limit.into()];
+            let end = look.upto.saturating_add(span).min(head);
+            let args = [look.upto.into(), end.into(), peer.into(), limit.into()];
             let mut looked = 0;
             let sites = &self.sites;
             self.link.each(&layout.sql.feed, &args, "read the feed", |row| {
                 looked += 1;
                 let before = page.text_len();
                 let seen = layout.read(row, &names, sites, me, page)?;
-                upto = seen.arrival;
-                if seen.vanished {
-                    vanished.push(seen.arrival);
-                } else if let Some(reason) = unfit(&seen, page.text_len() - before) {
-                    withheld.push((page.records.len() - 1, reason));
-                } else if seen.present && seen.digest.is_none() {
-                    incomplete.extend(page.records.last().map(|record| (seen.arrival, page.view(record).digest())));
-                }
+                look.take(&seen, page.text_len() - before, page);
                 full = page.records.len() - first >= extent.records || page.text_len() >= extent.bytes;
                 Ok(if full { ControlFlow::Break(()) } else { ControlFlow::Continue(()) })
             })?;
             if looked < limit && !full {
-                upto = end;
+                look.upto = end;
                 span *= 4;
             }
         }
-        if !vanished.is_empty() {
-            return Ok(Window::Vanished(vanished));
+        if let Some(arrivals) = look.incomplete() {
+            let noted = self.noted_among(layout, arrivals)?;
+            look.edited(&noted);
         }
-        if !incomplete.is_empty() {
-            let noted = self.noted_among(layout, incomplete.iter().map(|(arrival, _)| *arrival).collect())?;
-            incomplete.retain(|(arrival, _)| !noted.contains(arrival));
-        }
-        Ok(Window::Read { upto: upto.max(after), more: upto < head, withheld, incomplete })
+        Ok(look.end(head))
     }
 
     /// Takes records that cannot travel out of a page; they wait until they can. Their content is in the table, so only its name is kept.
@@ -156,7 +140,7 @@ impl Postgres {
                 let (id, uid) = (row.int(0)?.unwrap_or(0), row.owned(1)?);
                 let mut page = Page::default();
                 let seen = db.read_each(layout, &[&uid], &mut page)?;
-                if seen.iter().all(|seen| unfit(seen, page.text_len()).is_none()) {
+                if seen.iter().all(|seen| seen.unfit(page.text_len()).is_none()) {
                     db.link.run(&again, &[Arg::text(&uid)], "write the journal")?;
                     let arrival = db.max_arrival(layout)?;
                     db.complete(layout, &[arrival])?;
@@ -172,9 +156,7 @@ impl Postgres {
         let first = page.records.len();
         let uids: Vec<&str> = uids.iter().map(String::as_str).collect();
         let seen = self.snapshot(|db| db.read_each(layout, &uids, page))?;
-        let left = seen.iter().enumerate().filter(|(_, seen)| unfit(seen, 0).is_some() || seen.vanished || seen.held);
-        let left: Vec<usize> = left.map(|(at, _)| first + at).collect();
-        page.remove(&left);
+        leave_out(&seen, first, page);
         Ok(())
     }
 
@@ -211,18 +193,4 @@ fn next_look(read: usize, bytes: usize, extent: Extent) -> usize {
     }
     let size = bytes / read + 1;
     left.min(extent.bytes.saturating_sub(bytes) / size + 1).min(read * 8)
-}
-
-enum Window {
-    Read {
-        upto: i64,
-        more: bool,
-        withheld: Vec<(usize, String)>,
-        /// Records that became versions while what they refer to was none yet, and is by now: their digests, still to be noted.
-        incomplete: Vec<(i64, Digest)>,
-    },
-    /// Local edits have an arrival and are no versions yet.
-    Unfolded,
-    /// Rows that went without a trigger noticing.
-    Vanished(Vec<i64>),
 }

@@ -9,11 +9,11 @@ use super::{
     Postgres,
     args::{Arg, Columns},
     failure::quoted,
-    layout::{LET_GO, Layout},
-    rows::Seen,
+    layout::Layout,
     sql::MARK,
 };
 use crate::{
+    connector::{outline::LET_GO, seen::Seen},
     error::Result,
     model::{Actor, Digest, Page, RecordView, Uid, Version},
 };

@@ -10,6 +10,10 @@ use super::{
     triggers,
 };
 use crate::{
+    connector::{
+        attach::{settings, taken, write_settings},
+        shape::Shape as _,
+    },
     error::{Error, Kind, Result},
     model::{SiteId, TableSpec, Time},
 };
@@ -177,28 +181,13 @@ impl Postgres {
 
     fn enter(&mut self, spec: &TableSpec, all: &[TableSpec]) -> Result<()> {
         let shape = Shape::named(&mut self.link, &spec.table)?;
-        let mut spec = TableSpec { table: shape.name.clone(), ..spec.clone() };
-        if spec.resource.is_empty() {
-            spec.resource.clone_from(&shape.name);
+        let entries: Vec<Entry> = self.entries()?;
+        let known = entries.iter().find(|entry| entry.shape.oid == shape.oid);
+        let spec = settings(&shape, spec, known, all, &entries)?;
+        if known.is_none() && entries.iter().any(|entry| entry.spec.resource == spec.resource) {
+            return Err(taken(&spec.resource));
         }
-        let known: Vec<Entry> = self.entries()?;
-        if let Some(entry) = known.iter().find(|entry| entry.shape.oid == shape.oid) {
-            let before = entry.spec.identity.clone().unwrap_or_else(|| super::layout::propose(&shape));
-            if spec.identity.as_ref().is_some_and(|identity| *identity != before) || spec.resource != entry.spec.resource {
-                let message = format!("table {:?} is attached as {:?} with identity {before}", shape.name, entry.spec.resource);
-                return Err(Error::new(Kind::Exists, message).hint("Uids never change: detach with --drop-journal first."));
-            }
-            spec.identity = entry.spec.identity.clone();
-        } else if known.iter().any(|entry| entry.spec.resource == spec.resource) {
-            return Err(Error::new(Kind::Exists, format!("another table of this database is already attached as {:?}", spec.resource)));
-        }
-        let attached = |table: &str| all.iter().any(|spec| spec.table == table) || known.iter().any(|entry| entry.shape.name == table);
-        let tables: Vec<String> =
-            all.iter().map(|spec| spec.table.clone()).chain(known.iter().map(|entry| entry.shape.name.clone())).collect();
-        super::layout::looks(&shape).complete(&mut spec, &attached, &tables);
-        // What is proposed today is what the journal's uids are made of from now on.
-        spec.identity = Some(spec.identity.unwrap_or_else(|| super::layout::propose(&shape)));
-        let text = serde_json::to_string(&spec).map_err(|e| Error::internal("a table's settings could not be written").because(e))?;
+        let text = write_settings(&spec)?;
         let sql = "INSERT INTO entente.tab (nsp, rel, resource, spec) VALUES ($1, $2, $3, $4)
                    ON CONFLICT (nsp, rel) DO UPDATE SET spec = excluded.spec, ready = false";
         let args = [shape.nsp.into(), shape.rel.into(), spec.resource.into(), text.into()];

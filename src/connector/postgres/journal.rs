@@ -1,6 +1,6 @@
 //! Rows that are there become records: when a table is attached, and when a sweep finds what no trigger noticed.
 
-use std::{collections::HashSet, sync::Arc};
+use std::collections::HashSet;
 
 use super::{
     Postgres,
@@ -8,10 +8,9 @@ use super::{
     failure::quoted,
     fold::columns,
     layout::Layout,
-    rows::Seen,
 };
 use crate::{
-    connector::{KeyPart, Progress, Swept},
+    connector::{KeyPart, Progress, Swept, attached::parents_first, seen::Seen},
     error::Result,
     model::{Page, Time, Version},
 };
@@ -26,14 +25,7 @@ impl Postgres {
     /// Journals the rows that are there: new ones, ones that changed while no trigger watched, and those that went.
     pub(super) fn journal_rows(&mut self, now: Time, progress: Progress<'_>) -> Result<()> {
         self.refresh()?;
-        let mut order: Vec<Arc<Layout>> = Vec::new();
-        for layout in self.layouts.clone() {
-            for table in self.with_parents(&layout) {
-                if !order.iter().any(|known| known.table.id == table.table.id) {
-                    order.push(table);
-                }
-            }
-        }
+        let mut order = parents_first(&self.layouts);
         order.retain(|layout| !layout.table.ready);
         for layout in &order {
             let total = self.rows_of(layout)?;

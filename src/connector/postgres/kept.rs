@@ -8,14 +8,14 @@ use super::{
     Postgres,
     args::{Arg, Columns},
     layout::Layout,
-    rows::Seen,
 };
 use crate::{
     connector::{
-        Clash, ConflictEntry, Conflicts, Effected, Effects, HistoryEntry, Table, Trouble, Verdict, known::broken, stored, troubles,
+        Clash, ConflictEntry, Conflicts, Effected, Effects, HistoryEntry, Table, Trouble, Verdict, known::broken, seen::Seen, stored,
+        waiting::troubles,
     },
     error::Result,
-    model::{Page, RecordView, Relation, SiteId, Time, Version},
+    model::{Page, RecordView, SiteId, Time, Version},
 };
 
 /// Records whose agreed contents are noted in one transaction.
@@ -138,15 +138,8 @@ impl Postgres {
     ) -> Result<bool> {
         let mut replaced = Vec::new();
         if clash.open {
-            let theirs = &clash.theirs.record.version;
-            for known in self.read_conflicts(Conflicts::Of(&layout.table, uid))? {
-                match known.theirs.records[0].version.relation(theirs) {
-                    Relation::Ahead => return Ok(false),
-                    Relation::Same if known.theirs.views().all(|view| view.digest() == clash.theirs.digest()) => return Ok(false),
-                    Relation::Same | Relation::Behind => replaced.push(known.id),
-                    Relation::Concurrent => {}
-                }
-            }
+            let Some(places) = clash.replaces(self.read_conflicts(Conflicts::Of(&layout.table, uid))?) else { return Ok(false) };
+            replaced = places;
         }
         let site = self.sites.id(&mut self.link, peer)?;
         let (ours, theirs) = (stored::write(clash.ours)?, stored::write(clash.theirs)?);
@@ -201,7 +194,7 @@ impl Postgres {
     pub(super) fn release(&mut self, layout: &Layout, uid: &str, version: &Version) -> Result<()> {
         let mut left = None;
         for conflict in self.read_conflicts(Conflicts::Of(&layout.table, uid))? {
-            if matches!(version.relation(&conflict.theirs.records[0].version), Relation::Ahead | Relation::Same) {
+            if conflict.ends_with(version) {
                 let sql = "UPDATE entente.conflict SET open = false, after = $2 WHERE id = $1::bigint";
                 self.link.run(sql, &[conflict.id.into(), version.to_string().into()], "write the conflict")?;
             } else {
@@ -213,10 +206,7 @@ impl Postgres {
 
     /// See [`crate::connector::Apply::judge`].
     pub(super) fn judge_conflict(&mut self, layout: &Layout, id: i64, verdict: Verdict<'_>, ours: RecordView<'_>, now: Time) -> Result<()> {
-        let (open, choice, decided) = match verdict {
-            Verdict::Chosen(choice) => (false, Some(choice), Some(now.0)),
-            Verdict::Reopened => (true, None, None),
-        };
+        let (open, choice, decided) = verdict.kept(now);
         let after = self.version_of(layout, ours.uid())?.map(|version| version.to_string());
         let sql = "UPDATE entente.conflict SET open = $2, choice = $3, decided = $4, after = $5, ours = $6 WHERE id = $1";
         let args = [id.into(), open.into(), choice.into(), decided.into(), after.into(), stored::write(ours)?.into()];

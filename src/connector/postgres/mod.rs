@@ -38,7 +38,7 @@ use self::{
 };
 use super::{
     Apply, ConflictEntry, Conflicts, Connector, Extent, Forgotten, HistoryEntry, Journal, Living, Make, Named, Overdue, Part, Progress,
-    Purged, Retention, Share, Standing, Survey, Swept, Table, WaitingEntry, Whose, eden::whose,
+    Purged, Retention, Share, Standing, Survey, Swept, Table, WaitingEntry, Whose, attach::surveyed, eden::whose, seen::Seen,
 };
 use crate::{
     error::Result,
@@ -90,7 +90,7 @@ impl Postgres {
     }
 
     /// Appends the records of a query of [`Layout::select`].
-    fn read_rows(&mut self, layout: &Layout, sql: &str, args: &[Arg<'_>], page: &mut Page) -> Result<Vec<rows::Seen>> {
+    fn read_rows(&mut self, layout: &Layout, sql: &str, args: &[Arg<'_>], page: &mut Page) -> Result<Vec<Seen>> {
         let names = layout.prepare(page)?;
         let me = self.me()?.site;
         let rows = self.link.query(sql, args, "read the records")?;
@@ -100,14 +100,7 @@ impl Postgres {
     fn surveyed(&mut self, name: &str, attached: &[Entry]) -> Result<Survey> {
         let shape = Shape::named(&mut self.link, name)?;
         let known = attached.iter().find(|entry| entry.shape.oid == shape.oid);
-        let identity = match (layout::unfit(&shape), known) {
-            (Some(why), _) => Err(why),
-            (None, Some(entry)) => Ok(entry.spec.identity.clone().unwrap_or_else(|| layout::propose(&shape))),
-            (None, None) if shape.key().is_empty() => Err("it has no primary key".to_owned()),
-            (None, None) => Ok(layout::propose(&shape)),
-        };
-        let references = shape.foreign.iter().map(|foreign| foreign.parent_name.clone()).collect();
-        Ok(Survey { table: shape.name, identity, references, attached: known.map(|entry| entry.spec.resource.clone()) })
+        Ok(surveyed(&shape, known))
     }
 }
 

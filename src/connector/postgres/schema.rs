@@ -1,6 +1,6 @@
 //! What is attached, and noticing that the user's schema changed.
 
-use std::{collections::HashSet, sync::Arc};
+use std::sync::Arc;
 
 use super::{
     Postgres,
@@ -9,9 +9,13 @@ use super::{
     shape::Shape,
 };
 use crate::{
-    connector::Table,
+    connector::{
+        Table,
+        attach::read_settings,
+        attached::{layout_of, refuse_unsettled, with_parents},
+    },
     error::{Error, Result},
-    model::{Actor, TableSpec},
+    model::Actor,
 };
 
 impl Postgres {
@@ -82,7 +86,7 @@ impl Postgres {
         let sql = "SELECT id, nsp, rel, spec, ready, to_regclass('entente.base_' || id) IS NOT NULL FROM entente.tab ORDER BY id";
         let mut entries = Vec::new();
         for row in self.link.query(sql, &[], "read the journal")? {
-            let spec: TableSpec = serde_json::from_str(&row.owned(3)?).map_err(|e| Error::internal("the journal is damaged").because(e))?;
+            let spec = read_settings(&row.owned(3)?)?;
             if let Some(shape) = Shape::find(&mut self.link, &row.owned(1)?, &row.owned(2)?)? {
                 entries.push(Entry { id: row.int(0)?.unwrap_or(0), ready: row.flag(4)?, bases: row.flag(5)?, spec, shape });
             }
@@ -92,24 +96,12 @@ impl Postgres {
 
     pub(super) fn layout(&mut self, table: &Table) -> Result<Arc<Layout>> {
         self.look()?;
-        self.refuse_unsettled(table)?;
-        let found = self.layouts.iter().find(|layout| layout.table.id == table.id);
-        found.cloned().ok_or_else(|| {
-            Error::not_found(format!("table {:?} is gone, or was changed so that it cannot be shared", table.name))
-                .hint("See `entente attach NAME URL`, which lists what can be attached, and attach it again.")
-        })
+        refuse_unsettled(&self.unsettled, table)?;
+        layout_of(&self.layouts, table)
     }
 
     /// A table and, before it, all that it refers to, directly or not.
     pub(super) fn with_parents(&self, layout: &Layout) -> Vec<Arc<Layout>> {
-        fn visit(all: &[Arc<Layout>], id: i64, seen: &mut HashSet<i64>, order: &mut Vec<Arc<Layout>>) {
-            let Some(layout) = all.iter().find(|layout| layout.table.id == id).filter(|_| seen.insert(id)) else { return };
-            layout.references.iter().for_each(|link| visit(all, link.parent_id, seen, order));
-            layout.data.iter().filter_map(|data| data.list.as_ref()).for_each(|list| visit(all, list.id, seen, order));
-            order.push(layout.clone());
-        }
-        let mut order = Vec::new();
-        visit(&self.layouts, layout.table.id, &mut HashSet::new(), &mut order);
-        order
+        with_parents(&self.layouts, layout.table.id)
     }
 }

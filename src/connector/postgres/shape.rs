@@ -1,12 +1,20 @@
 //! What a table looks like, as PostgreSQL's catalogue tells it.
 
+use std::borrow::Cow;
+
 use super::{
     args::{Arg, Columns},
     failure::quoted,
     form::Form,
     link::Link,
 };
-use crate::error::{Error, Result};
+use crate::{
+    connector::shape::{self, Filled, Lead},
+    error::{Error, Result},
+    model::Kind as ValueKind,
+};
+
+pub(super) type Column = shape::Column<Form, More>;
 
 /// A table of the user's database.
 #[derive(Debug, Clone)]
@@ -28,21 +36,11 @@ pub(super) struct Shape {
     pub(super) parts: Vec<String>,
 }
 
+/// What PostgreSQL knows of a column beside what every database does.
 #[derive(Debug, Clone)]
-pub(super) struct Column {
-    pub(super) name: String,
-    /// The type with its modifiers, as SQL writes it.
-    pub(super) declared: String,
+pub(super) struct More {
     /// The type that a copy of the column gets in the journal, so wide that the column may be widened.
     pub(super) wide: String,
-    pub(super) form: Form,
-    pub(super) not_null: bool,
-    /// As an SQL expression.
-    pub(super) default: Option<String>,
-    /// It is computed, or only the server may fill it.
-    pub(super) generated: bool,
-    /// `a` or `d`: an identity column, always or by default.
-    pub(super) identity: String,
     /// The sequence that fills it, as SQL writes it.
     pub(super) sequence: Option<String>,
 }
@@ -102,7 +100,7 @@ const READ: &str = "read the schema";
 impl Column {
     /// The type of its copy without its collation.
     pub(super) fn bare(&self) -> &str {
-        self.wide.split(" COLLATE ").next().unwrap_or(&self.wide)
+        self.more.wide.split(" COLLATE ").next().unwrap_or(&self.more.wide)
     }
 }
 
@@ -173,36 +171,84 @@ impl Shape {
         let parts = rows.iter().map(|row| Ok(format!("{}.{}", quoted(&row.owned(0)?), quoted(&row.owned(1)?)))).collect::<Result<_>>()?;
         Ok(Shape { oid, name, nsp, rel, kind, columns, foreign, unique, immediate, key, parts })
     }
+}
 
-    /// As SQL writes it.
-    pub(super) fn sql(&self) -> String {
+impl shape::Shape for Shape {
+    type Form = Form;
+    type More = More;
+
+    fn name(&self) -> &str {
+        &self.name
+    }
+
+    fn sql(&self) -> String {
         format!("{}.{}", quoted(&self.nsp), quoted(&self.rel))
     }
 
-    /// The primary key's columns in order; empty where there is none.
-    pub(super) fn key(&self) -> Vec<String> {
+    fn columns(&self) -> &[Column] {
+        &self.columns
+    }
+
+    fn key(&self) -> Vec<String> {
         self.key.clone()
     }
 
-    pub(super) fn column(&self, name: &str) -> Option<&Column> {
-        self.columns.iter().find(|column| column.name == name)
+    fn unique(&self) -> &[Vec<String>] {
+        &self.unique
     }
 
-    /// Whether no two rows can have the same values in exactly these columns.
-    pub(super) fn is_unique(&self, columns: &[String]) -> bool {
-        let sorted = |columns: &[String]| {
-            let mut columns = columns.to_vec();
-            columns.sort();
-            columns
-        };
-        let wanted = sorted(columns);
-        self.unique.iter().any(|unique| sorted(unique) == wanted)
+    fn foreign(&self) -> Vec<(&[String], &str, &[String])> {
+        self.foreign.iter().map(|key| (key.columns.as_slice(), key.parent_name.as_str(), key.to.as_slice())).collect()
+    }
+
+    fn unfit(&self) -> Option<String> {
+        match self.kind.as_str() {
+            "r" | "p" => None,
+            "v" | "m" => Some("it is a view; attach the tables behind it".into()),
+            "f" => Some("it is a foreign table; attach it where it is".into()),
+            "unlogged" => Some("it is unlogged: a crash of the server empties it, which would be taken for deletions".into()),
+            "hidden" => {
+                Some("row level security hides rows of it from this role; let the role act as the owner, or give it BYPASSRLS".into())
+            }
+            _ => Some("other tables inherit from it, so that no key is unique".into()),
+        }
+    }
+
+    fn is_for_uids(&self, column: &Column) -> bool {
+        let named = matches!(column.name.to_lowercase().as_str(), "uuid" | "guid" | "urn");
+        (named || column.form == Form::Uuid) && !self.refers(&column.name)
+    }
+
+    fn lead(&self, at: usize, parent: &Shape) -> Option<Lead> {
+        let foreign = self.foreign.get(at).filter(|foreign| foreign.parent == parent.oid)?;
+        // The server compares by what both types mean.
+        Some(Lead { to: foreign.to.clone(), alike: true, deferrable: foreign.deferrable })
+    }
+
+    fn plain(name: &str) -> Cow<'_, str> {
+        name.into()
+    }
+
+    fn is_integer(form: &Form) -> bool {
+        *form == Form::Integer
+    }
+
+    fn kind(form: &Form, _: &str) -> ValueKind {
+        form.kind()
+    }
+
+    fn line(field: &str, form: &Form) -> String {
+        format!("{field} : {}", form.word())
     }
 }
 
 fn column(row: &postgres::Row) -> Result<Column> {
     let own = row.flag(7)?.then(|| row.owned(6)).transpose()?.filter(|_| row.text(10).is_ok_and(|kind| kind == Some("b")));
-    let identity = row.owned(4)?;
+    let filled = match row.text(4)? {
+        Some("a") => Filled::Always,
+        Some("d") => Filled::ByDefault,
+        _ => Filled::Never,
+    };
     let wide = match own.as_deref() {
         Some("int2" | "int4" | "int8") => "bigint".to_owned(),
         Some("varchar") => "text".to_owned(),
@@ -212,13 +258,15 @@ fn column(row: &postgres::Row) -> Result<Column> {
     Ok(Column {
         name: row.owned(0)?,
         declared: row.owned(1)?,
-        wide: row.text(11)?.map_or(wide.clone(), |collation| format!("{wide} COLLATE {collation}")),
         form: Form::of(own.as_deref(), row.int(8)?.and_then(|modifier| i32::try_from(modifier).ok()).unwrap_or(-1)),
         not_null: row.flag(2)?,
         default: row.text(3)?.map(str::to_owned),
         generated: row.flag(5)?,
-        identity,
-        sequence: row.text(12)?.map(str::to_owned),
+        filled,
+        more: More {
+            wide: row.text(11)?.map_or(wide.clone(), |collation| format!("{wide} COLLATE {collation}")),
+            sequence: row.text(12)?.map(str::to_owned),
+        },
     })
 }
 

@@ -16,7 +16,7 @@ impl Postgres {
         let Some(site) = self.sites.known(peer) else { return Ok(Share::default()) };
         let sql = "SELECT told, heard, epoch, pull, push, asked, given, former, former_upto, compare, refused, lives FROM entente.share
                    WHERE site = $1::bigint AND tab = $2::bigint AND role = $3::smallint";
-        let Some(row) = self.link.maybe(sql, &[site.into(), table.into(), role(part)], "read the journal")? else {
+        let Some(row) = self.link.maybe(sql, &[site.into(), table.into(), part.number().into()], "read the journal")? else {
             return Ok(Share::default());
         };
         let unsigned = |at: usize| row.int(at).map(|value| value.and_then(|value| u64::try_from(value).ok()).unwrap_or(0));
@@ -50,7 +50,7 @@ impl Postgres {
         let args = [
             site.into(),
             table.into(),
-            role(part),
+            part.number().into(),
             signed(share.told),
             signed(share.heard),
             share.epoch.as_ref().into(),
@@ -100,11 +100,4 @@ impl Postgres {
         let pulse = self.link.one(&sql, &[], "look for changes")?.owned(0)?;
         Ok(i64::from_le_bytes(*blake3::hash(pulse.as_bytes()).as_bytes().first_chunk().unwrap_or(&[0; 8])))
     }
-}
-
-fn role(part: Part) -> Arg<'static> {
-    Arg::Int(match part {
-        Part::Active => 0,
-        Part::Passive => 1,
-    })
 }

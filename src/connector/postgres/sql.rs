@@ -3,8 +3,9 @@
 use super::{
     failure::{literal, quoted},
     form::Form,
-    layout::{LET_GO, Layout, Listed},
+    layout::Layout,
 };
+use crate::connector::outline::{LET_GO, Listed};
 
 /// The statements that are run for each record or page, written once.
 #[derive(Debug, Clone, Default)]
@@ -145,7 +146,7 @@ impl Layout {
         let mut columns = format!("{STATE_COLUMNS}, t.{} IS NOT NULL", quoted(&self.key[0].name));
         for data in &self.data {
             let column = format!("t.{}", quoted(&data.column));
-            columns.push_str(&format!(", {}", data.list.as_ref().map_or_else(|| data.form.read(&column), |list| list.read(&column))));
+            columns.push_str(&format!(", {}", data.list.as_ref().map_or_else(|| data.form.read(&column), |list| read_list(list, &column))));
         }
         let mut joins = String::new();
         for (at, link) in self.references.iter().enumerate() {
@@ -208,20 +209,15 @@ impl Layout {
     }
 }
 
-/// What is read of a list while a record in it has no uid yet.
-pub(super) const UNKNOWN: &[u8] = b"!";
-
-impl Listed {
-    /// What stands in a column with a list, as several references: those to records that are here.
-    fn read(&self, column: &str) -> String {
-        let resource = literal(&format!("{{\"@resource\":{},\"@uuid\":[", serde_json::Value::from(self.resource.as_str())));
-        format!(
-            "(SELECT CASE WHEN count(*) > count(p.uid) THEN '!' ELSE {resource} || string_agg(to_json(p.uid)::text, ',' ORDER BY j.at) || ']}}' END
+/// What stands in a column with a list, as several references: those to records that are here.
+fn read_list(list: &Listed, column: &str) -> String {
+    let resource = literal(&format!("{{\"@resource\":{},\"@uuid\":[", serde_json::Value::from(list.resource.as_str())));
+    format!(
+        "(SELECT CASE WHEN count(*) > count(p.uid) THEN '!' ELSE {resource} || string_agg(to_json(p.uid)::text, ',' ORDER BY j.at) || ']}}' END
               FROM unnest(string_to_array(btrim({column}, '|'), '|')) WITH ORDINALITY j(key, at)
               JOIN {} p ON p.k1 = CASE WHEN j.key ~ '^[0-9]{{1,18}}$' THEN j.key::bigint END AND NOT p.deleted)",
-            state_of(self.id)
-        )
-    }
+        state_of(list.id)
+    )
 }
 
 /// The name of a state table.

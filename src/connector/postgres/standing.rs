@@ -3,7 +3,7 @@
 use super::{
     Postgres,
     args::{Arg, Columns},
-    layout::{LET_GO, Layout},
+    layout::Layout,
 };
 use crate::{
     connector::{Living, Named, Overdue, Place, Purged, Standing, known::broken},
@@ -55,12 +55,7 @@ impl Postgres {
         );
         let rows = self.link.query(&sql, &[values], "read the journal")?;
         let standing = |row: &postgres::Row| {
-            let place = match (row.int(3)?, row.flag(2)?) {
-                (Some(LET_GO), _) => Place::LetGo,
-                (_, true) => Place::Deleted,
-                (Some(_), false) => Place::Held,
-                (None, false) => Place::Living,
-            };
+            let place = Place::of(row.int(3)?, row.flag(2)?);
             let from = row.int(4)?;
             let given = from.is_some() && from == peer;
             Ok(Standing { uid: row.owned(0)?, arrival: row.int(1)?.unwrap_or(0), place, given })

@@ -20,7 +20,7 @@ const EVENTS: [(&str, &str, &str); 4] = [
 pub(super) fn tables(layout: &Layout) -> String {
     let (state, note, id) = (layout.state(), layout.note(), layout.table.id);
     let wide = |null: &str| -> String {
-        let columns = layout.key.iter().enumerate().map(|(at, key)| format!("k{} {}{null}", at + 1, key.wide));
+        let columns = layout.key.iter().enumerate().map(|(at, key)| format!("k{} {}{null}", at + 1, key.more.wide));
         columns.collect::<Vec<_>>().join(", ")
     };
     format!(

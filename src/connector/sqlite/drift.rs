@@ -8,9 +8,13 @@ use rusqlite::params;
 
 use super::{Sqlite, apply::Transaction, failure::Told, layout::Layout};
 use crate::{
-    connector::{Apply, Table},
-    error::{Error, Kind as Fault, Result},
-    model::{Kind, Page},
+    connector::{
+        Apply,
+        aside::TakeIn,
+        drift::{Drift, drifted},
+    },
+    error::{Kind as Fault, Result},
+    model::Page,
 };
 
 /// Records settled in one transaction.
@@ -35,14 +39,6 @@ impl Sqlite {
             }
         }
         Ok(())
-    }
-
-    /// Refuses a table that could not be settled.
-    pub(super) fn refuse_unsettled(&self, table: &Table) -> Result<()> {
-        self.unsettled.get(&table.id).map_or(Ok(()), |why| {
-            Err(Error::new(Fault::Constraint, format!("{} is stopped: {why}", table.resource))
-                .hint("Give the new column the type and constraints it has at the other site, or leave it out with --omit."))
-        })
     }
 
     fn settle(&mut self, layout: &Arc<Layout>, known: &str) -> Result<()> {
@@ -98,16 +94,13 @@ impl Sqlite {
                 seen.push(layout.read(row, &names, &self.sites, me, &mut page)?);
             }
         }
-        for (seen, record) in seen.iter().zip(page.views()).filter(|(seen, _)| seen.present && seen.dangling.is_none()) {
-            let digest = record.digest();
-            let gained =
-                || record.fields().any(|(field, value)| value.kind != Kind::Null && layout.knows(field) && !before.contains(field));
-            if seen.digest == Some(digest) {
-                continue;
-            }
-            let done = match gained() {
-                true => self.conn.prepare_cached(&edited).and_then(|mut statement| statement.execute([seen.arrival])),
-                false => self.conn.prepare_cached(&same).and_then(|mut s| s.execute(params![seen.arrival, digest.0.as_slice()])),
+        for (seen, record) in seen.iter().zip(page.views()) {
+            let done = match drifted(layout, seen, record, before) {
+                Drift::Nothing => continue,
+                Drift::Gained => self.conn.prepare_cached(&edited).and_then(|mut statement| statement.execute([seen.arrival])),
+                Drift::Same(digest) => {
+                    self.conn.prepare_cached(&same).and_then(|mut s| s.execute(params![seen.arrival, digest.0.as_slice()]))
+                }
             };
             done.told("write the journal")?;
         }

@@ -8,25 +8,18 @@ use super::{
     Sqlite,
     failure::Told,
     layout::Layout,
-    rows::Seen,
     values::{push_uid, stored_uid},
 };
 use crate::{
-    connector::{Extent, Waiting, WaitingEntry, stored},
+    connector::{
+        Extent, Waiting, WaitingEntry,
+        feed::{Look, Window, leave_out},
+        seen::Seen,
+        stored,
+    },
     error::{Error, Result},
-    model::{Digest, Page, SiteId, Time},
+    model::{Page, SiteId, Time},
 };
-
-/// The most bytes of text in one record: with room for what the wire adds, what a peer takes at all.
-const LARGEST: usize = 24 << 20;
-
-/// Why a record cannot travel as it is.
-fn unfit(seen: &Seen, bytes: usize) -> Option<String> {
-    if let Some(field) = &seen.dangling {
-        return Some(format!("its {field} refers to a row that does not exist here"));
-    }
-    (bytes > LARGEST).then(|| format!("it has {bytes} bytes, and {LARGEST} is the most that a record may have"))
-}
 
 /// Arrivals looked at in one query, so that a long stretch of records that the peer sent itself holds no lock for long.
 const WINDOW: i64 = 50_000;
@@ -65,16 +58,8 @@ impl Sqlite {
         }
     }
 
-    /// Runs `work` on one state of the database.
-    fn snapshot<T>(&mut self, work: impl FnOnce(&mut Sqlite) -> Result<T>) -> Result<T> {
-        self.conn.execute_batch("BEGIN").told("read the database")?;
-        let done = work(self);
-        self.conn.execute_batch("COMMIT").told("end reading")?;
-        done
-    }
-
     fn read_window(&mut self, layout: &Layout, after: i64, peer: SiteId, extent: Extent, page: &mut Page) -> Result<Window> {
-        for table in self.with_parents(layout)? {
+        for table in self.with_parents(layout) {
             if self.unfolded(&table)? {
                 return Ok(Window::Unfolded);
             }
@@ -84,25 +69,18 @@ impl Sqlite {
         let me = self.me()?.site;
         let head = self.max_arrival(layout)?;
         let peer = self.sites.known(peer).unwrap_or(0);
-        let (mut upto, mut withheld, mut vanished, mut incomplete) = (after, Vec::new(), Vec::new(), Vec::new());
+        let mut look = Look::after(after);
         let first = page.records.len();
-        while upto < head {
-            let end = upto.saturating_add(WINDOW).min(head);
+        while look.upto < head {
+            let end = look.upto.saturating_add(WINDOW).min(head);
             let room = extent.records.saturating_sub(page.records.len() - first);
             let mut statement = self.conn.prepare_cached(&layout.sql.feed).told("read the feed")?;
-            let mut rows = statement.query(params![upto, end, peer, i64::try_from(room).unwrap_or(i64::MAX)]).told("read the feed")?;
+            let mut rows = statement.query(params![look.upto, end, peer, i64::try_from(room).unwrap_or(i64::MAX)]).told("read the feed")?;
             let mut full = false;
             while let Some(row) = rows.next().told("read the feed")? {
                 let before = page.text_len();
-                let seen: Seen = layout.read(row, &names, &self.sites, me, page)?;
-                upto = seen.arrival;
-                if seen.vanished {
-                    vanished.push(seen.arrival);
-                } else if let Some(reason) = unfit(&seen, page.text_len() - before) {
-                    withheld.push((page.records.len() - 1, reason));
-                } else if seen.present && seen.digest.is_none() {
-                    incomplete.extend(page.records.last().map(|record| (seen.arrival, page.view(record).digest())));
-                }
+                let seen = layout.read(row, &names, &self.sites, me, page)?;
+                look.take(&seen, page.text_len() - before, page);
                 full = page.records.len() - first >= extent.records || page.text_len() >= extent.bytes;
                 if full {
                     break;
@@ -112,12 +90,9 @@ impl Sqlite {
             if full {
                 break;
             }
-            upto = end;
+            look.upto = end;
         }
-        if !vanished.is_empty() {
-            return Ok(Window::Vanished(vanished));
-        }
-        Ok(Window::Read { upto: upto.max(after), more: upto < head, withheld, incomplete })
+        Ok(look.end(head))
     }
 
     /// Takes records that cannot travel out of a page; they wait until they can. Their content is in the table, so only its name is kept.
@@ -165,7 +140,7 @@ impl Sqlite {
             for (id, uid) in waiting {
                 let mut page = Page::default();
                 let seen = db.read_each(layout, vec![uid.clone()], &mut page)?;
-                if seen.iter().all(|seen| unfit(seen, page.text_len()).is_none()) {
+                if seen.iter().all(|seen| seen.unfit(page.text_len()).is_none()) {
                     db.conn.execute(&again, [&uid]).told("write the journal")?;
                     let arrival = db.max_arrival(layout)?;
                     db.complete(layout, &[arrival])?;
@@ -184,9 +159,7 @@ impl Sqlite {
             db.sites.learn(&db.conn)?;
             db.read_each(layout, stored, page)
         })?;
-        let left = seen.iter().enumerate().filter(|(_, seen)| unfit(seen, 0).is_some() || seen.vanished || seen.held);
-        let left: Vec<usize> = left.map(|(at, _)| first + at).collect();
-        page.remove(&left);
+        leave_out(&seen, first, page);
         Ok(())
     }
 
@@ -228,18 +201,4 @@ impl Sqlite {
         }
         Ok(entries)
     }
-}
-
-enum Window {
-    Read {
-        upto: i64,
-        more: bool,
-        withheld: Vec<(usize, String)>,
-        /// Records that became versions while what they refer to was none yet, and is by now: their digests, still to be noted.
-        incomplete: Vec<(i64, Digest)>,
-    },
-    /// An application wrote in between.
-    Unfolded,
-    /// Rows that went without a trigger noticing.
-    Vanished(Vec<i64>),
 }

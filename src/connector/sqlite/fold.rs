@@ -10,11 +10,11 @@ use rusqlite::{
 use super::{
     Sqlite,
     failure::{Told, quoted},
-    layout::{LET_GO, Layout},
-    rows::Seen,
+    layout::Layout,
     values::stored_uid,
 };
 use crate::{
+    connector::{outline::LET_GO, seen::Seen},
     error::Result,
     model::{Actor, Digest, Page, RecordView, Time, Uid, Version},
 };
@@ -37,7 +37,7 @@ impl Sqlite {
     /// Folds all local edits of a table and, first, of those it refers to. Within a transaction.
     pub(super) fn fold_all(&mut self, layout: &Layout) -> Result<()> {
         let mut open = Vec::new();
-        for table in self.with_parents(layout)? {
+        for table in self.with_parents(layout) {
             while self.unfolded(&table)? {
                 open.push((table.clone(), self.fold_batch(&table)?));
             }
@@ -48,7 +48,7 @@ impl Sqlite {
     /// Folds in short transactions until nothing is left.
     pub(super) fn fold_gently(&mut self, layout: &Layout) -> Result<()> {
         let mut open = Vec::new();
-        for table in self.with_parents(layout)? {
+        for table in self.with_parents(layout) {
             while self.unfolded(&table)? {
                 if !open.is_empty() {
                     self.breathe();
@@ -79,7 +79,7 @@ impl Sqlite {
                 seen.push(layout.read(row, &names, &self.sites, me, &mut page)?);
             }
         }
-        let known = seen.iter().zip(page.views()).filter(|(noted, _)| noted.dangling.is_none());
+        let known = seen.iter().zip(page.views()).filter(|(noted, _)| noted.whole());
         let known: Vec<(i64, Digest)> = known.map(|(noted, record)| (noted.arrival, record.digest())).collect();
         self.note_digests(layout, &known, "own IS NULL")
     }
@@ -135,9 +135,8 @@ impl Sqlite {
             while let Some(row) = rows.next().told("read the journal")? {
                 let noted = layout.read(row, &names, &self.sites, me.site, &mut page)?;
                 let record = &page.records[page.records.len() - 1];
-                let identity = layout.identity_at().map(|at| row.get_ref(at)).transpose().told("read the journal")?;
-                others.extend(layout.other_uid(identity, &noted, page.view(record).uid()).map(|uid| (noted.arrival, uid)));
-                let uid = (!noted.uid_known).then(|| layout.new_uid(page.view(record), identity.filter(|_| noted.present), &self.uuids));
+                others.extend(layout.other_uid(row, &noted, page.view(record).uid())?.map(|uid| (noted.arrival, uid)));
+                let uid = if noted.uid_known { None } else { Some(layout.new_uid(page.view(record), row, &self.uuids)?) };
                 seen.push((noted, uid));
             }
         }
@@ -192,7 +191,7 @@ impl Sqlite {
 
     fn fold_one(&mut self, layout: &Layout, noted: &Seen, uid: Option<&str>, record: RecordView<'_>, me: Actor) -> Result<()> {
         let state = layout.state();
-        let digest = noted.dangling.is_none().then(|| record.digest());
+        let digest = noted.whole().then(|| record.digest());
         if noted.uid_known && digest.is_some() && noted.digest == digest && !record.record.version.is_empty() {
             // The edit changed nothing. A version of it could beat a real edit made elsewhere.
             let sql = format!("UPDATE {state} SET own = NULL, deleted = ?2 WHERE arrival = ?1");

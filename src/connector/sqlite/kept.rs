@@ -11,9 +11,9 @@ use super::{
     values::{push_uid, stored_uid},
 };
 use crate::{
-    connector::{Clash, ConflictEntry, Conflicts, Effected, Effects, HistoryEntry, Table, Trouble, Verdict, stored, troubles},
+    connector::{Clash, ConflictEntry, Conflicts, Effected, Effects, HistoryEntry, Table, Trouble, Verdict, stored, waiting::troubles},
     error::{Error, Result},
-    model::{Page, RecordView, Relation, SiteId, Time, Version},
+    model::{Page, RecordView, SiteId, Time, Version},
 };
 
 /// Records whose agreed contents are noted in one transaction.
@@ -139,15 +139,8 @@ impl Sqlite {
         let stored = stored_uid(uid);
         let mut replaced = Vec::new();
         if clash.open {
-            let theirs = &clash.theirs.record.version;
-            for known in self.read_conflicts(Conflicts::Of(&layout.table, uid))? {
-                match known.theirs.records[0].version.relation(theirs) {
-                    Relation::Ahead => return Ok(false),
-                    Relation::Same if known.theirs.views().all(|view| view.digest() == clash.theirs.digest()) => return Ok(false),
-                    Relation::Same | Relation::Behind => replaced.push(known.id),
-                    Relation::Concurrent => {}
-                }
-            }
+            let Some(places) = clash.replaces(self.read_conflicts(Conflicts::Of(&layout.table, uid))?) else { return Ok(false) };
+            replaced = places;
         }
         let site = self.sites.id(&self.conn, peer)?;
         let (ours, theirs) = (stored::write(clash.ours)?, stored::write(clash.theirs)?);
@@ -192,7 +185,7 @@ impl Sqlite {
     pub(super) fn release(&mut self, layout: &Layout, uid: &str, version: &Version) -> Result<()> {
         let mut left = None;
         for conflict in self.read_conflicts(Conflicts::Of(&layout.table, uid))? {
-            if matches!(version.relation(&conflict.theirs.records[0].version), Relation::Ahead | Relation::Same) {
+            if conflict.ends_with(version) {
                 let sql = "UPDATE entente_conflict SET open = 0, after = ?2 WHERE id = ?1";
                 let mut statement = self.conn.prepare_cached(sql).told("write the conflict")?;
                 statement.execute(params![conflict.id, version.to_string()]).told("write the conflict")?;
@@ -205,10 +198,7 @@ impl Sqlite {
 
     /// See [`crate::connector::Apply::judge`].
     pub(super) fn judge_conflict(&mut self, layout: &Layout, id: i64, verdict: Verdict<'_>, ours: RecordView<'_>, now: Time) -> Result<()> {
-        let (open, choice, decided) = match verdict {
-            Verdict::Chosen(choice) => (false, Some(choice), Some(now.0)),
-            Verdict::Reopened => (true, None, None),
-        };
+        let (open, choice, decided) = verdict.kept(now);
         let after = self.version_of(layout, ours.uid())?.map(|version| version.to_string());
         let sql = "UPDATE entente_conflict SET open = ?2, choice = ?3, decided = ?4, after = ?5, ours = ?6 WHERE id = ?1";
         let values = params![id, open, choice, decided, after, stored::write(ours)?];

@@ -2,12 +2,8 @@
 
 use rusqlite::{Connection, functions::FunctionFlags};
 
-use super::{
-    failure::Told,
-    layout::{Listed, state_of},
-    values::push_uid,
-};
-use crate::{error::Result, model::Page};
+use super::{failure::Told, sql::state_of, values::push_uid};
+use crate::{connector::outline::Listed, error::Result, model::Page};
 
 /// Makes the functions known that [`read`] calls.
 pub(super) fn register(conn: &Connection) -> Result<()> {
@@ -27,9 +23,6 @@ fn keys(text: &str) -> String {
     let keys: Vec<String> = text.split('|').filter_map(|key| key.trim().parse::<i64>().ok()).map(|key| key.to_string()).collect();
     format!("[{}]", keys.join(","))
 }
-
-/// What is read of a list while a record in it has no uid yet.
-pub(super) const UNKNOWN: &[u8] = b"!";
 
 /// What stands in such a column, as several references: those to records that are here.
 pub(super) fn read(list: &Listed, column: &str) -> String {

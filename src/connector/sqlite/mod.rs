@@ -7,16 +7,21 @@ mod export;
 mod failure;
 mod fold;
 mod install;
+mod journal;
 mod kept;
 mod layout;
 mod lists;
 mod notes;
 mod rows;
+mod schema;
 mod shape;
+mod share;
+mod sql;
 mod standing;
 mod sums;
 mod sweep;
 mod triggers;
+mod turn;
 mod values;
 
 use std::{
@@ -27,25 +32,19 @@ use std::{
 };
 
 use rusqlite::{
-    Connection, OpenFlags, OptionalExtension,
+    Connection, OpenFlags,
     functions::{Context, FunctionFlags},
     params,
 };
 
-use self::{
-    failure::Told,
-    layout::{Entry, Layout},
-    rows::Sites,
-    shape::Shape,
-    sums::Tally,
-};
+use self::{failure::Told, layout::Layout, rows::Sites, shape::Shape, sums::Tally};
 use super::{
     Apply, ConflictEntry, Conflicts, Connector, Extent, Forgotten, HistoryEntry, Journal, Living, Make, Named, Overdue, Part, Progress,
-    Purged, Retention, Share, Standing, Survey, Swept, Table, Whose, eden::whose,
+    Purged, Retention, Share, Standing, Survey, Swept, Table, Whose, attach::surveyed, eden::whose,
 };
 use crate::{
-    error::{Error, Result},
-    model::{Actor, Lives, Page, Pending, SiteId, Sum, TableSpec, Time, Uuids},
+    error::Result,
+    model::{Page, Pending, SiteId, Sum, TableSpec, Time, Uuids},
 };
 
 /// How long we wait for another program that writes.
@@ -133,219 +132,9 @@ impl Sqlite {
         Ok(db)
     }
 
-    fn installed(&self) -> Result<bool> {
-        let sql = "SELECT count(*) FROM sqlite_schema WHERE type = 'table' AND name = 'entente_journal'";
-        let mut statement = self.conn.prepare_cached(sql).told("read the schema")?;
-        statement.query_row([], |row| row.get::<_, i64>(0)).map(|count| count > 0).told("read the schema")
-    }
-
-    fn require_journal(&self) -> Result<()> {
-        if self.installed()? {
-            return Ok(());
-        }
-        Err(Error::not_found("this database has no journal").hint("Attach it first: entente attach NAME URL --table T."))
-    }
-
-    /// Who writes here: our site under its present incarnation.
-    fn me(&self) -> Result<Actor> {
-        let mut statement = self.conn.prepare_cached("SELECT site, incarnation FROM entente_journal").told("read the journal")?;
-        let (site, incarnation): (String, u32) = statement.query_row([], |row| Ok((row.get(0)?, row.get(1)?))).told("read the journal")?;
-        Ok(Actor { site: site.parse()?, incarnation })
-    }
-
-    /// The layouts of all attached tables, made anew when the schema changed.
-    fn refresh(&mut self) -> Result<()> {
-        let version = self.conn.prepare_cached("PRAGMA schema_version").and_then(|mut statement| statement.query_row([], |row| row.get(0)));
-        let schema: i64 = version.told("read the schema")?;
-        if schema == self.schema && self.schema >= 0 {
-            return Ok(());
-        }
-        self.layouts.clear();
-        if self.installed()? {
-            self.sites.load(&self.conn)?;
-            let entries = self.entries()?;
-            // A table that was dropped or changed beyond use does not stop the others; whoever asks for it is told.
-            self.layouts = entries.iter().filter_map(|entry| Layout::make(entry, &entries).map(Arc::new).ok()).collect();
-            self.layouts.iter().try_for_each(|layout| self.count_along(layout))?;
-            self.settle_all()?;
-        }
-        // What could not be settled is tried again: what it refers to may have come.
-        self.schema = if self.unsettled.is_empty() { schema } else { -1 };
-        Ok(())
-    }
-
-    fn entries(&self) -> Result<Vec<Entry>> {
-        let mut statement =
-            self.conn
-                .prepare_cached(
-                    "SELECT id, name, spec, ready, EXISTS (SELECT 1 FROM sqlite_schema s WHERE s.name = 'entente_base_' || id) FROM entente_table ORDER BY id",
-                )
-                .told("read the journal")?;
-        let rows = statement
-            .query_map([], |row| {
-                Ok((
-                    row.get::<_, i64>(0)?,
-                    row.get::<_, String>(1)?,
-                    row.get::<_, String>(2)?,
-                    row.get::<_, bool>(3)?,
-                    row.get::<_, bool>(4)?,
-                ))
-            })
-            .told("read the journal")?;
-        let rows: Vec<_> = rows.collect::<rusqlite::Result<_>>().told("read the journal")?;
-        let mut entries = Vec::new();
-        for (id, name, spec, ready, bases) in rows {
-            let spec: TableSpec = serde_json::from_str(&spec).map_err(|e| Error::internal("the journal is damaged").because(e))?;
-            match Shape::read(&self.conn, &name) {
-                Ok(shape) => entries.push(Entry { id, ready, bases, spec, shape }),
-                Err(error) if error.kind() == crate::error::Kind::NotFound => {}
-                Err(error) => return Err(error),
-            }
-        }
-        Ok(entries)
-    }
-
-    fn layout(&mut self, table: &Table) -> Result<Arc<Layout>> {
-        self.refresh()?;
-        self.refuse_unsettled(table)?;
-        let found = self.layouts.iter().find(|layout| layout.table.id == table.id);
-        found.cloned().ok_or_else(|| {
-            Error::not_found(format!("table {:?} is gone, or was changed so that it cannot be shared", table.name))
-                .hint("See `entente attach NAME URL`, which lists what can be attached, and attach it again.")
-        })
-    }
-
-    /// A table and, before it, all that it refers to, directly or not.
-    fn with_parents(&self, layout: &Layout) -> Result<Vec<Arc<Layout>>> {
-        fn visit(all: &[Arc<Layout>], id: i64, seen: &mut Vec<i64>, order: &mut Vec<Arc<Layout>>) {
-            if seen.contains(&id) {
-                return;
-            }
-            seen.push(id);
-            if let Some(layout) = all.iter().find(|layout| layout.table.id == id) {
-                let lists = layout.data.iter().filter_map(|data| data.list.as_ref()).map(|list| list.id);
-                for id in layout.references.iter().map(|link| link.parent_id).chain(lists) {
-                    visit(all, id, seen, order);
-                }
-                order.push(layout.clone());
-            }
-        }
-        let mut order = Vec::new();
-        visit(&self.layouts, layout.table.id, &mut Vec::new(), &mut order);
-        Ok(order)
-    }
-
-    /// Runs `work` in a write transaction: all of it or nothing.
-    fn transaction<T>(&mut self, work: impl FnOnce(&mut Sqlite) -> Result<T>) -> Result<T> {
-        self.conn.execute_batch("BEGIN IMMEDIATE").told("write to the database")?;
-        let ready = self.sites.learn_where_installed(&self.conn);
-        let done = ready.and_then(|()| work(self)).and_then(|value| self.commit("commit").map(|()| value));
-        if done.is_err() {
-            self.undo();
-        }
-        done
-    }
-
-    fn undo(&mut self) {
-        if !self.conn.is_autocommit() {
-            // A failed rollback leaves nothing to do: the connection's end rolls back too.
-            let _ = self.conn.execute_batch("ROLLBACK");
-        }
-        self.forget_tally();
-        // What cannot be read now is read at the next use.
-        let _ = self.sites.load(&self.conn);
-    }
-
-    /// Forgets, in short transactions, what one peer or any is believed to hold.
-    fn forget_senders(&mut self, layout: &Layout, site: i64) -> Result<()> {
-        const WINDOW: i64 = 2_000;
-        let sql = format!("UPDATE {} SET received_from = NULL WHERE arrival BETWEEN ?1 AND ?2 AND received_from = ?3", layout.state());
-        let mut first = 0;
-        while first <= self.max_arrival(layout)? {
-            self.transaction(|db| db.conn.execute(&sql, params![first, first + WINDOW - 1, site]).told("write the journal"))?;
-            first += WINDOW;
-            self.breathe();
-        }
-        Ok(())
-    }
-
     fn max_arrival(&self, layout: &Layout) -> Result<i64> {
         let mut statement = self.conn.prepare_cached(&layout.sql.last_arrival).told("read the journal")?;
         statement.query_row([], |row| row.get(0)).told("read the journal")
-    }
-
-    /// Leaves the database to others for a moment between two short transactions: longer when somebody else writes.
-    fn breathe(&mut self) {
-        let pulse = self.data_version().unwrap_or(self.pulse);
-        let pause = if pulse == self.pulse { 1 } else { 20 };
-        self.pulse = pulse;
-        std::thread::sleep(Duration::from_millis(pause));
-    }
-
-    fn data_version(&self) -> Result<i64> {
-        self.conn.query_row("PRAGMA data_version", [], |row| row.get(0)).told("look for changes")
-    }
-
-    fn read_share(&self, table: i64, peer: SiteId, part: Part) -> Result<Share> {
-        let Some(site) = self.sites.known(peer) else { return Ok(Share::default()) };
-        let sql = "SELECT told, heard, epoch, pull, push, asked, given, former, former_upto, compare, refused, lives FROM entente_share WHERE site = ?1 AND tab = ?2 AND role = ?3";
-        let mut statement = self.conn.prepare_cached(sql).told("read the journal")?;
-        let unsigned = |value: i64| u64::try_from(value).unwrap_or(0);
-        let share = statement.query_row(params![site, table, role(part)], |row| {
-            Ok(Share {
-                told: unsigned(row.get(0)?),
-                heard: unsigned(row.get(1)?),
-                epoch: row.get(2)?,
-                pull: row.get(3)?,
-                push: row.get(4)?,
-                asked: row.get(5)?,
-                given: row.get(6)?,
-                former: row.get(7)?,
-                former_upto: row.get(8)?,
-                compare: Overdue::from_bits(row.get(9)?),
-                refused: row.get(10)?,
-                lives: Lives::read(&row.get::<_, String>(11)?),
-            })
-        });
-        Ok(share.optional().told("read the journal")?.unwrap_or_default())
-    }
-
-    fn write_share(&mut self, table: i64, peer: SiteId, part: Part, share: &Share) -> Result<()> {
-        let site = self.sites.id(&self.conn, peer)?;
-        let sql = "INSERT INTO entente_share (site, tab, role, told, heard, epoch, pull, push, asked, given, former, former_upto, compare, refused, lives)
-                   VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15)
-                   ON CONFLICT (site, tab, role) DO UPDATE SET told = ?4, heard = ?5, epoch = ?6, pull = ?7, push = ?8, asked = ?9, given = ?10,
-                   former = ?11, former_upto = ?12, compare = CASE WHEN compare >> 3 = ?13 >> 3 THEN ?13 ELSE compare END,
-                   refused = MAX(refused, ?14), lives = ?15";
-        let mut statement = self.conn.prepare_cached(sql).told("write the journal")?;
-        let signed = |value: u64| i64::try_from(value).unwrap_or(i64::MAX);
-        let (told, heard) = (signed(share.told), signed(share.heard));
-        let Share { epoch, pull, push, asked, given, former, former_upto, .. } = share;
-        let values = params![
-            site,
-            table,
-            role(part),
-            told,
-            heard,
-            epoch,
-            pull,
-            push,
-            asked,
-            given,
-            former,
-            former_upto,
-            share.compare.bits(),
-            share.refused,
-            share.lives.to_string()
-        ];
-        statement.execute(values).told("write the journal").map(|_| ())
-    }
-}
-
-fn role(part: Part) -> i64 {
-    match part {
-        Part::Active => 0,
-        Part::Passive => 1,
     }
 }
 
@@ -361,14 +150,7 @@ impl Connector for Sqlite {
             .map(|name| {
                 let shape = Shape::read(&self.conn, name)?;
                 let known = attached.iter().find(|entry| entry.shape.name == shape.name);
-                let identity = match (layout::unfit(&shape), known) {
-                    (Some(why), _) => Err(why),
-                    (None, Some(entry)) => Ok(entry.spec.identity.clone().unwrap_or_else(|| layout::propose(&shape))),
-                    (None, None) if shape.key().is_empty() => Err("it has no primary key".to_owned()),
-                    (None, None) => Ok(layout::propose(&shape)),
-                };
-                let references = shape.foreign.iter().map(|foreign| foreign.parent.clone()).collect();
-                Ok(Survey { table: name.clone(), identity, references, attached: known.map(|entry| entry.spec.resource.clone()) })
+                Ok(surveyed(&shape, known))
             })
             .collect()
     }

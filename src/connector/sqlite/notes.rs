@@ -7,7 +7,8 @@ use rusqlite::{Rows, params};
 use super::{
     Sqlite,
     failure::{Told, quoted},
-    layout::{Layout, on_key, state_of},
+    layout::Layout,
+    sql::{on_key, state_of},
     values::{push_uid, stored_uid},
 };
 use crate::{
@@ -65,7 +66,7 @@ impl Sqlite {
             let part = |to: &String| format!("q.k{}", link.parent_key.iter().position(|key| key == to).unwrap_or(0) + 1);
             row = row.iter().map(part).collect();
         } else {
-            through = format!(" CROSS JOIN {} r ON {}", quoted(&link.parent), on_key(&link.parent_key, "r", "q"));
+            through = format!(" CROSS JOIN {} r ON {}", link.parent, on_key(&link.parent_key, "r", "q"));
             row = row.iter().map(|to| format!("r.{}", quoted(to))).collect();
         }
         let on: Vec<String> = link.columns.iter().zip(&row).map(|(column, to)| format!("t.{} = {to}", quoted(column))).collect();

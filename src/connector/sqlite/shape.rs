@@ -1,9 +1,20 @@
 //! What a table looks like, as SQLite tells it.
 
+use std::borrow::Cow;
+
 use rusqlite::{Connection, OptionalExtension};
 
-use super::{failure::Told, values::Affinity};
-use crate::error::{Error, Result};
+use super::{
+    failure::{Told, quoted},
+    values::Affinity,
+};
+use crate::{
+    connector::shape::{self, Filled, Lead},
+    error::{Error, Result},
+    model::Kind as ValueKind,
+};
+
+pub(super) type Column = shape::Column<Affinity, ()>;
 
 /// A table of the user's database.
 #[derive(Debug, Clone)]
@@ -14,19 +25,7 @@ pub(super) struct Shape {
     pub(super) foreign: Vec<Foreign>,
     /// Column sets that are unique for all rows, the primary key among them.
     pub(super) unique: Vec<Vec<String>>,
-}
-
-#[derive(Debug, Clone)]
-pub(super) struct Column {
-    pub(super) name: String,
-    pub(super) declared: String,
-    pub(super) affinity: Affinity,
-    pub(super) not_null: bool,
-    /// As an SQL expression.
-    pub(super) default: Option<String>,
-    /// Position in the primary key from 1; 0 = not part of it.
-    pub(super) key: i64,
-    pub(super) generated: bool,
+    key: Vec<String>,
 }
 
 #[derive(Debug, Clone)]
@@ -60,38 +59,97 @@ impl Shape {
             Error::not_found(format!("there is no table {table:?} in this database"))
                 .hint("Run `entente attach NAME URL` without --table to list its tables.")
         })?;
-        let columns = columns(conn, &name).told("read the schema")?;
+        let (columns, key) = columns(conn, &name).told("read the schema")?;
         let foreign = foreign(conn, &name).told("read the schema")?;
         let mut unique = unique(conn, &name).told("read the schema")?;
-        let mut key: Vec<&Column> = columns.iter().filter(|column| column.key > 0).collect();
-        key.sort_by_key(|column| column.key);
-        let key: Vec<String> = key.iter().map(|column| column.name.clone()).collect();
         if !key.is_empty() && !unique.contains(&key) {
-            unique.push(key);
+            unique.push(key.clone());
         }
-        Ok(Shape { name, kind, columns, foreign, unique })
+        Ok(Shape { name, kind, columns, foreign, unique, key })
+    }
+}
+
+impl shape::Shape for Shape {
+    type Form = Affinity;
+    type More = ();
+
+    fn name(&self) -> &str {
+        &self.name
     }
 
-    /// The primary key's columns in order; empty where there is none.
-    pub(super) fn key(&self) -> Vec<String> {
-        let mut key: Vec<&Column> = self.columns.iter().filter(|column| column.key > 0).collect();
-        key.sort_by_key(|column| column.key);
-        key.iter().map(|column| column.name.clone()).collect()
+    fn sql(&self) -> String {
+        quoted(&self.name)
     }
 
-    pub(super) fn column(&self, name: &str) -> Option<&Column> {
-        self.columns.iter().find(|column| column.name.eq_ignore_ascii_case(name))
+    fn columns(&self) -> &[Column] {
+        &self.columns
     }
 
-    /// Whether no two rows can have the same values in exactly these columns.
-    pub(super) fn is_unique(&self, columns: &[String]) -> bool {
-        let sorted = |columns: &[String]| {
-            let mut columns: Vec<String> = columns.iter().map(|column| column.to_ascii_lowercase()).collect();
-            columns.sort();
-            columns
-        };
-        let wanted = sorted(columns);
-        self.unique.iter().any(|unique| sorted(unique) == wanted)
+    fn key(&self) -> Vec<String> {
+        self.key.clone()
+    }
+
+    fn unique(&self) -> &[Vec<String>] {
+        &self.unique
+    }
+
+    fn foreign(&self) -> Vec<(&[String], &str, &[String])> {
+        self.foreign.iter().map(|key| (key.columns.as_slice(), key.parent.as_str(), key.to.as_slice())).collect()
+    }
+
+    fn unfit(&self) -> Option<String> {
+        match self.kind.as_str() {
+            "table" => None,
+            "view" => Some("it is a view; attach the tables behind it".into()),
+            "virtual" => Some("it is a virtual table".into()),
+            other => Some(format!("it is a {other} table")),
+        }
+    }
+
+    fn is_for_uids(&self, column: &Column) -> bool {
+        let name = column.name.to_lowercase();
+        matches!(name.as_str(), "uuid" | "guid" | "urn") || column.declared.to_uppercase().contains("UUID")
+    }
+
+    fn lead(&self, at: usize, parent: &Shape) -> Option<Lead> {
+        let foreign = self.foreign.get(at).filter(|foreign| Self::same(&foreign.parent, &parent.name))?;
+        let to = if foreign.to.is_empty() { parent.key.clone() } else { foreign.to.clone() };
+        let exact = |name: &String| parent.column(name).map_or_else(|| name.clone(), |column| column.name.clone());
+        let mut kinds = foreign.columns.iter().zip(&to).map(|(own, other)| (self.column(own), parent.column(other)));
+        let alike = kinds.all(|(own, other)| own.zip(other).is_some_and(|(own, other)| own.form == other.form));
+        // All of a connection's foreign keys can be told to wait.
+        Some(Lead { to: to.iter().map(exact).collect(), alike, deferrable: true })
+    }
+
+    fn plain(name: &str) -> Cow<'_, str> {
+        name.to_ascii_lowercase().into()
+    }
+
+    fn is_integer(form: &Affinity) -> bool {
+        *form == Affinity::Integer
+    }
+
+    fn kind(form: &Affinity, declared: &str) -> ValueKind {
+        let declared = declared.to_uppercase();
+        let word = declared.split(['(', ' ']).next().unwrap_or_default();
+        match (word, form) {
+            ("DATE", _) => ValueKind::Date,
+            ("DATETIME" | "TIMESTAMP", _) => ValueKind::Local,
+            ("TIME", _) => ValueKind::Clock,
+            ("BOOLEAN" | "BOOL", _) => ValueKind::Boolean,
+            ("JSON" | "JSONB", _) => ValueKind::Json,
+            ("DECIMAL" | "NUMERIC", _) => ValueKind::Decimal,
+            (_, Affinity::Integer) => ValueKind::Integer,
+            (_, Affinity::Real) => ValueKind::Real,
+            ("BLOB", _) => ValueKind::Bytes,
+            (_, Affinity::Text) => ValueKind::Text,
+            // A column that takes anything says nothing.
+            _ => ValueKind::Null,
+        }
+    }
+
+    fn line(field: &str, form: &Affinity) -> String {
+        format!("{field} {form:?}")
     }
 }
 
@@ -113,7 +171,8 @@ pub(super) fn writes_spread(conn: &Connection) -> Result<bool> {
     Ok(false)
 }
 
-fn columns(conn: &Connection, table: &str) -> rusqlite::Result<Vec<Column>> {
+/// The columns, and the names of those that make the primary key, in its order.
+fn columns(conn: &Connection, table: &str) -> rusqlite::Result<(Vec<Column>, Vec<String>)> {
     let sql = "SELECT c.name, c.type, c.\"notnull\", c.dflt_value, c.pk, c.hidden, l.strict FROM pragma_table_xinfo(?1) c
                JOIN pragma_table_list l ON l.schema = 'main' AND l.name = ?1 ORDER BY c.cid";
     let mut statement = conn.prepare_cached(sql)?;
@@ -121,17 +180,24 @@ fn columns(conn: &Connection, table: &str) -> rusqlite::Result<Vec<Column>> {
         let (declared, strict): (String, bool) = (row.get(1)?, row.get(6)?);
         // Only in a strict table does ANY take values as they are.
         let as_it_is = strict && declared.eq_ignore_ascii_case("ANY");
-        Ok(Column {
+        let column = Column {
             name: row.get(0)?,
-            affinity: if as_it_is { Affinity::Blob } else { Affinity::of(&declared) },
+            form: if as_it_is { Affinity::Blob } else { Affinity::of(&declared) },
             declared,
             not_null: row.get(2)?,
             default: row.get(3)?,
-            key: row.get(4)?,
             generated: row.get::<_, i64>(5)? >= 2,
-        })
+            filled: Filled::Never,
+            more: (),
+        };
+        // Its place in the primary key from 1; 0 = it is no part of it.
+        Ok((column, row.get::<_, i64>(4)?))
     })?;
-    rows.collect()
+    let columns: Vec<(Column, i64)> = rows.collect::<rusqlite::Result<_>>()?;
+    let mut key: Vec<&(Column, i64)> = columns.iter().filter(|(_, place)| *place > 0).collect();
+    key.sort_by_key(|(_, place)| *place);
+    let key = key.iter().map(|(column, _)| column.name.clone()).collect();
+    Ok((columns.into_iter().map(|(column, _)| column).collect(), key))
 }
 
 fn foreign(conn: &Connection, table: &str) -> rusqlite::Result<Vec<Foreign>> {

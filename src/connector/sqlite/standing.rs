@@ -7,7 +7,7 @@ use rusqlite::{params, types::Value as Native};
 use super::{
     Sqlite,
     failure::Told,
-    layout::{LET_GO, Layout},
+    layout::Layout,
     values::{push_uid, stored_uid},
 };
 use crate::{
@@ -71,12 +71,7 @@ impl Sqlite {
             let uid = push_uid(row.get_ref(0).told("read the journal")?, &mut page);
             let held: Option<i64> = row.get(3).told("read the journal")?;
             let from: Option<i64> = row.get(4).told("read the journal")?;
-            let place = match (held, row.get::<_, bool>(2).told("read the journal")?) {
-                (Some(LET_GO), _) => Place::LetGo,
-                (_, true) => Place::Deleted,
-                (Some(_), false) => Place::Held,
-                (None, false) => Place::Living,
-            };
+            let place = Place::of(held, row.get(2).told("read the journal")?);
             standings.push(Standing {
                 uid: page.text(uid).to_owned(),
                 arrival: row.get(1).told("read the journal")?,

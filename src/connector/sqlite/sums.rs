@@ -13,13 +13,7 @@ use rusqlite::{
     types::ValueRef,
 };
 
-use super::{
-    Sqlite,
-    failure::Told,
-    layout::{Layout, state_of},
-    rows::KnownSites,
-    values::push_uid,
-};
+use super::{Sqlite, failure::Told, layout::Layout, rows::KnownSites, sql::state_of, values::push_uid};
 use crate::{
     connector::known::read_version,
     error::Result,

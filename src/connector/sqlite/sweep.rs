@@ -4,12 +4,7 @@ use std::thread::sleep;
 
 use rusqlite::params;
 
-use super::{
-    Sqlite,
-    failure::{Told, quoted},
-    install::PAUSE,
-    layout::Layout,
-};
+use super::{Sqlite, failure::Told, journal::PAUSE, layout::Layout};
 use crate::{
     connector::{Forgotten, Progress, Retention, Swept},
     error::Result,
@@ -28,14 +23,8 @@ const TRIES: usize = 3;
 impl Sqlite {
     /// See [`crate::connector::Connector::sweep`]. Nothing is folded here: that has to wait until it is known that this journal did not go back.
     pub(super) fn sweep_table(&mut self, layout: &Layout, now: Time, progress: Progress<'_>) -> Result<Swept> {
-        let (resource, known) = (layout.table.resource.clone(), self.max_arrival(layout)?);
-        let total: i64 = self
-            .conn
-            .query_row(&format!("SELECT count(*) FROM {}", quoted(&layout.table.name)), [], |row| row.get(0))
-            .told("count the rows")?;
-        let total = u64::try_from(total).unwrap_or(0);
-        let mut swept = Swept::default();
-        let mut after = None;
+        let (resource, known, total) = (layout.table.resource.clone(), self.max_arrival(layout)?, self.rows_of(layout)?);
+        let (mut swept, mut after) = (Swept::default(), None);
         loop {
             progress(&resource, swept.rows.min(total), total);
             let (last, some) = self.transaction(|db| db.journal_some(layout, after.as_deref(), now))?;

@@ -1,15 +1,15 @@
 //! Records that get another uid, and what refers to them.
 
-use std::collections::HashMap;
-
-use super::{ALIASES, Transaction};
+use super::Transaction;
 use crate::{
     connector::{
         Found, Key, Locals, Table,
+        aliases::Heirs,
+        links::Link,
         postgres::{
             args::{Arg, Columns},
             failure::quoted,
-            layout::{Layout, Link},
+            layout::Layout,
             triggers::APPLYING,
         },
     },
@@ -18,29 +18,18 @@ use crate::{
 
 impl Transaction<'_> {
     /// The uids that `uids` lead to by aliases.
-    pub(super) fn heirs(&mut self, layout: &Layout, uids: &[&str]) -> Result<HashMap<String, String>> {
+    pub(super) fn heirs(&mut self, layout: &Layout, uids: &[&str]) -> Result<Heirs> {
         let state = layout.state();
-        let mut heirs: HashMap<String, String> = HashMap::new();
         // Aliases are rare: most tables have none, and one look spares the others.
         let any = format!("SELECT (SELECT heir FROM {state} WHERE heir IS NOT NULL ORDER BY heir LIMIT 1) IS NOT NULL");
         if uids.is_empty() || !self.db.link.one(&any, &[], "read the journal")?.flag(0)? {
-            return Ok(heirs);
+            return Ok(Heirs::default());
         }
         let sql = format!("SELECT uid, heir FROM {state} WHERE uid = ANY($1::text[]) AND heir IS NOT NULL AND deleted");
-        let mut asked: Vec<String> = uids.iter().map(|uid| (*uid).to_owned()).collect();
-        for _ in 0..ALIASES {
-            let mut next = Vec::new();
-            for row in self.db.link.query(&sql, &[Arg::texts(&asked)], "read the journal")? {
-                let heir = row.owned(1)?;
-                heirs.insert(row.owned(0)?, heir.clone());
-                next.push(heir);
-            }
-            if next.is_empty() {
-                return Ok(heirs);
-            }
-            asked = next;
-        }
-        Err(Error::internal("the journal is damaged: its aliases lead in a circle"))
+        Heirs::follow(uids, |asked| {
+            let rows = self.db.link.query(&sql, &[Arg::texts(asked)], "read the journal")?;
+            rows.iter().map(|row| Ok((row.owned(0)?, row.owned(1)?))).collect()
+        })
     }
 
     /// See [`crate::connector::Apply::exactly`].
@@ -48,9 +37,7 @@ impl Transaction<'_> {
         let mut locals = Locals { found: vec![None], ..Locals::default() };
         let seen = self.db.read_each(layout, &[uid], &mut locals.page)?;
         if let Some(seen) = seen.first() {
-            let living = !locals.page.records[0].deleted;
-            let (held, retracted) = (seen.held && !seen.retracted, seen.retracted);
-            locals.found[0] = Some(Found { at: 0, arrival: seen.arrival, shared: false, held, living, base: None, retracted });
+            locals.found[0] = Some(seen.found(0, &locals.page.records[0]));
         }
         Ok(locals)
     }
@@ -70,8 +57,7 @@ impl Transaction<'_> {
             let sql = format!("UPDATE {kept} SET uid = $3 WHERE tab = $1::bigint AND uid = $2");
             self.db.link.run(&sql, &[table.id.into(), Arg::text(from), Arg::text(to)], "write the journal")?;
         }
-        let found = Found { at: 0, arrival, shared: false, held: false, living: true, base: None, retracted: false };
-        match self.local_key(&layout, Some(found))? {
+        match self.local_key(&layout, Some(Found::living(arrival)))? {
             Some(key) => self.refresh_digests(&layout, &key),
             None => Ok(()),
         }

@@ -5,8 +5,9 @@ use std::collections::{BTreeMap, HashMap};
 use super::Transaction;
 use crate::{
     connector::{
-        Apply, Key, KeyPart, Make, Whose,
+        Apply, Key, Make, Whose,
         eden::{Glance, Ground, Super, accounts, supers},
+        keys::key_to_enter,
         postgres::{
             Postgres,
             args::{Arg, Columns},
@@ -15,6 +16,7 @@ use crate::{
             shape::Shape,
             triggers::APPLYING,
         },
+        shape::Shape as _,
     },
     error::{Kind as Fault, Result},
 };
@@ -27,9 +29,8 @@ const KEYS: &str = "= ANY($1::bigint[])";
 impl Transaction<'_> {
     /// Notes a row that may want entries.
     pub(super) fn entered(&mut self, layout: &Layout, key: Option<&Key>) {
-        if let (Make::Eden, true, Some([KeyPart::Integer(key)])) = (layout.table.form.make, layout.own_key, key.map(|key| key.0.as_slice()))
-        {
-            self.entered.entry(layout.table.id).or_default().push(*key);
+        if let Some(key) = key_to_enter(layout, key) {
+            self.entered.entry(layout.table.id).or_default().push(key);
         }
     }
 

@@ -1,17 +1,16 @@
 //! What is here: records by their uids, where references lead, matches.
 
-use std::collections::{BTreeMap, BTreeSet, HashMap};
-
 use super::{Transaction, states};
 use crate::{
     connector::{
-        Apply, Found, Key, Locals, Table, Target, Targets,
+        Apply, Key, Locals, Table, Target, Targets,
+        aliases::in_order,
         postgres::{
             args::{Arg, Columns},
             failure::quoted,
             layout::Layout,
-            rows::Seen,
         },
+        seen::{Seen, place},
     },
     error::{Kind as Fault, Result},
     model::{Page, RecordView, SiteId, Time},
@@ -23,7 +22,7 @@ impl Transaction<'_> {
         let layout = self.layout(table)?;
         self.catch_up(&layout)?;
         let heirs = self.heirs(&layout, uids)?;
-        let wanted: Vec<&str> = uids.iter().map(|uid| last(&heirs, uid)).collect();
+        let wanted: Vec<&str> = uids.iter().map(|uid| heirs.last(uid)).collect();
         let mut locals = Locals { found: vec![None; uids.len()], ..Locals::default() };
         let mut seen = self.read_locals(&layout, &wanted, &mut locals.page)?;
         let vanished: Vec<i64> = seen.iter().filter(|seen| seen.vanished).map(|seen| seen.arrival).collect();
@@ -40,18 +39,7 @@ impl Transaction<'_> {
             let known: Vec<&str> = locals.page.views().map(RecordView::uid).collect();
             self.db.read_bases(&layout, &known, &mut locals.bases)?;
         }
-        let bases: HashMap<&str, usize> = locals.bases.views().enumerate().map(|(at, view)| (view.uid(), at)).collect();
-        let peer = self.db.sites.known(peer);
-        let places: HashMap<&str, usize> = locals.page.views().enumerate().map(|(at, view)| (view.uid(), at)).collect();
-        for (at, uid) in wanted.iter().enumerate() {
-            locals.found[at] = places.get(uid).map(|place| {
-                let seen = &seen[*place];
-                let shared = peer.is_some() && seen.received_from == peer;
-                let base = bases.get(uid).copied();
-                let (living, held) = (!locals.page.records[*place].deleted, seen.held && !seen.retracted);
-                Found { at: *place, arrival: seen.arrival, shared, held, living, base, retracted: seen.retracted }
-            });
-        }
+        place(&mut locals, &seen, &wanted, self.db.sites.known(peer));
         Ok(locals)
     }
 
@@ -60,12 +48,7 @@ impl Transaction<'_> {
         self.flush()?;
         let mut targets = Targets::default();
         self.last_arrival = None;
-        // In the order of names: folding gives out uids, and the same run has to give the same ones.
-        let mut by_resource: BTreeMap<&str, BTreeSet<&str>> = BTreeMap::new();
-        for (resource, uid) in wanted {
-            by_resource.entry(resource).or_default().insert(uid);
-        }
-        for (resource, uids) in by_resource {
+        for (resource, uids) in in_order(wanted) {
             let Some(layout) = self.db.layouts.iter().find(|layout| layout.table.resource == resource).cloned() else { continue };
             self.db.fold_all(&layout)?;
             self.find_target(&layout, &uids.into_iter().collect::<Vec<_>>(), &mut targets)?;
@@ -120,34 +103,15 @@ impl Transaction<'_> {
 
     fn find_target(&mut self, layout: &Layout, uids: &[&str], targets: &mut Targets) -> Result<()> {
         let heirs = self.heirs(layout, uids)?;
-        let mut followers: BTreeMap<&str, Vec<&str>> = BTreeMap::new();
-        for uid in uids {
-            followers.entry(last(&heirs, uid)).or_default().push(uid);
-        }
+        let followers = heirs.followers(uids);
         let asked: Vec<&str> = followers.keys().copied().collect();
         let sql =
             format!("SELECT s.uid, s.deleted, {} FROM {} s WHERE s.uid = ANY($1::text[])", layout.state_key().join(", "), layout.state());
         for row in self.db.link.query(&sql, &[Arg::texts(&asked)], "follow references")? {
             let found = row.text(0)?.unwrap_or_default();
             let target = if row.flag(1)? { Target::Deleted } else { Target::Here(Key(layout.key_from(&row, 2)?)) };
-            let resource = &layout.table.resource;
-            for uid in followers.get(found).into_iter().flatten() {
-                targets.set(resource, uid, target.clone());
-                if *uid != found {
-                    targets.set_heir(resource, uid, found);
-                    targets.set(resource, found, target.clone());
-                }
-            }
+            targets.set_all(&layout.table.resource, followers.get(found).map_or(&[], Vec::as_slice), found, &target);
         }
         Ok(())
     }
-}
-
-/// The uid that a uid leads to by aliases.
-fn last<'h>(heirs: &'h HashMap<String, String>, uid: &'h str) -> &'h str {
-    let mut uid = uid;
-    while let Some(heir) = heirs.get(uid) {
-        uid = heir;
-    }
-    uid
 }

@@ -6,6 +6,7 @@ mod eden;
 mod find;
 mod retract;
 mod rows;
+mod savepoint;
 mod states;
 mod together;
 mod waiting;
@@ -25,14 +26,13 @@ use super::{
 use crate::{
     connector::{
         Apply, Attempt, Clash, ConflictEntry, Conflicts, Effected, Effects, Found, HistoryEntry, Key, KeyPart, Locals, Lost, Part, Share,
-        Table, Targets, Verdict, Wait, Waiter, Which, Whose, Write, stored,
+        Table, Targets, Verdict, Wait, Waiter, Which, Whose, Write,
+        attached::{layout_within, refuse_unsettled},
+        stored,
     },
-    error::{Error, Kind as Fault, Result},
+    error::Result,
     model::{Actor, Page, RecordView, SiteId, Sum, Time},
 };
-
-/// How many aliases are followed before the journal is called damaged: an heir is always smaller, so there is no cycle.
-const ALIASES: usize = 64;
 
 /// How long a page waits for rows that an application holds, before it gives way and is tried again. Less than the server's `deadlock_timeout`, so that
 /// of us and an application that wait for each other it is never the application that has to give up.
@@ -114,45 +114,8 @@ impl<'a> Transaction<'a> {
     }
 
     fn layout(&self, table: &Table) -> Result<Arc<Layout>> {
-        self.db.refuse_unsettled(table)?;
-        let found = self.db.layouts.iter().find(|layout| layout.table.id == table.id);
-        found.cloned().ok_or_else(|| Error::not_found(format!("table {:?} is no longer attached", table.name)))
-    }
-
-    /// What committed before this page comes before it: its notes are taken over before a table is looked at.
-    fn catch_up(&mut self, layout: &Layout) -> Result<()> {
-        self.flush()?;
-        self.last_arrival = None;
-        if self.caught_up.insert(layout.table.id) {
-            let tables = self.db.with_parents(layout);
-            self.db.gather(&tables)?;
-        }
-        Ok(())
-    }
-
-    /// Does something of which nothing is left if a constraint forbids it; the transaction goes on.
-    fn within_savepoint<T>(&mut self, work: impl FnOnce(&mut Self) -> Result<T>) -> Result<T> {
-        let (tally, arrival) = (self.db.tally.clone(), self.last_arrival);
-        self.db.link.batch("SAVEPOINT entente_write", "write to the database")?;
-        let done = work(self).and_then(|value| self.db.link.batch("RELEASE entente_write", "write to the database").map(|()| value));
-        if let Err(error) = &done {
-            (self.db.tally, self.last_arrival) = (tally, arrival);
-            let back = self.db.link.batch("ROLLBACK TO entente_write; RELEASE entente_write", "go on");
-            // Sites that it learned went with it.
-            self.broken |= error.kind() == Fault::Busy || back.and_then(|()| self.db.sites.load(&mut self.db.link)).is_err();
-        }
-        done
-    }
-
-    /// Notes what is agreed of the records that were written: what they are now.
-    fn note_agreed(&mut self) -> Result<()> {
-        for (table, uids) in std::mem::take(&mut self.based) {
-            let Some(layout) = self.db.layouts.iter().find(|layout| layout.table.id == table).cloned() else { continue };
-            let (mut page, uids) = (Page::default(), uids.iter().map(String::as_str).collect::<Vec<_>>());
-            self.db.read_each(&layout, &uids, &mut page)?;
-            self.db.note_bases(&layout, &page)?;
-        }
-        Ok(())
+        refuse_unsettled(&self.db.unsettled, table)?;
+        layout_within(&self.db.layouts, table)
     }
 }
 

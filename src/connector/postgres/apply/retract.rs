@@ -4,10 +4,11 @@ use super::Transaction;
 use crate::{
     connector::{
         Found, Key, Table,
+        outline::LET_GO,
         postgres::{
             args::{Arg, Columns},
             failure::quoted,
-            layout::{LET_GO, Layout},
+            layout::Layout,
         },
     },
     error::{Error, Kind as Fault, Result},

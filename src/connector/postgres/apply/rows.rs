@@ -7,16 +7,18 @@ use crate::{
     connector::{
         Effect, Found, Key, KeyPart, Target, Targets, Write,
         eden::list_value,
+        keys::key_of_content,
+        links::Link,
         postgres::{
             args::{Arg, Columns},
             failure::{literal, quoted},
             form::Fit,
-            layout::{Data, Layout, Link},
+            layout::{Data, Layout},
             shape::Column,
         },
     },
     error::{Error, Kind as Fault, Result},
-    model::{Kind, RecordView, Value},
+    model::{RecordView, Value},
 };
 
 /// What a record puts into the columns of its row.
@@ -25,38 +27,15 @@ pub(super) type Values<'a> = Vec<(&'a str, Arg<'a>)>;
 impl Transaction<'_> {
     /// The key that the values of a record make.
     pub(super) fn key_of_content(&mut self, layout: &Layout, record: RecordView<'_>, targets: &Targets) -> Result<Key> {
-        let mut parts = Vec::with_capacity(layout.key.len());
-        for column in layout.key.iter().map(|column| &column.name) {
-            let link = layout.references.iter().find(|link| link.columns.contains(column));
-            let part = match (layout.data.iter().find(|data| data.column == *column), link) {
-                (Some(data), _) => data_part(layout, data, record)?,
-                (None, Some(link)) => {
-                    let at = link.columns.iter().position(|held| held == column).unwrap_or(0);
-                    self.link_values(link, record, targets)?.and_then(|values| values.into_iter().nth(at)).unwrap_or(KeyPart::Null)
-                }
-                (None, None) => KeyPart::Null,
-            };
-            if part == KeyPart::Null {
-                return Err(Error::new(Fault::Constraint, format!("its key column {column:?} has no value")));
-            }
-            parts.push(part);
-        }
-        Ok(Key(parts))
+        let data = |data: &Data| data_part(layout, data, record);
+        key_of_content(layout, layout.key.iter().map(|column| &column.name), data, |link| self.link_values(link, record, targets))
     }
 
     /// The values that a record's reference puts into its columns; `None` where it is null.
     pub(super) fn link_values(&mut self, link: &Link, record: RecordView<'_>, targets: &Targets) -> Result<Option<Vec<KeyPart>>> {
-        let Some(value) = record.get(&link.field).filter(|value| value.kind != Kind::Null) else { return Ok(None) };
-        if value.kind != Kind::Reference || value.resource != link.parent_resource {
-            return Err(Error::new(Fault::Constraint, format!("its field {:?} is no reference to {}", link.field, link.parent_resource)));
-        }
-        let Target::Here(key) = targets.get(value.resource, value.text) else {
-            return Err(Error::new(Fault::Constraint, format!("its field {:?} refers to a record that is not here", link.field)));
-        };
+        let Some(key) = targets.led_to(link, record)? else { return Ok(None) };
         if link.by_key() {
-            let part = |to: &String| link.parent_key.iter().position(|key| key == to).and_then(|at| key.0.get(at).cloned());
-            let parts = link.to.iter().map(part).collect::<Option<Vec<_>>>();
-            return parts.map(Some).ok_or_else(|| Error::internal("a key has too few parts"));
+            return link.parts(key).map(Some);
         }
         let gone = || Error::new(Fault::Constraint, format!("its field {:?} refers to a row that is not here", link.field));
         let parent = self.db.layouts.iter().find(|layout| layout.table.id == link.parent_id).cloned().ok_or_else(gone)?;
@@ -195,7 +174,7 @@ impl Transaction<'_> {
 
     pub(super) fn next_key(&mut self, layout: &Layout) -> Result<i64> {
         let (id, column) = (layout.table.id, &layout.key[0]);
-        let Some(sequence) = &column.sequence else {
+        let Some(sequence) = &column.more.sequence else {
             let last = match self.next_keys.get(&id) {
                 Some(last) => *last,
                 None => self.greatest_key(layout)?,

@@ -6,16 +6,15 @@ use super::{
 };
 use crate::{
     connector::{
-        Effect, Found, Key, KeyPart, Write,
+        Key, KeyPart, Write, aside,
         postgres::{
             args::{Arg, Columns},
             fold::columns,
             layout::Layout,
         },
-        stored,
     },
     error::Result,
-    model::{Page, Record, RecordView, SiteId, Time, Version},
+    model::{Page, SiteId, Version},
 };
 
 /// New states: the columns of [`STATE`], then the key.
@@ -218,36 +217,24 @@ impl Transaction<'_> {
         Ok(())
     }
 
-    /// Fields without a column, to be kept aside. The outer `None`: what is there stays.
-    fn extra_of(&mut self, layout: &Layout, write: &Write<'_>) -> Result<Option<Option<String>>> {
-        let (record, only) = match write.effect {
-            Effect::Put(record) => (record, None),
-            Effect::Some(record, only) => (record, Some(only)),
-            Effect::Keep | Effect::Delete => return Ok(write.deleted.then_some(None)),
-        };
-        let taken = |field: &str| !layout.knows(field) && only.is_none_or(|only| only.iter().any(|name| name == field));
-        if !record.fields().any(|(field, _)| taken(field)) {
-            return Ok(write.local.is_none().then_some(None));
+    /// Notes what is agreed of the records that were written: what they are now.
+    pub(super) fn note_agreed(&mut self) -> Result<()> {
+        for (table, uids) in std::mem::take(&mut self.based) {
+            let Some(layout) = self.db.layouts.iter().find(|layout| layout.table.id == table).cloned() else { continue };
+            let (mut page, uids) = (Page::default(), uids.iter().map(String::as_str).collect::<Vec<_>>());
+            self.db.read_each(&layout, &uids, &mut page)?;
+            self.db.note_bases(&layout, &page)?;
         }
-        // Those that the version does not name keep what they have.
-        let kept = self.extra_here(layout, write.local, |field| taken(field) && record.get(field).is_some())?;
-        let kept = kept.views().next();
-        let fields = record.fields().filter(|(field, _)| taken(field)).chain(kept.into_iter().flat_map(RecordView::fields));
-        stored::write_extra(fields).map(Some)
+        Ok(())
     }
 
-    /// The fields that are kept aside for a record, but the known ones, as a record alone in a page.
-    fn extra_here(&mut self, layout: &Layout, local: Option<Found>, known: impl Fn(&str) -> bool) -> Result<Page> {
-        let mut page = Page::default();
-        let Some(found) = local else { return Ok(page) };
-        let sql = format!("SELECT extra FROM {} WHERE arrival = $1::bigint", layout.state());
-        let row = self.db.link.maybe(&sql, &[found.arrival.into()], "read the journal")?;
-        let mark = page.mark();
-        let text = row.as_ref().map(|row| row.text(0)).transpose()?.flatten();
-        stored::read_extra(text.unwrap_or("[]"), &mut page, known)?;
-        let record = Record::new(page.put(""), SiteId(uuid::Uuid::nil()), Time(0));
-        page.finish(record, mark);
-        Ok(page)
+    /// Fields without a column, to be kept aside. The outer `None`: what is there stays.
+    fn extra_of(&mut self, layout: &Layout, write: &Write<'_>) -> Result<Option<Option<String>>> {
+        aside::written(layout, write, |arrival| {
+            let sql = format!("SELECT extra FROM {} WHERE arrival = $1::bigint", layout.state());
+            let row = self.db.link.maybe(&sql, &[arrival.into()], "read the journal")?;
+            Ok(row.as_ref().map(|row| row.text(0)).transpose()?.flatten().map(str::to_owned))
+        })
     }
 }
 

@@ -6,9 +6,11 @@ use super::Transaction;
 use crate::{
     connector::{
         Found, Key, Locals, Table,
+        links::Link,
         sqlite::{
             failure::{Told, quoted},
-            layout::{Layout, Link, where_key},
+            layout::Layout,
+            sql::where_key,
             values::{Bound, stored_uid},
         },
     },
@@ -21,16 +23,7 @@ impl Transaction<'_> {
         let mut locals = Locals { found: vec![None], ..Locals::default() };
         let seen = self.db.read_each(layout, vec![stored_uid(uid)], &mut locals.page)?;
         if let Some(seen) = seen.first() {
-            let living = !locals.page.records[0].deleted;
-            locals.found[0] = Some(Found {
-                at: 0,
-                arrival: seen.arrival,
-                shared: false,
-                held: seen.held && !seen.retracted,
-                living,
-                base: None,
-                retracted: seen.retracted,
-            });
+            locals.found[0] = Some(seen.found(0, &locals.page.records[0]));
         }
         Ok(locals)
     }
@@ -52,14 +45,10 @@ impl Transaction<'_> {
         }
         let sql = format!("SELECT arrival FROM {state} WHERE uid = ?1");
         let arrival = self.db.conn.query_row(&sql, [new], |row| row.get(0)).told("read the journal")?;
-        match self.key_at(&layout, arrival)? {
+        match self.local_key(&layout, Some(Found::living(arrival)))? {
             Some(key) => self.refresh_digests(table, &key),
             None => Ok(()),
         }
-    }
-
-    fn key_at(&self, layout: &Layout, arrival: i64) -> Result<Option<Key>> {
-        self.local_key(layout, Some(Found { at: 0, arrival, shared: false, held: false, living: true, base: None, retracted: false }))
     }
 
     /// Whoever refers to a record that has another uid now has another content to the letter; it is the same to everyone.

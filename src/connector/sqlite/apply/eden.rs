@@ -10,8 +10,9 @@ use rusqlite::types::Value as Native;
 use super::Transaction;
 use crate::{
     connector::{
-        Key, KeyPart, Make, Whose,
+        Key, Make, Whose,
         eden::{Glance, Ground, Super, accounts, supers},
+        keys::key_to_enter,
         sqlite::{
             Sqlite,
             failure::{Told, quoted},
@@ -32,9 +33,8 @@ const KEYS: &str = "IN (SELECT value FROM rarray(?1))";
 impl Transaction<'_> {
     /// Notes a row that may want entries.
     pub(super) fn entered(&mut self, layout: &Layout, key: Option<&Key>) {
-        if let (Make::Eden, true, Some([KeyPart::Integer(key)])) = (layout.table.form.make, layout.own_key, key.map(|key| key.0.as_slice()))
-        {
-            self.entered.entry(layout.table.id).or_default().push(Native::Integer(*key));
+        if let Some(key) = key_to_enter(layout, key) {
+            self.entered.entry(layout.table.id).or_default().push(Native::Integer(key));
         }
     }
 

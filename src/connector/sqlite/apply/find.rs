@@ -1,41 +1,38 @@
 //! Looking for records: where they and what they refer to are here, and which of them match.
 
-use std::{
-    collections::{BTreeMap, BTreeSet, HashMap},
-    rc::Rc,
-};
+use std::rc::Rc;
 
 use rusqlite::{params_from_iter, types::Value as Native};
 
-use super::{ALIASES, Transaction};
+use super::Transaction;
 use crate::{
     connector::{
         Found, Key, KeyPart, Locals, Table, Target, Targets,
+        aliases::{Heirs, in_order},
+        seen::place,
         sqlite::{
             failure::{Told, quoted},
             layout::Layout,
             values::{Bound, key_part, push_uid, stored_uid},
         },
     },
-    error::{Error, Result},
+    error::Result,
     model::{Page, RecordView, SiteId, Time},
 };
 
 impl Transaction<'_> {
-    /// The uids that `uids` lead to by aliases, in the same order.
-    fn heirs(&self, layout: &Layout, uids: &[&str]) -> Result<HashMap<String, String>> {
+    /// The uids that `uids` lead to by aliases.
+    fn heirs(&self, layout: &Layout, uids: &[&str]) -> Result<Heirs> {
         let state = layout.state();
         let sql = format!(
             "SELECT w.value, s.heir FROM rarray(?1) w CROSS JOIN {state} s ON s.uid = w.value WHERE s.heir IS NOT NULL AND s.deleted = 1"
         );
-        let mut heirs: HashMap<String, String> = HashMap::new();
-        let mut asked: Vec<String> = uids.iter().map(|uid| (*uid).to_owned()).collect();
         let any = format!("SELECT EXISTS (SELECT 1 FROM {state} WHERE heir IS NOT NULL)");
         // Aliases are rare: most tables have none, and one look spares the query.
         if !self.has_aliases(&any)? {
-            return Ok(heirs);
+            return Ok(Heirs::default());
         }
-        for _ in 0..ALIASES {
+        Heirs::follow(uids, |asked| {
             let stored: Vec<Native> = asked.iter().map(|uid| stored_uid(uid)).collect();
             let mut statement = self.db.conn.prepare_cached(&sql).told("read the journal")?;
             let mut rows = statement.query([Rc::new(stored)]).told("read the journal")?;
@@ -43,15 +40,10 @@ impl Transaction<'_> {
             while let Some(row) = rows.next().told("read the journal")? {
                 let from = push_uid(row.get_ref(0).told("read the journal")?, &mut page);
                 let to = push_uid(row.get_ref(1).told("read the journal")?, &mut page);
-                heirs.insert(page.text(from).to_owned(), page.text(to).to_owned());
-                next.push(page.text(to).to_owned());
+                next.push((page.text(from).to_owned(), page.text(to).to_owned()));
             }
-            if next.is_empty() {
-                return Ok(heirs);
-            }
-            asked = next;
-        }
-        Err(Error::internal("the journal is damaged: its aliases lead in a circle"))
+            Ok(next)
+        })
     }
 
     fn has_aliases(&self, sql: &str) -> Result<bool> {
@@ -62,25 +54,16 @@ impl Transaction<'_> {
         let layout = self.layout(table)?;
         self.last_arrival = None;
         let heirs = self.heirs(&layout, uids)?;
-        let last = |uid: &str| {
-            let mut uid = uid.to_owned();
-            while let Some(heir) = heirs.get(&uid) {
-                uid.clone_from(heir);
-            }
-            uid
-        };
-        let wanted: Vec<Native> = match heirs.is_empty() {
-            true => uids.iter().map(|uid| stored_uid(uid)).collect(),
-            false => uids.iter().map(|uid| stored_uid(&last(uid))).collect(),
-        };
+        let wanted: Vec<&str> = uids.iter().map(|uid| heirs.last(uid)).collect();
+        let stored: Vec<Native> = wanted.iter().map(|uid| stored_uid(uid)).collect();
         let mut locals = Locals { found: vec![None; uids.len()], ..Locals::default() };
-        let mut seen = self.db.read_each(&layout, wanted.clone(), &mut locals.page)?;
+        let mut seen = self.db.read_each(&layout, stored.clone(), &mut locals.page)?;
         let vanished: Vec<i64> = seen.iter().filter(|seen| seen.vanished).map(|seen| seen.arrival).collect();
         if !vanished.is_empty() {
             self.db.bury(&layout, &vanished, Time(0))?;
             self.db.fold_all(&layout)?;
             locals.page = Page::default();
-            seen = self.db.read_each(&layout, wanted, &mut locals.page)?;
+            seen = self.db.read_each(&layout, stored, &mut locals.page)?;
         }
         if seen.is_empty() {
             return Ok(locals);
@@ -89,44 +72,19 @@ impl Transaction<'_> {
             let known: Vec<Native> = locals.page.views().map(|view| stored_uid(view.uid())).collect();
             self.db.read_bases(&layout, &known, &mut locals.bases)?;
         }
-        let bases: HashMap<&str, usize> = locals.bases.views().enumerate().map(|(at, view)| (view.uid(), at)).collect();
-        let peer = self.db.sites.known(peer);
-        let places: HashMap<&str, usize> = locals.page.views().enumerate().map(|(at, view)| (view.uid(), at)).collect();
-        for (at, uid) in uids.iter().enumerate() {
-            let found = if heirs.is_empty() { places.get(uid) } else { places.get(last(uid).as_str()) };
-            locals.found[at] = found.map(|place| {
-                let seen = &seen[*place];
-                let shared = peer.is_some() && seen.received_from == peer;
-                let record = &locals.page.records[*place];
-                let base = bases.get(locals.page.text(record.uid)).copied();
-                let (living, held) = (!record.deleted, seen.held && !seen.retracted);
-                Found { at: *place, arrival: seen.arrival, shared, held, living, base, retracted: seen.retracted }
-            });
-        }
+        place(&mut locals, &seen, &wanted, self.db.sites.known(peer));
         Ok(locals)
     }
 
     pub(super) fn find_targets(&mut self, wanted: &[(&str, &str)]) -> Result<Targets> {
         let mut targets = Targets::default();
         self.last_arrival = None;
-        // In the order of names: folding gives out uids, and the same run has to give the same ones.
-        let mut by_resource: BTreeMap<&str, BTreeSet<&str>> = BTreeMap::new();
-        for (resource, uid) in wanted {
-            by_resource.entry(resource).or_default().insert(uid);
-        }
-        for (resource, uids) in by_resource {
+        for (resource, uids) in in_order(wanted) {
             let Some(layout) = self.db.layouts.iter().find(|layout| layout.table.resource == resource).cloned() else { continue };
             self.db.fold_all(&layout)?;
             let uids: Vec<&str> = uids.into_iter().collect();
             let heirs = self.heirs(&layout, &uids)?;
-            let mut followers: HashMap<String, Vec<&str>> = HashMap::new();
-            for uid in &uids {
-                let mut last = (*uid).to_owned();
-                while let Some(heir) = heirs.get(&last) {
-                    last.clone_from(heir);
-                }
-                followers.entry(last).or_default().push(uid);
-            }
+            let followers = heirs.followers(&uids);
             let stored: Vec<Native> = followers.keys().map(|uid| stored_uid(uid)).collect();
             let keys: String = (1..=layout.key.len()).map(|at| format!(", s.k{at}")).collect();
             let sql = format!("SELECT s.uid, s.deleted{keys} FROM rarray(?1) w CROSS JOIN {} s ON s.uid = w.value", layout.state());
@@ -138,13 +96,8 @@ impl Transaction<'_> {
                 let deleted: bool = row.get(1).told("follow references")?;
                 let parts = (0..layout.key.len()).map(|at| row.get_ref(at + 2).map(key_part)).collect::<rusqlite::Result<Vec<_>>>();
                 let target = if deleted { Target::Deleted } else { Target::Here(Key(parts.told("follow references")?)) };
-                for uid in followers.get(page.text(span)).into_iter().flatten() {
-                    targets.set(resource, uid, target.clone());
-                    if *uid != page.text(span) {
-                        targets.set_heir(resource, uid, page.text(span));
-                        targets.set(resource, page.text(span), target.clone());
-                    }
-                }
+                let found = page.text(span);
+                targets.set_all(resource, followers.get(found).map_or(&[], Vec::as_slice), found, &target);
             }
         }
         Ok(targets)

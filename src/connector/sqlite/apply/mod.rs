@@ -25,14 +25,13 @@ use super::{
 use crate::{
     connector::{
         Apply, Attempt, Clash, ConflictEntry, Conflicts, Effected, Effects, Found, HistoryEntry, Key, KeyPart, Locals, Lost, Part, Share,
-        Table, Targets, Verdict, Wait, Waiter, Which, Whose, Write, stored,
+        Table, Targets, Verdict, Wait, Waiter, Which, Whose, Write,
+        attached::{layout_within, refuse_unsettled},
+        stored,
     },
     error::{Error, Kind as Fault, Result},
     model::{Actor, Page, RecordView, SiteId, Sum, Time},
 };
-
-/// How many aliases are followed before the journal is called damaged: an heir is always smaller, so there is no cycle.
-const ALIASES: usize = 64;
 
 /// A page's transaction.
 pub(super) struct Transaction<'a> {
@@ -89,9 +88,8 @@ impl<'a> Transaction<'a> {
     }
 
     fn layout(&self, table: &Table) -> Result<Arc<Layout>> {
-        self.db.refuse_unsettled(table)?;
-        let found = self.db.layouts.iter().find(|layout| layout.table.id == table.id);
-        found.cloned().ok_or_else(|| Error::not_found(format!("table {:?} is no longer attached", table.name)))
+        refuse_unsettled(&self.db.unsettled, table)?;
+        layout_within(&self.db.layouts, table)
     }
 
     /// Tells the triggers which row is ours: just this one where writing it may write others, or all of the table.

@@ -1,10 +1,7 @@
 //! The statements for records with the same fields, made once for all of them.
 
 use crate::{
-    connector::sqlite::{
-        failure::quoted,
-        layout::{Layout, where_key},
-    },
+    connector::sqlite::{failure::quoted, layout::Layout, sql::where_key},
     model::{Cell, RecordView},
 };
 

@@ -6,9 +6,11 @@ use super::Transaction;
 use crate::{
     connector::{
         Found, Key, Table,
+        outline::LET_GO,
+        shape::Shape as _,
         sqlite::{
             failure::{Told, quoted},
-            layout::{LET_GO, Layout},
+            layout::Layout,
             shape::Shape,
             values::Bound,
         },

@@ -10,39 +10,27 @@ use super::{
 };
 use crate::{
     connector::{
-        Effect, Found, Key, KeyPart, Target, Targets, Write,
+        Effect, Found, Key, KeyPart, Targets, Write,
         eden::list_value,
+        keys::key_of_content,
         known::canonical_uuid,
+        links::Link,
         sqlite::{
             failure::{Told, quoted},
-            layout::{Data, Layout, Link, where_key},
+            layout::{Data, Layout},
+            sql::where_key,
             values::{Affinity, Bound, Fit, fit, key_part},
         },
     },
     error::{Error, Kind as Fault, Result},
-    model::{Cell, Kind, RecordView, Value},
+    model::{Cell, RecordView, Value},
 };
 
 impl Transaction<'_> {
     /// The key that the values of a record make.
     pub(super) fn key_of_content(&self, layout: &Layout, record: RecordView<'_>, targets: &Targets) -> Result<Key> {
-        let mut parts = Vec::with_capacity(layout.key.len());
-        for column in &layout.key {
-            let link = layout.references.iter().find(|link| link.columns.contains(column));
-            let part = match (layout.data.iter().find(|data| data.column == *column), link) {
-                (Some(data), _) => self.data_part(layout, data, record)?,
-                (None, Some(link)) => {
-                    let at = link.columns.iter().position(|held| held == column).unwrap_or(0);
-                    self.link_values(link, record, targets)?.and_then(|values| values.into_iter().nth(at)).unwrap_or(KeyPart::Null)
-                }
-                (None, None) => KeyPart::Null,
-            };
-            if part == KeyPart::Null {
-                return Err(Error::new(Fault::Constraint, format!("its key column {column:?} has no value")));
-            }
-            parts.push(part);
-        }
-        Ok(Key(parts))
+        let data = |data: &Data| self.data_part(layout, data, record);
+        key_of_content(layout, layout.key.iter(), data, |link| self.link_values(link, record, targets))
     }
 
     pub(super) fn data_part(&self, layout: &Layout, data: &Data, record: RecordView<'_>) -> Result<KeyPart> {
@@ -55,25 +43,12 @@ impl Transaction<'_> {
 
     /// The values that a record's reference puts into its columns; `None` where it is null.
     pub(super) fn link_values(&self, link: &Link, record: RecordView<'_>, targets: &Targets) -> Result<Option<Vec<KeyPart>>> {
-        let Some(value) = record.get(&link.field).filter(|value| value.kind != Kind::Null) else { return Ok(None) };
-        if value.kind != Kind::Reference || value.resource != link.parent_resource {
-            return Err(Error::new(Fault::Constraint, format!("its field {:?} is no reference to {}", link.field, link.parent_resource)));
-        }
-        let Target::Here(key) = targets.get(value.resource, value.text) else {
-            return Err(Error::new(Fault::Constraint, format!("its field {:?} refers to a record that is not here", link.field)));
-        };
+        let Some(key) = targets.led_to(link, record)? else { return Ok(None) };
         if link.by_key() {
-            let part = |to: &String| link.parent_key.iter().position(|key| key == to).and_then(|at| key.0.get(at).cloned());
-            return link
-                .to
-                .iter()
-                .map(part)
-                .collect::<Option<Vec<_>>>()
-                .map(Some)
-                .ok_or_else(|| Error::internal("a key has too few parts"));
+            return link.parts(key).map(Some);
         }
         let columns: Vec<String> = link.to.iter().map(|column| quoted(column)).collect();
-        let sql = format!("SELECT {} FROM {} WHERE {}", columns.join(", "), quoted(&link.parent), where_key(&link.parent_key, 1));
+        let sql = format!("SELECT {} FROM {} WHERE {}", columns.join(", "), link.parent, where_key(&link.parent_key, 1));
         let mut statement = self.db.conn.prepare_cached(&sql).told("follow a reference")?;
         let found = statement
             .query_row(params_from_iter(key.0.iter().map(Bound::of_key)), |row| {
@@ -228,7 +203,7 @@ impl Transaction<'_> {
     }
 
     pub(super) fn check_fit(&self, data: &Data, value: Value<'_>) -> Result<()> {
-        let fits = match fit(data.affinity, value) {
+        let fits = match fit(data.form, value) {
             Fit::Yes => true,
             Fit::No => false,
             Fit::Ask => self.kept(data, value)?,
@@ -246,7 +221,7 @@ impl Transaction<'_> {
             .conn
             .execute_batch("CREATE TEMP TABLE IF NOT EXISTS entente_probe (id INTEGER PRIMARY KEY, i INTEGER, n NUMERIC, r REAL)")
             .told("test a value")?;
-        let column = match data.affinity {
+        let column = match data.form {
             Affinity::Integer => "i",
             Affinity::Real => "r",
             _ => "n",

@@ -5,16 +5,15 @@ use rusqlite::{params, params_from_iter};
 use super::Transaction;
 use crate::{
     connector::{
-        Effect, Found, Key, KeyPart, Write,
+        Key, KeyPart, Write, aside,
         sqlite::{
             failure::Told,
             layout::Layout,
             values::{Bound, stored_uid},
         },
-        stored,
     },
     error::Result,
-    model::{Page, Record, RecordView, SiteId, Time},
+    model::{Page, SiteId},
 };
 
 impl Transaction<'_> {
@@ -128,33 +127,10 @@ impl Transaction<'_> {
 
     /// Fields without a column, to be kept aside. The outer `None`: what is there stays.
     fn extra_of(&self, layout: &Layout, write: &Write<'_>) -> Result<Option<Option<String>>> {
-        let (record, only) = match write.effect {
-            Effect::Put(record) => (record, None),
-            Effect::Some(record, only) => (record, Some(only)),
-            Effect::Keep | Effect::Delete => return Ok(write.deleted.then_some(None)),
-        };
-        let taken = |field: &str| !layout.knows(field) && only.is_none_or(|only| only.iter().any(|name| name == field));
-        if !record.fields().any(|(field, _)| taken(field)) {
-            return Ok(write.local.is_none().then_some(None));
-        }
-        // Those that the version does not name keep what they have.
-        let kept = self.extra_here(layout, write.local, |field| taken(field) && record.get(field).is_some())?;
-        let kept = kept.views().next();
-        let fields = record.fields().filter(|(field, _)| taken(field)).chain(kept.into_iter().flat_map(RecordView::fields));
-        stored::write_extra(fields).map(Some)
-    }
-
-    /// The fields that are kept aside for a record, but the known ones, as a record alone in a page.
-    fn extra_here(&self, layout: &Layout, local: Option<Found>, known: impl Fn(&str) -> bool) -> Result<Page> {
-        let mut page = Page::default();
-        let Some(found) = local else { return Ok(page) };
-        let sql = format!("SELECT extra FROM {} WHERE arrival = ?1", layout.state());
-        let mut statement = self.db.conn.prepare_cached(&sql).told("read the journal")?;
-        let text: Option<String> = statement.query_row([found.arrival], |row| row.get(0)).told("read the journal")?;
-        let mark = page.mark();
-        stored::read_extra(text.as_deref().unwrap_or("[]"), &mut page, known)?;
-        let record = Record::new(page.put(""), SiteId(uuid::Uuid::nil()), Time(0));
-        page.finish(record, mark);
-        Ok(page)
+        aside::written(layout, write, |arrival| {
+            let sql = format!("SELECT extra FROM {} WHERE arrival = ?1", layout.state());
+            let mut statement = self.db.conn.prepare_cached(&sql).told("read the journal")?;
+            statement.query_row([arrival], |row| row.get(0)).told("read the journal")
+        })
     }
 }
