@@ -246,13 +246,13 @@ struct Shown<'a> {
 
 fn edit_page(desk: &Desk, state: &State, shown: Shown<'_>) -> Result<EditPage> {
     let Shown { name, fields, problem, count, known } = shown;
-    let base = format!("/repositories/{}/resources", state.repository.id);
-    let own = format!("{base}/{}", encoded(name));
+    let base = format!("/repositories/{}", state.repository.id);
+    let own = format!("{base}/resources/{}", encoded(name));
     Ok(EditPage {
         frame: desk.frame(&format!("{name} with {}", state.repository.name), Nav::Repositories)?,
         head: Head::of(desk, state, "/resources"),
         problem,
-        action: if known { own.clone() } else { format!("{base}/new") },
+        action: if known { own.clone() } else { format!("{base}/share") },
         name: name.to_owned(),
         name_encoded: encoded(name),
         modes: MODES,
