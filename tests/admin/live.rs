@@ -44,6 +44,28 @@ fn progress_of_a_run_is_seen_while_it_goes_on() {
     drop(run);
 }
 
+#[test]
+fn what_comes_anew_takes_the_keyboard_from_nobody() {
+    let stage = Stage::full();
+    let browser = Browser::new(&stage.home);
+    stage.sign_in(&browser, "root");
+    browser.go("/");
+    // In the menu, and then in a part that lives: a link that both have.
+    for place in [".rail nav", "[data-live]"] {
+        let link = browser.ask(
+            "const hrefs = (css) => [...document.querySelectorAll(css + ' a[href]')].map((a) => a.getAttribute('href')); \
+             const both = hrefs('.rail nav').find((href) => hrefs('[data-live]').includes(href)); \
+             document.querySelector(`${arguments[0]} a[href=\"${both}\"]`).focus(); \
+             document.querySelectorAll('[data-live]').forEach((part) => { part.dataset.before = 'yes'; }); return both",
+            vec![place.into()],
+        );
+        stage.house.ok("north", "sync south");
+        crate::house::until("all parts are new", || browser.count("[data-before]") == 0);
+        let focused = "const at = document.activeElement; return [at.getAttribute('href'), at.closest(arguments[0]) !== null]";
+        assert_eq!(browser.ask(focused, vec![place.into()]), serde_json::json!([link, true]), "{place}");
+    }
+}
+
 /// Pages so small that a run of some thousand records takes a while.
 fn slow(mut command: std::process::Command) -> std::process::Command {
     command.env("ENTENTE_PAGE_RECORDS", "20");

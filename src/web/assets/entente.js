@@ -62,7 +62,7 @@ async function refresh() {
       const other = fresh.getElementById(part.id);
       if (!other || other.isEqualNode(part) || part.contains(document.activeElement) && part.querySelector("input, select, textarea")) continue;
       const known = new Set([...part.querySelectorAll("tr[id]")].map((row) => row.id));
-      const focused = document.activeElement?.getAttribute("href");
+      const focused = part.contains(document.activeElement) && document.activeElement.getAttribute("href");
       part.replaceWith(other);
       localTimes(other);
       if (known.size > 0) for (const row of other.querySelectorAll("tr[id]")) if (!known.has(row.id)) row.classList.add("fresh");
