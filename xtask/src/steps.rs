@@ -99,6 +99,11 @@ pub(crate) fn bench(arguments: &[&str]) -> ExitCode {
 pub(crate) fn cargo(arguments: &[&str]) -> Command {
     let mut command = Command::new(env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
     command.args(arguments).current_dir(root());
+    // What cargo told this program of itself makes some dependencies be built anew, and once more when somebody runs cargo by hand.
+    let own = |name: &str| name.starts_with("CARGO_PKG_") || name.starts_with("CARGO_MANIFEST_");
+    env::vars_os().map(|(name, _)| name).filter(|name| name.to_str().is_some_and(own)).for_each(|name| {
+        command.env_remove(name);
+    });
     command
 }
 
