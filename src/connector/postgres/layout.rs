@@ -41,11 +41,6 @@ impl Deref for Layout {
 }
 
 impl Layout {
-    /// Whether the column that holds the uid is the whole local key.
-    pub(super) fn key_is_uid(&self) -> bool {
-        matches!((&self.key[..], &self.identity), ([key], Some(uid)) if key.name == uid.name)
-    }
-
     /// Makes the layout of `entry` among all attached tables; says by name what stands in the way.
     pub(super) fn make(entry: &Entry, all: &[Entry]) -> Result<Layout> {
         let (outline, shape) = (Outline::make(entry, all)?, &entry.shape);

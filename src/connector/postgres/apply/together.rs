@@ -118,8 +118,7 @@ impl Transaction<'_> {
     fn send_ahead(&mut self, batch: &mut Batch) -> Result<()> {
         let layout = batch.layout.clone();
         let inserts = std::mem::take(&mut batch.inserts);
-        // Where the uid is the key, a tombstone with this key would be this record's own.
-        let taken = if layout.key_is_uid() { Vec::new() } else { batch.states.keys(&layout) };
+        let taken = batch.states.keys(&layout);
         let free = match taken.is_empty() {
             true => None,
             false => {
